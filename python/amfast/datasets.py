@@ -1,0 +1,343 @@
+"""Real images, found on this machine or fetched from their public home.
+
+`load` looks, in this order, at
+
+1. the folder ``data=`` or, without it, the folder named by ``AMFAST_DATA``: one ``NAME.npz`` each,
+   with ``images`` and ``labels`` or ``train_images``, ``train_labels``, ``test_images``,
+   ``test_labels``;
+2. for Fashion-MNIST, the Debian package ``dataset-fashion-mnist``;
+3. the cache of earlier downloads, and the public home of the data set (pooch, from the ``data``
+   extra), where every download is checked against its published hash;
+
+and otherwise refuses with the command that would get it. ``fashion_mnist_small`` ships inside the
+package.
+
+Licences. MNIST (LeCun, Cortes, Burges): CC BY-SA 3.0. Fashion-MNIST (Zalando SE): MIT. CIFAR-10
+(Krizhevsky 2009): its authors state no licence and ask for the citation "Learning Multiple Layers
+of Features from Tiny Images". Tiny ImageNet (Stanford CS231n): the images belong to their owners,
+under ImageNet's terms of non-commercial research and education. amfast redistributes images of
+Fashion-MNIST only.
+"""
+
+from __future__ import annotations
+
+import importlib
+import io
+import os
+import zipfile
+from dataclasses import dataclass
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import DTypeLike, NDArray
+
+from amfast._homes import (
+    DEBIAN_FOLDER,
+    FASHION_CLASSES,
+    HOMES,
+    IDX_FILES,
+    Arrays,
+    read_idx,
+    read_idx_files,
+)
+
+__all__ = ["Dataset", "DatasetNotFoundError", "available", "fetch", "load", "names", "read_idx"]
+
+
+class DatasetNotFoundError(FileNotFoundError):
+    """The data set is nowhere on this machine; the message has the command that gets it."""
+
+
+@dataclass(frozen=True, repr=False)
+class Dataset:
+    """Images and their labels.
+
+    Attributes
+    ----------
+    name : str
+        Name of the data set.
+    images : ndarray of uint8, shape (N, H, W) or (N, H, W, C)
+        The images as stored.
+    labels : ndarray of uint8, shape (N,)
+        Index of each image's class.
+    classes : tuple of str
+        Names of the classes.
+    source : str
+        Where the images were found.
+    """
+
+    name: str
+    images: NDArray[np.uint8]
+    labels: NDArray[np.uint8]
+    classes: tuple[str, ...]
+    source: str
+
+    def __repr__(self) -> str:
+        """Say what it is without printing the images."""
+        size = " x ".join(str(length) for length in self.shape)
+        return f"Dataset(name={self.name!r}, {len(self)} images of {size})"
+
+    def __len__(self) -> int:
+        """Return the number of images."""
+        return len(self.images)
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Shape of one image, ``(H, W)`` or ``(H, W, C)``."""
+        return self.images.shape[1:]
+
+    def patterns(self, dtype: DTypeLike = np.float32) -> NDArray[Any]:
+        """Return the images as rows to store: shape (N, D), divided by 255 for float dtypes.
+
+        Parameters
+        ----------
+        dtype : dtype, default float32
+            A float dtype (values in 0..1) or uint8 (values as they are).
+
+        Raises
+        ------
+        TypeError
+            For any other dtype.
+
+        Examples
+        --------
+        >>> load("fashion_mnist_small", n=5).patterns().shape
+        (5, 784)
+        """
+        target = np.dtype(dtype)
+        rows = self.images.reshape(len(self.images), -1)
+        if target == np.uint8:
+            return rows.copy()
+        if target.kind != "f":
+            raise TypeError(f"dtype is {target}, expected a float dtype or uint8")
+        scaled: NDArray[Any] = rows.astype(target)
+        scaled /= 255
+        return scaled
+
+
+_BUNDLED = {"fashion_mnist_small": FASHION_CLASSES}
+
+
+def names() -> list[str]:
+    """Return the names that `load` understands, the bundled one first.
+
+    Examples
+    --------
+    >>> names()
+    ['fashion_mnist_small', 'mnist', 'fashion_mnist', 'cifar10', 'tinyimagenet']
+    """
+    return [*_BUNDLED, *HOMES]
+
+
+def load(
+    name: str,
+    split: str | None = None,
+    *,
+    n: int | None = None,
+    data: str | Path | None = None,
+    download: bool = True,
+) -> Dataset:
+    """Load a data set of real images.
+
+    Parameters
+    ----------
+    name : str
+        One of `names`.
+    split : {"train", "test"}, optional
+        Which part; None means the training part, or all there is where the file knows no parts.
+    n : int, optional
+        Only the first ``n`` images.
+    data : str or Path, optional
+        Folder with ``NAME.npz``; default the folder named by ``AMFAST_DATA``.
+    download : bool, default True
+        Whether what is not on this machine may be fetched from its public home (needs pooch).
+
+    Returns
+    -------
+    Dataset
+
+    Raises
+    ------
+    ValueError
+        For an unknown name or split, an ``n`` that is not there, a file with other contents.
+    DatasetNotFoundError
+        When the images are not on this machine and may or can not be fetched. The message has the
+        command that gets them.
+
+    Examples
+    --------
+    >>> small = load("fashion_mnist_small")
+    >>> small
+    Dataset(name='fashion_mnist_small', 1000 images of 28 x 28)
+    >>> small.classes[small.labels[7]]
+    'Sneaker'
+    """
+    if name not in names():
+        raise ValueError(f"data set is {name!r}, expected one of {', '.join(names())}")
+    if split not in (None, "train", "test"):
+        raise ValueError(f"split is {split!r}, expected 'train', 'test' or None")
+    if n is not None and (isinstance(n, bool) or not isinstance(n, (int, np.integer)) or n < 0):
+        raise ValueError(f"n is {n!r}, expected an int >= 0 or None")
+    arrays, source = _find(name, data, download)
+    images, labels = _part(arrays, split, f"{name} from {source}")
+    if n is not None:
+        if n > len(images):
+            raise ValueError(f"n is {n}, {name} from {source} has {len(images)} images")
+        images, labels = images[:n], labels[:n]
+    classes = HOMES[name].classes if name in HOMES else _BUNDLED[name]
+    if not classes:
+        classes = tuple(str(c) for c in arrays.get("classes", ()))
+    return Dataset(name, images, labels, classes, source)
+
+
+def available(name: str, data: str | Path | None = None) -> bool:
+    """Say whether `load` finds the data set on this machine, without fetching or reading it."""
+    if name in _BUNDLED:
+        return True
+    if name not in HOMES:
+        raise ValueError(f"data set is {name!r}, expected one of {', '.join(names())}")
+    folder = _folder(data)
+    if folder is not None and (folder / f"{name}.npz").is_file():
+        return True
+    if name == "fashion_mnist" and _debian_is_complete():
+        return True
+    return _cache_file(name).is_file()
+
+
+def fetch(name: str, *, data: str | Path | None = None) -> Path:
+    """Download a data set from its public home, check its hash, and keep it as ``NAME.npz``.
+
+    Parameters
+    ----------
+    name : str
+        ``mnist``, ``fashion_mnist``, ``cifar10`` or ``tinyimagenet``.
+    data : str or Path, optional
+        Folder for the file; default the user's cache (``AMFAST_CACHE`` or ``~/.cache/amfast``).
+
+    Returns
+    -------
+    Path
+        The file that `load` will find.
+
+    Raises
+    ------
+    ValueError
+        For an unknown name, or when the download does not have the published hash.
+    ImportError
+        Without pooch (or, for Tiny ImageNet, Pillow), with the command that installs it.
+    """
+    if name not in HOMES:
+        raise ValueError(f"data set is {name!r}, expected one of {', '.join(HOMES)}")
+    try:
+        # By name, because pooch has no type stubs.
+        pooch = importlib.import_module("pooch")
+    except ImportError as error:
+        raise ImportError('downloads need pooch: pip install "amfast-memory[data]"') from error
+    source = HOMES[name]
+    target = Path(data) / f"{name}.npz" if data is not None else _cache_file(name)
+    target.parent.mkdir(parents=True, exist_ok=True)
+    downloads = target.parent / "downloads" / name
+    paths = [
+        Path(
+            pooch.retrieve(
+                address, known_hash=known, fname=address.rsplit("/", 1)[-1], path=downloads
+            )
+        )
+        for address, known in source.files
+    ]
+    # Written beside its final place and renamed, so that a stopped run leaves no half file.
+    unfinished = target.with_name(f".{name}.part.npz")
+    np.savez_compressed(unfinished, allow_pickle=False, **source.read(paths))
+    unfinished.replace(target)
+    return target
+
+
+def how_to_get(name: str) -> str:
+    """Return the command that makes `load` find the data set."""
+    command = f'pip install "amfast-memory[data]" && amfast fetch {name}'
+    if name == "fashion_mnist":
+        command = f"apt-get install dataset-fashion-mnist, or {command}"
+    return f"{command} ({HOMES[name].size})"
+
+
+def _find(name: str, data: str | Path | None, download: bool) -> tuple[Arrays, str]:
+    if name in _BUNDLED:
+        bundled = resources.files("amfast") / "data" / f"{name}.npz"
+        with bundled.open("rb") as file:
+            return _read_npz(io.BytesIO(file.read()), "the bundled file"), "amfast itself"
+    folder = _folder(data)
+    if folder is not None and (folder / f"{name}.npz").is_file():
+        path = folder / f"{name}.npz"
+        return _read_npz(path, str(path)), str(path)
+    if name == "fashion_mnist" and _debian_is_complete():
+        paths = [DEBIAN_FOLDER / file for file in IDX_FILES.values()]
+        return read_idx_files(paths), str(DEBIAN_FOLDER)
+    cached = _cache_file(name)
+    if not cached.is_file() and download:
+        try:
+            fetch(name)
+        except ImportError as error:
+            raise DatasetNotFoundError(_not_found(name, folder)) from error
+    if cached.is_file():
+        return _read_npz(cached, str(cached)), str(cached)
+    raise DatasetNotFoundError(_not_found(name, folder))
+
+
+def _not_found(name: str, folder: Path | None) -> str:
+    looked = f"no {name}.npz in {folder}" if folder else "AMFAST_DATA names no folder"
+    return f"{name} is not on this machine ({looked}); get it with: {how_to_get(name)}"
+
+
+def _folder(data: str | Path | None) -> Path | None:
+    """Return the folder to search, or None. A folder that was named must exist."""
+    named = data if data is not None else os.environ.get("AMFAST_DATA")
+    if not named:
+        return None
+    folder = Path(named).expanduser()
+    if not folder.is_dir():
+        argument = "data" if data is not None else "AMFAST_DATA"
+        raise ValueError(f"{argument} is {str(named)!r}, expected a folder that exists")
+    return folder
+
+
+def _cache_file(name: str) -> Path:
+    named = os.environ.get("AMFAST_CACHE")
+    base = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
+    folder = Path(named).expanduser() if named else Path(base) / "amfast"
+    return folder / f"{name}.npz"
+
+
+def _debian_is_complete() -> bool:
+    return all((DEBIAN_FOLDER / file).is_file() for file in IDX_FILES.values())
+
+
+def _read_npz(file: Path | io.BytesIO, called: str) -> Arrays:
+    try:
+        with np.load(file, allow_pickle=False) as opened:
+            return {key: opened[key] for key in opened.files}
+    except (OSError, ValueError, zipfile.BadZipFile) as error:
+        raise ValueError(f"{called} is not a readable .npz file: {error}") from error
+
+
+def _part(
+    arrays: Arrays, split: str | None, called: str
+) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
+    """Pick and check the images and labels of one part."""
+    whole = "images" in arrays
+    if whole and split == "test":
+        raise ValueError(f"{called} has no separate test part, load it with split=None")
+    prefix = "" if whole else f"{split or 'train'}_"
+    missing = [k for k in (f"{prefix}images", f"{prefix}labels") if k not in arrays]
+    if missing:
+        raise ValueError(f"{called} has the arrays {sorted(arrays)}, expected {missing[0]!r} too")
+    images, labels = arrays[f"{prefix}images"], arrays[f"{prefix}labels"]
+    if images.dtype != np.uint8 or images.ndim not in (3, 4):
+        raise ValueError(
+            f"{called} has images of dtype {images.dtype} and shape {images.shape}, "
+            "expected uint8 and (N, H, W) or (N, H, W, C)"
+        )
+    if labels.shape != (len(images),):
+        raise ValueError(f"{called} has {len(images)} images and labels of shape {labels.shape}")
+    return images, labels.astype(np.uint8, copy=False)
