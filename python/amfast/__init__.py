@@ -1,0 +1,68 @@
+"""amfast: associative memories for NumPy, fast on CPUs.
+
+An associative memory is similarity -> separation -> projection. `UniversalHopfield` stores items
+and recalls them from corrupted cues; the kernels below it (`pairwise`, `topk`, `within`,
+`retrieve`) take and return plain arrays.
+
+Examples
+--------
+>>> import numpy as np, amfast as am
+>>> memory = am.UniversalHopfield("manhattan", "max")
+>>> ids = memory.store(np.eye(3))
+>>> memory.recall(np.array([0.1, 0.7, 0.0]))
+array([0., 1., 0.])
+"""
+
+from amfast.kernels import (
+    cpu_info,
+    get_num_threads,
+    pairwise,
+    retrieve,
+    set_num_threads,
+    threads,
+    topk,
+    within,
+)
+from amfast.parts import (
+    Exponential,
+    Identity,
+    Log,
+    Max,
+    Polynomial,
+    Readout,
+    Separation,
+    Similarity,
+    Softmax,
+    Sqrt,
+    Threshold,
+    TopK,
+)
+from amfast.universal import Recall, UniversalHopfield
+
+__version__ = "0.1.0"
+
+__all__ = [
+    "Exponential",
+    "Identity",
+    "Log",
+    "Max",
+    "Polynomial",
+    "Readout",
+    "Recall",
+    "Separation",
+    "Similarity",
+    "Softmax",
+    "Sqrt",
+    "Threshold",
+    "TopK",
+    "UniversalHopfield",
+    "__version__",
+    "cpu_info",
+    "get_num_threads",
+    "pairwise",
+    "retrieve",
+    "set_num_threads",
+    "threads",
+    "topk",
+    "within",
+]

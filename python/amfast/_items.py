@@ -1,0 +1,225 @@
+"""The item store: keys, values, weights and ids of a memory, in growable buffers.
+
+An empty store is neutral, `Items.append` adds, and appending another store's items merges the two.
+Views handed out stay valid and unchanged: rows are only ever written behind the last one, and
+deleting builds new buffers.
+"""
+
+from __future__ import annotations
+
+import threading
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from amfast import _check, _core
+
+Array = NDArray[Any]
+Float = NDArray[np.float64]
+
+_PACK_BYTES = 1 << 25
+
+
+class _Rows:
+    """Rows of one width, appended in amortised constant time; widened when a wider type comes."""
+
+    def __init__(self, first: Array) -> None:
+        self._buffer = np.empty((0, *first.shape[1:]), first.dtype)
+        self._used = 0
+
+    def reserve(self, extra: Array) -> None:
+        """Make room; the only step that can fail."""
+        need = self._used + len(extra)
+        dtype = _check.widen(self._buffer.dtype, extra.dtype)
+        if need > len(self._buffer) or dtype != self._buffer.dtype:
+            room = max(need, len(self._buffer) * 3 // 2) if self._used else need
+            grown = _check.empty((room, *self._buffer.shape[1:]), dtype, "stored rows")
+            grown[: self._used] = self._buffer[: self._used]
+            self._buffer = grown
+
+    def append(self, extra: Array) -> None:
+        """Write behind the last row, into reserved room."""
+        self._buffer[self._used : self._used + len(extra)] = extra
+        self._used += len(extra)
+
+    def keep(self, mask: NDArray[np.bool_]) -> None:
+        """Keep the rows under a mask, in new memory."""
+        self._buffer = self.view[mask]
+        self._used = len(self._buffer)
+
+    @property
+    def view(self) -> Array:
+        """Read-only rows."""
+        view = self._buffer[: self._used]
+        view.flags.writeable = False
+        return view
+
+    @property
+    def nbytes(self) -> int:
+        return int(self._buffer.nbytes)
+
+
+def distributions(rows: Array, eps: float) -> Array:
+    """Rows as probability distributions mixed with a little of the uniform one.
+
+    ``(n(x) + eps / d) / (1 + eps)`` with ``n(x) = x / sum(x)``. A blank row becomes the uniform
+    distribution. Non-negative rows; float32 or float64 as `_check.compute_type` says.
+    """
+    x = rows.astype(np.float64)
+    peak = x.max(axis=1, keepdims=True)
+    blank = peak[:, 0] == 0
+    x /= np.where(peak == 0, 1.0, peak)  # the sum of huge entries would overflow
+    x[blank] = 1.0
+    x /= x.sum(axis=1, keepdims=True)
+    x += eps / rows.shape[1]
+    x /= 1.0 + eps
+    return x.astype(_check.compute_type(rows), copy=False)
+
+
+class Items:
+    """Keys with values, weights and ids.
+
+    Parameters
+    ----------
+    metric : str or None
+        The metric the keys are packed for; None if no engine kernel reads them.
+    eps : float or None
+        If given, keys are packed as `distributions` smoothed by ``eps``.
+    """
+
+    def __init__(self, metric: str | None, eps: float | None = None) -> None:
+        self._metric, self._eps = metric, eps
+        self._keys: _Rows | None = None
+        self._values: _Rows | None = None
+        self._log_weight: _Rows | None = None
+        self._ids: _Rows | None = None
+        self._packed: _core.Keys | None = None
+        self._weighted = False
+        self._next_id = 0
+        self._lock = threading.Lock()
+
+    def __len__(self) -> int:
+        return 0 if self._keys is None else len(self._keys.view)
+
+    def append(self, keys: Array, values: Array | None, weights: Float | None) -> NDArray[np.int64]:
+        """Add checked rows and return their ids. Nothing changes if it fails."""
+        log_weight = np.zeros(len(keys))
+        if weights is not None:
+            with np.errstate(divide="ignore"):
+                log_weight = np.log(weights)
+        ids = np.arange(self._next_id, self._next_id + len(keys), dtype=np.int64)
+        with self._lock:
+            if self._keys is None or self._log_weight is None or self._ids is None:
+                self._keys = _Rows(keys)
+                self._values = None if values is None else _Rows(values)
+                self._log_weight, self._ids = _Rows(log_weight), _Rows(ids)
+            pairs = [(self._keys, keys), (self._log_weight, log_weight), (self._ids, ids)]
+            if self._values is not None and values is not None:
+                pairs.append((self._values, values))
+            before = self._keys.view.dtype
+            for buffer, new in pairs:
+                buffer.reserve(new)
+            for buffer, new in pairs:
+                buffer.append(new)
+            if self._keys.view.dtype != before:
+                self._packed = None
+            self._weighted |= bool(log_weight.any())
+            self._next_id += len(keys)
+        return ids
+
+    def delete(self, ids: NDArray[np.int64]) -> None:
+        """Remove items by id; nothing changes if an id is unknown."""
+        known = self.ids
+        missing = np.setdiff1d(ids, known)
+        if len(missing):
+            raise ValueError(f"no item has the id {missing[0]}")
+        if len(ids) == 0:
+            return
+        mask = ~np.isin(known, ids)
+        with self._lock:
+            for buffer in (self._keys, self._values, self._log_weight, self._ids):
+                if buffer is not None:
+                    buffer.keep(mask)
+            self._packed = None
+
+    @property
+    def width(self) -> int | None:
+        """Columns of the keys, None before anything was stored."""
+        return None if self._keys is None else int(self._keys.view.shape[1])
+
+    @property
+    def keys(self) -> Array:
+        """(N, d), as given, read-only."""
+        return np.empty((0, 0), np.float32) if self._keys is None else self._keys.view
+
+    @property
+    def values(self) -> Array:
+        """(N, o), read-only; the keys if autoassociative."""
+        return self.keys if self._values is None else self._values.view
+
+    @property
+    def heteroassociative(self) -> bool:
+        """Whether values were given."""
+        return self._values is not None
+
+    @property
+    def ids(self) -> NDArray[np.int64]:
+        """(N,) read-only."""
+        return np.empty(0, np.int64) if self._ids is None else self._ids.view
+
+    @property
+    def log_weight(self) -> Float:
+        """(N,) read-only."""
+        return np.empty(0) if self._log_weight is None else self._log_weight.view
+
+    @property
+    def bias(self) -> Float | None:
+        """The log weights, None if every item weighs 1."""
+        return self.log_weight if self._weighted else None
+
+    @property
+    def item_weights(self) -> Float | None:
+        """The weights, None if every item weighs 1."""
+        return np.exp(self.log_weight) if self._weighted else None
+
+    @property
+    def packed(self) -> _core.Keys:
+        """The keys packed for the metric; what was added since the last call is packed now."""
+        assert self._metric is not None
+        with self._lock:
+            keys = self.keys
+            done = 0 if self._packed is None else len(self._packed)
+            step = (
+                max(1, _PACK_BYTES // (8 * keys.shape[1])) if self._eps is not None else len(keys)
+            )
+            while done < len(keys):
+                piece = keys[done : done + step]
+                if self._eps is not None:
+                    piece = distributions(piece, self._eps)
+                if self._packed is None:
+                    self._packed = _core.Keys(piece, self._metric)
+                else:
+                    self._packed.append(piece)
+                done += len(piece)
+            assert self._packed is not None
+            return self._packed
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes of all buffers, room for growth and packed keys included."""
+        buffers = (self._keys, self._values, self._log_weight, self._ids)
+        packed = 0 if self._packed is None else self._packed.nbytes
+        return packed + sum(b.nbytes for b in buffers if b is not None)
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Everything but the lock and the packed copy, which is rebuilt when needed."""
+        state = self.__dict__.copy()
+        del state["_lock"]
+        state["_packed"] = None
+        return state
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        """Restore with a lock of its own."""
+        self.__dict__.update(state)
+        self._lock = threading.Lock()

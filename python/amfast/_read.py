@@ -1,0 +1,156 @@
+"""One read of a memory: cues in, weighted values out.
+
+A read takes one of three ways, chosen by what the parts allow:
+
+1. fused: the engine turns scores into weights and values tile by tile;
+2. best: the engine finds the k best items, their values are gathered;
+3. tiles: some cues at a time meet all items, scores and weights in NumPy. For Python functions.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from amfast import _check, _core
+from amfast.parts import Separation, Similarity
+
+Array = NDArray[Any]
+Float = NDArray[np.float64]
+
+# Scores of one tile of cues, as float64, and the working set of one call of a Python similarity.
+_TILE_BYTES = 1 << 25
+_TILE_CUES = 32
+
+
+class Source(NamedTuple):
+    """What is read: checked arrays."""
+
+    keys: Array
+    packed: Array | _core.Keys
+    """What the engine reads: ``keys`` themselves or packed, in the metric's form."""
+    values: Array | None
+    """None if the keys are the values and ``packed`` is a plain array."""
+    log_weight: Float | None
+
+
+def cue_tiles(n_cues: int, n_keys: int) -> Iterator[slice]:
+    """Slices of cues whose scores against all keys stay small."""
+    step = max(1, _TILE_BYTES // (8 * max(1, n_keys)))
+    for start in range(0, n_cues, step):
+        yield slice(start, min(start + step, n_cues))
+
+
+def key_tiles(n_keys: int, width: int) -> Iterator[slice]:
+    """Slices of keys that stay small as float64."""
+    step = max(1, _TILE_BYTES // (8 * width))
+    for start in range(0, n_keys, step):
+        yield slice(start, min(start + step, n_keys))
+
+
+def scores(
+    cues: Array, keys: Array, packed: Array | _core.Keys, similarity: Similarity, threads: int
+) -> Array:
+    """Raw metric values of all cues and keys (q, N), in the cues' type; distances stay positive."""
+    out = _check.empty((len(cues), len(keys)), cues.dtype, "scores")
+    if similarity.metric is not None:
+        _core.pairwise(cues, packed, similarity.metric, out, threads)
+        return out
+    width = keys.shape[1]
+    for q in range(0, len(cues), _TILE_CUES):
+        some = cues[q : q + _TILE_CUES]
+        for tile in key_tiles(len(keys), width * len(some)):
+            piece = keys[tile].astype(cues.dtype, copy=False)
+            with np.errstate(over="ignore"):
+                out[q : q + _TILE_CUES, tile] = similarity.tile(some, piece)
+    return out
+
+
+def project(weights: Float, values: Array, dtype: np.dtype[Any]) -> Array:
+    """Weights (q, N) times values (N, o), accumulated in float64."""
+    out = np.zeros((len(weights), values.shape[1]))
+    for tile in key_tiles(len(values), values.shape[1]):
+        out += weights[:, tile] @ values[tile].astype(np.float64, copy=False)
+    return np.asarray(out.astype(dtype))
+
+
+def read(
+    cues: Array, source: Source, similarity: Similarity, separation: Separation, threads: int
+) -> tuple[Array, Float]:
+    """Weighted mean of the values (Q, o) in the cues' type, and ln of the sum of weights (Q,)."""
+    fused = separation.engine()
+    if len(cues) and similarity.metric is not None:
+        if fused is not None:
+            return _core.retrieve(
+                cues,
+                source.packed,
+                source.values,
+                similarity.metric,
+                *fused,
+                source.log_weight,
+                threads,
+            )
+        if separation.n_best is not None:
+            return _read_best(cues, source, similarity, separation, threads)
+    return _read_tiles(cues, source, similarity, separation, threads)
+
+
+def _read_best(
+    cues: Array, source: Source, similarity: Similarity, separation: Separation, threads: int
+) -> tuple[Array, Float]:
+    assert similarity.metric is not None and separation.n_best is not None
+    keys, packed, b = source.keys, source.packed, source.log_weight
+    values = keys if source.values is None else source.values
+    k = separation.n_best
+    if b is not None and not (b > -np.inf).all():
+        # Items of weight 0 are never chosen, so their scores are masked out.
+        return _read_tiles(cues, source, similarity, separation, threads)
+    best, indices = _core.topk(cues, packed, k, similarity.metric, threads)
+    signed = best if similarity.larger_is_better else -best
+    magnitude = signed.astype(np.float64) * (separation.beta or 0.0)
+    if b is not None:
+        magnitude = magnitude + b[indices]
+    top = magnitude.max(axis=1, keepdims=True)
+    share = np.exp(magnitude - top)
+    total = share.sum(axis=1, keepdims=True)
+    log_scale = (top + np.log(total))[:, 0]
+    if k == 1:
+        return values[indices[:, 0]].astype(cues.dtype), log_scale
+    out = np.zeros((len(cues), values.shape[1]))
+    for weight, index in zip((share / total).T, indices.T, strict=True):
+        out += weight[:, None] * values[index]
+    return out.astype(cues.dtype), log_scale
+
+
+def _read_tiles(
+    cues: Array, source: Source, similarity: Similarity, separation: Separation, threads: int
+) -> tuple[Array, Float]:
+    values = source.keys if source.values is None else source.values
+    out = _check.empty((len(cues), values.shape[1]), cues.dtype, "recalled values")
+    log_scale = np.empty(len(cues))
+    for tile in cue_tiles(len(cues), len(source.keys)):
+        w, log_scale[tile] = tile_weights(cues[tile], source, similarity, separation, threads)
+        out[tile] = chosen_or_mean(w, values, separation, cues.dtype)
+    return out, log_scale
+
+
+def tile_weights(
+    cues: Array, source: Source, similarity: Similarity, separation: Separation, threads: int
+) -> tuple[Float, Float]:
+    """Weights of one tile of cues (q, N) and ln of their sums (q,)."""
+    s = scores(cues, source.keys, source.packed, similarity, threads)
+    if not similarity.larger_is_better:
+        np.negative(s, out=s)
+    return separation.weights(s, source.log_weight, bool(similarity.larger_is_better))
+
+
+def chosen_or_mean(
+    weights: Float, values: Array, separation: Separation, dtype: np.dtype[Any]
+) -> Array:
+    """Project, or copy the one value that has all the weight, bit for bit."""
+    if separation.n_best == 1 and weights.any(axis=1).all():
+        return np.asarray(values[weights.argmax(axis=1)].astype(dtype))
+    return project(weights, values, dtype)

@@ -1,0 +1,353 @@
+"""The kernels: NumPy arrays in, NumPy arrays out, no object in between.
+
+All take rows: ``queries (Q, d)`` against ``keys (N, d)``; a 1-d query is one row and its answer
+loses that axis. float32 is scored in float32; if either side is float64, in float64. float16,
+uint8 and int8 keys are read as they are stored. uint8 with uint8, or int8 with int8, gives exact
+int32 for ``dot``, ``sqeuclidean`` and ``manhattan`` (up to 33025 columns; float64 beyond). bool and
+other integers become float64, which must be exact. Results do not depend on the number of threads.
+
+Metrics, with q a query and k a key:
+
+================= ==================================================================
+``dot``           sum q k; the only one where larger is better
+``cosine``        1 - q.k / (|q| |k|); 1 if either row is zero
+``sqeuclidean``   sum (q - k)^2, by direct differences
+``euclidean``     its square root; also ``l2``
+``manhattan``     sum |q - k|; also ``cityblock``, ``l1``
+``kl``            KL(k || q) in nats of the rows divided by their sums, 0 ln 0 = 0, inf where
+                  q is 0 and k is not
+``reverse_kl``    KL(q || k), likewise
+``jensenshannon`` square root of the Jensen-Shannon divergence, as SciPy's
+================= ==================================================================
+"""
+
+from __future__ import annotations
+
+import contextlib
+import contextvars
+import os
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from amfast import _check, _core, parts
+from amfast._read import Source, read
+
+Array = NDArray[Any]
+
+
+# -- threads --------------------------------------------------------------------------------------
+
+
+def _cores() -> int:
+    try:
+        return len(os.sched_getaffinity(0))
+    except AttributeError:
+        return os.cpu_count() or 1
+
+
+def _threads_at_start() -> int:
+    text = os.environ.get("AMFAST_NUM_THREADS", "").strip()
+    if not text:
+        return min(_cores(), _check.MAX_THREADS)
+    if not (text.isascii() and text.isdigit() and 1 <= int(text) <= _check.MAX_THREADS):
+        raise ValueError(
+            f"AMFAST_NUM_THREADS must be an int in 1..{_check.MAX_THREADS}, got {text!r}"
+        )
+    return int(text)
+
+
+_module_threads = _threads_at_start()
+_context_threads: contextvars.ContextVar[int | None] = contextvars.ContextVar(
+    "amfast_threads", default=None
+)
+
+
+def set_num_threads(n: int) -> None:
+    """Set how many threads a call uses when it is not told otherwise, for the whole process.
+
+    Parameters
+    ----------
+    n : int
+        1 to 1024. At import it is ``AMFAST_NUM_THREADS``, or all cores this process may use.
+    """
+    global _module_threads
+    _module_threads = _check.integer(n, "n", 1, _check.MAX_THREADS)
+
+
+def get_num_threads() -> int:
+    """Return how many threads a call uses here and now when it is not told otherwise."""
+    return _context_threads.get() or _module_threads
+
+
+@contextlib.contextmanager
+def threads(n: int) -> Iterator[None]:
+    """Use ``n`` threads inside a ``with`` block, in this Python thread or task only.
+
+    Examples
+    --------
+    >>> import amfast as am
+    >>> with am.threads(1):
+    ...     am.get_num_threads()
+    1
+    """
+    token = _context_threads.set(_check.integer(n, "n", 1, _check.MAX_THREADS))
+    try:
+        yield
+    finally:
+        _context_threads.reset(token)
+
+
+def resolve_threads(given: int | None) -> int:
+    """``given``, or the setting if None."""
+    if given is None:
+        return get_num_threads()
+    return _check.integer(given, "threads", 1, _check.MAX_THREADS)
+
+
+def cpu_info() -> dict[str, Any]:
+    """Say what the engine runs on.
+
+    Returns
+    -------
+    dict
+        ``isa`` in use, ``available`` instruction sets (choose with ``AMFAST_ISA``), ``threads``,
+        ``cores``, ``version``, compiled-in ``features``, build ``profile``.
+    """
+    return {**_core.cpu_info(), "threads": get_num_threads()}
+
+
+# -- scores ---------------------------------------------------------------------------------------
+
+
+def _pair(queries: object, keys: object) -> tuple[Array, Array, bool]:
+    q, single = _check.cues(queries, "queries")
+    k = _check.rows(keys, "keys")
+    _check.nonempty(k)
+    _check.same_width(q, "queries", k.shape[1], "the keys have")
+    return q, k, single
+
+
+def pairwise(
+    queries: Any, keys: Any, metric: str, *, out: Array | None = None, threads: int | None = None
+) -> Array:
+    """Score every query against every key.
+
+    Parameters
+    ----------
+    queries : (Q, d) or (d,) array
+    keys : (N, d) array
+    metric : str
+        One of the module's metrics.
+    out : (Q, N) or (N,) array, optional
+        Where to write: C-contiguous, writable, of exactly the result's shape and dtype, sharing no
+        memory with the inputs.
+    threads : int, optional
+        None means the setting.
+
+    Returns
+    -------
+    (Q, N) or (N,) array
+        float32, float64 or, for small integers, int32.
+
+    Raises
+    ------
+    ValueError
+        For shapes that do not match, NaN or infinity (naming the row), an unknown metric.
+    TypeError
+        For element types that are no real numbers.
+    MemoryError
+        If the result would not fit.
+
+    Examples
+    --------
+    >>> import amfast as am
+    >>> am.pairwise([[0.0, 0.0]], [[3.0, 4.0], [1.0, 0.0]], "euclidean")
+    array([[5., 1.]])
+    """
+    name = _check.metric(metric)
+    n_threads = resolve_threads(threads)
+    q, k, single = _pair(queries, keys)
+    q, dtype = _check.score_types(q, k, name)
+    shape = (len(q), len(k))
+    if out is None:
+        result = _check.empty(shape, dtype, "scores")
+    else:
+        inputs = [_check.array(queries, "queries"), _check.array(keys, "keys"), q, k]
+        result = _check.out(out, shape[1:] if single else shape, dtype, inputs).reshape(shape)
+    if len(q):
+        _core.pairwise(q, k, name, result, n_threads)
+    if out is not None:
+        return out
+    return result[0] if single else result
+
+
+def topk(
+    queries: Any, keys: Any, k: int, metric: str, *, threads: int | None = None
+) -> tuple[Array, NDArray[np.int64]]:
+    """Find the k best keys for every query, best first, ties to the lowest index.
+
+    Parameters
+    ----------
+    queries : (Q, d) or (d,) array
+    keys : (N, d) array
+    k : int
+        1 to N.
+    metric : str
+        One of the module's metrics. Best is largest for ``dot``, smallest for the others.
+    threads : int, optional
+        None means the setting.
+
+    Returns
+    -------
+    scores : (Q, k) or (k,) array
+        The metric's values, in the type of `pairwise`.
+    indices : (Q, k) or (k,) int64 array
+
+    Raises
+    ------
+    ValueError, TypeError, MemoryError
+        As `pairwise`; ValueError if k is not in 1..N.
+
+    Examples
+    --------
+    >>> import amfast as am
+    >>> scores, indices = am.topk([0.0, 0.0], [[3.0, 4.0], [1.0, 0.0]], 1, "manhattan")
+    >>> scores, indices
+    (array([1.]), array([1]))
+    """
+    name = _check.metric(metric)
+    n_threads = resolve_threads(threads)
+    q, keys_, single = _pair(queries, keys)
+    k = _check.integer(k, "k", 1, len(keys_))
+    q, dtype = _check.score_types(q, keys_, name)
+    _check.fits((len(q), k), np.dtype(np.complex128), "scores and indices")
+    if len(q):
+        scores, indices = _core.topk(q, keys_, k, name, n_threads)
+    else:
+        scores, indices = np.empty((0, k), dtype), np.empty((0, k), np.int64)
+    return (scores[0], indices[0]) if single else (scores, indices)
+
+
+def within(
+    queries: Any, keys: Any, radius: float, metric: str, *, threads: int | None = None
+) -> tuple[NDArray[np.int64], NDArray[np.int64], Array]:
+    """Find all keys within a radius of every query.
+
+    Parameters
+    ----------
+    queries : (Q, d) or (d,) array
+    keys : (N, d) array
+    radius : float
+        Finite. Keys at a distance <= radius are found (>= 0), or with ``dot`` >= radius.
+    metric : str
+        One of the module's metrics.
+    threads : int, optional
+        None means the setting.
+
+    Returns
+    -------
+    indptr : (Q + 1,) int64 array
+        Row i's keys are ``indices[indptr[i]:indptr[i + 1]]``, as in SciPy's CSR matrices.
+    indices : int64 array
+        In ascending order within a row.
+    scores : array
+        Beside ``indices``, in the type of `pairwise`.
+
+    Raises
+    ------
+    ValueError, TypeError, MemoryError
+        As `pairwise`; ValueError for a radius that is not finite or a negative distance.
+
+    Examples
+    --------
+    >>> import amfast as am
+    >>> am.within([0.0], [[1.0], [3.0], [-2.0]], 2.0, "l1")
+    (array([0, 2]), array([0, 2]), array([1., 2.]))
+    """
+    name = _check.metric(metric)
+    n_threads = resolve_threads(threads)
+    radius = _check.radius(radius, name == "dot")
+    q, k, _ = _pair(queries, keys)
+    q, dtype = _check.score_types(q, k, name)
+    if len(q) == 0:
+        return np.zeros(1, np.int64), np.empty(0, np.int64), np.empty(0, dtype)
+    return _core.within(q, k, radius, name, n_threads)
+
+
+def retrieve(
+    cues: Any,
+    keys: Any,
+    values: Any = None,
+    *,
+    similarity: str | parts.Similarity | parts.ScoreFunction = "dot",
+    separation: str | parts.Separation | parts.WeightFunction = "softmax",
+    beta: float | None = None,
+    log_weight: Any = None,
+    threads: int | None = None,
+) -> Array:
+    """Recall values by similarity, without ever holding the (Q, N) scores.
+
+    ``out = sum_i w_i v_i / sum_i |w_i|`` with the weights ``w`` of `amfast.parts`; a distance d
+    scores as -d. With the defaults it is softmax attention, ``softmax(beta cues keys^T) values``.
+    A cue for which all weights are zero reads zeros.
+
+    Parameters
+    ----------
+    cues : (Q, d) or (d,) array
+    keys : (N, d) array
+    values : (N, o) array, optional
+        None means the keys.
+    similarity : str, Similarity or callable, default "dot"
+    separation : str, Separation or callable, default "softmax"
+    beta : float, optional
+        The softmax's inverse temperature, finite and >= 0. None means 1.
+    log_weight : (N,) array, optional
+        Natural logarithms of item weights; -inf leaves an item out.
+    threads : int, optional
+        None means the setting.
+
+    Returns
+    -------
+    (Q, o) or (o,) array
+        float64 if an input is, else float32.
+
+    Raises
+    ------
+    ValueError, TypeError, MemoryError
+        As `pairwise`; ValueError if ``sqrt`` or ``log`` meets a negative score.
+
+    Examples
+    --------
+    >>> import amfast as am
+    >>> keys = [[1.0, 0.0], [0.0, 1.0]]
+    >>> am.retrieve([0.9, 0.1], keys, [[10.0], [20.0]], separation="max")
+    array([10.])
+    """
+    similar = parts.similarity(similarity)
+    separate = parts.separation(separation, beta)
+    n_threads = resolve_threads(threads)
+    q, single = _check.cues(cues)
+    k = _check.rows(keys, "keys")
+    _check.nonempty(k)
+    _check.same_width(q, "cues", k.shape[1], "the keys have")
+    v = None if values is None else _check.rows(values, "values")
+    if v is not None and len(v) != len(k):
+        raise ValueError(f"values have {len(v)} rows, the keys have {len(k)}")
+    b = None if log_weight is None else _check.log_weights(log_weight, len(k))
+    if separate.n_best is not None:
+        _check.integer(separate.n_best, "k", 1, len(k))
+    if isinstance(separate, parts.Threshold):
+        _check.radius(separate.radius, bool(similar.larger_is_better))
+    dtype = _check.compute_type(q, k, k if v is None else v)
+    q = q.astype(dtype, copy=False)
+    _check.finite(q, "cues")
+    if similar.metric is None or separate.engine() is None:
+        _check.finite(k, "keys")
+        if v is not None:
+            _check.finite(v, "values")
+    _check.fits((len(q), (k if v is None else v).shape[1]), dtype, "recalled values")
+    result, _ = read(q, Source(k, k, v, b), similar, separate, n_threads)
+    return result[0] if single else result

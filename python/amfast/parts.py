@@ -1,0 +1,530 @@
+"""The three parts of an associative memory: similarity, separation, readout.
+
+One read of a memory is ``readout(sum_i w_i v_i)``, where the weights ``w`` are the separation of
+the similarities between the cue and the stored keys. Parts are small frozen objects; strings name
+the common ones, and a Python function can stand in for a similarity or a separation.
+
+Notation: ``s_i`` is the score of item i (larger is better; a distance d scores as -d), ``b_i`` the
+logarithm of its weight (0 unless given).
+
+Examples
+--------
+>>> import amfast as am
+>>> am.Polynomial(3)
+Polynomial(n=3, rectified=False)
+>>> am.Similarity("l1")
+Similarity('manhattan', larger_is_better=False)
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import FrozenInstanceError, dataclass, field
+from typing import Any, Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from amfast import _check, reference
+
+Array = NDArray[Any]
+Float = NDArray[np.float64]
+
+ScoreFunction = Callable[[Array, Array], Any]
+WeightFunction = Callable[[Array], Any]
+
+
+def _name_of_function(fn: Callable[..., Any]) -> str:
+    return str(getattr(fn, "__name__", type(fn).__name__))
+
+
+# -- similarity -----------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, repr=False)
+class Similarity:
+    """How one key scores against one cue.
+
+    Parameters
+    ----------
+    fn : str or callable
+        A metric's name, or a function ``fn(cues (q, d), keys (n, d)) -> (q, n)``. The function is
+        called on tiles: some of the cues with some of the keys, as float32 or float64. It is slower
+        than a named metric by the cost of NumPy and of holding scores.
+    larger_is_better : bool, default True for a function
+        False if the function is a distance. For a named metric it follows from the name.
+    name : str, optional
+        What ``repr`` shows for a function.
+
+    Raises
+    ------
+    TypeError
+        If ``fn`` is neither a name nor callable.
+    ValueError
+        If the name is unknown or contradicts ``larger_is_better``.
+
+    Examples
+    --------
+    >>> import numpy as np, amfast as am
+    >>> chebyshev = am.Similarity(
+    ...     lambda cues, keys: np.abs(cues[:, None] - keys).max(axis=-1),
+    ...     larger_is_better=False, name="chebyshev")
+    >>> memory = am.UniversalHopfield(chebyshev, "max")
+    >>> ids = memory.store([[0.0, 0.0], [1.0, 1.0]])
+    >>> memory.recall([0.9, 0.4])
+    array([1., 1.])
+    """
+
+    fn: str | ScoreFunction
+    larger_is_better: bool | None = None
+    name: str | None = None
+
+    def __post_init__(self) -> None:
+        """Resolve the name and the direction."""
+        larger = self.larger_is_better
+        if larger is not None:
+            larger = _check.flag(larger, "larger_is_better")
+        if isinstance(self.fn, str):
+            metric = _check.metric(self.fn)
+            if larger is not None and larger != (metric == "dot"):
+                raise ValueError(f"larger_is_better={larger} contradicts the metric {metric!r}")
+            object.__setattr__(self, "fn", metric)
+            object.__setattr__(self, "name", metric)
+            larger = metric == "dot"
+        elif isinstance(self.fn, type) or not callable(self.fn):
+            raise TypeError(f"similarity must be a metric's name or callable, got {self.fn!r}")
+        else:
+            larger = True if larger is None else larger
+            object.__setattr__(self, "name", self.name or _name_of_function(self.fn))
+        object.__setattr__(self, "larger_is_better", larger)
+
+    def __repr__(self) -> str:
+        """Name the metric or function and its direction."""
+        return f"Similarity({self.name!r}, larger_is_better={self.larger_is_better})"
+
+    @property
+    def metric(self) -> str | None:
+        """The engine's name of the metric, None for a Python function."""
+        return self.fn if isinstance(self.fn, str) else None
+
+    def tile(self, cues: Array, keys: Array) -> Array:
+        """Call the function on one tile and check what it returns, (q, n) as given.
+
+        Raises
+        ------
+        ValueError
+            If the result has another shape or holds a NaN.
+        TypeError
+            If the result is not real numbers.
+        """
+        assert callable(self.fn)
+        result = _check.array(self.fn(cues, keys), f"scores of {self.name}")
+        expected = (len(cues), len(keys))
+        if result.shape != expected:
+            raise ValueError(
+                f"similarity {self.name} must return shape (q, n) = {expected} "
+                f"for cues {cues.shape} and keys {keys.shape}, it returned {result.shape}"
+            )
+        if result.dtype.kind == "f" and np.isnan(result).any():
+            raise ValueError(f"similarity {self.name} returned a NaN")
+        return result
+
+
+# -- separation -----------------------------------------------------------------------------------
+
+
+class Separation:
+    """A separation given as a Python function, and the base of the named ones.
+
+    Parameters
+    ----------
+    fn : callable
+        ``fn(scores (q, N)) -> weights (q, N)``, called on some of the cues with all items. Slower
+        than a named separation: the scores of a tile of cues are held in memory (about 32 MB).
+    name : str, optional
+        What ``repr`` shows.
+
+    Examples
+    --------
+    >>> import numpy as np, amfast as am
+    >>> am.Separation(np.tanh)
+    Separation('tanh')
+    """
+
+    fn: WeightFunction
+    name: str
+    beta: float | None = None
+
+    def __init__(self, fn: WeightFunction, name: str | None = None) -> None:
+        if isinstance(fn, type):
+            raise TypeError(f"separation must be an object or a function, got the class {fn!r}")
+        _check.function(fn, "separation")
+        object.__setattr__(self, "fn", fn)
+        object.__setattr__(self, "name", name or _name_of_function(fn))
+
+    def __setattr__(self, name: str, value: object) -> None:
+        """Refuse: parts are frozen."""
+        raise FrozenInstanceError(f"cannot assign to field {name!r}")
+
+    def __repr__(self) -> str:
+        """Name the function."""
+        return f"Separation({self.name!r})"
+
+    def __eq__(self, other: object) -> bool:
+        """Two user-defined separations are equal if their functions are."""
+        return type(other) is Separation and other.fn == self.fn
+
+    def __hash__(self) -> int:
+        """Hash the function."""
+        return hash(self.fn)
+
+    @property
+    def sums_to_one(self) -> bool:
+        """Whether the weights are non-negative and always divided by their sum."""
+        return False
+
+    @property
+    def n_best(self) -> int | None:
+        """How many of the best items get a weight, None for all."""
+        return None
+
+    def engine(self) -> tuple[str, float] | None:
+        """Name and parameter of the engine's fused form, None if there is no such form."""
+        return None
+
+    def weights(
+        self, scores: Array, log_weight: Float | None, larger_is_better: bool = True
+    ) -> tuple[Float, Float]:
+        """Weights divided by the sum of their magnitudes (q, N), and the log of that sum (q,).
+
+        Parameters
+        ----------
+        scores : (q, N) array
+            Larger is better.
+        log_weight : (N,) float64 or None
+            Logarithms of the items' weights, which multiply the separated scores.
+        larger_is_better : bool
+            False if the scores are negated distances; only a threshold needs to know.
+        """
+        fused = self.engine()
+        if fused is not None:
+            return reference.separate(scores, *fused, log_weight)
+        raw = _check.array(self.fn(scores), f"weights of {self.name}")
+        if raw.shape != scores.shape:
+            raise ValueError(
+                f"separation {self.name} must return shape (q, N) = {scores.shape}, "
+                f"it returned {raw.shape}"
+            )
+        w = raw.astype(np.float64)
+        _check.finite(w, f"weights of separation {self.name},")
+        peak = np.abs(w).max(axis=1, keepdims=True, initial=0.0)
+        peak[peak == 0] = 1.0
+        w /= peak  # so that neither the sum nor an item's weight can overflow
+        if log_weight is not None:
+            top = float(np.max(log_weight, initial=-np.inf))
+            top = top if top > -np.inf else 0.0
+            w *= np.exp(log_weight - top)
+            peak = peak * np.exp(top)
+        total = np.abs(w).sum(axis=1, keepdims=True)
+        np.divide(w, total, out=w, where=total > 0)
+        with np.errstate(divide="ignore"):
+            return w, (np.log(total) + np.log(peak))[:, 0]
+
+
+@dataclass(frozen=True, init=False)
+class Identity(Separation):
+    """``w_i = s_i exp(b_i)``: the classical Hopfield network and linear attention."""
+
+    def __init__(self) -> None:
+        pass
+
+    def engine(self) -> tuple[str, float]:
+        """Power with exponent 1."""
+        return "power", 1.0
+
+
+@dataclass(frozen=True)
+class Polynomial(Separation):
+    """``w_i = s_i^n exp(b_i)``, or ``max(s_i, 0)^n exp(b_i)`` if rectified.
+
+    The dense associative memory of interaction order n + 1 (Krotov and Hopfield 2016).
+
+    Parameters
+    ----------
+    n : int
+        The exponent, >= 1.
+    rectified : bool, default False
+        Whether negative scores count as zero.
+    """
+
+    n: int
+    rectified: bool = False
+
+    def __post_init__(self) -> None:
+        """Check the exponent."""
+        object.__setattr__(self, "n", _check.integer(self.n, "n", 1, 1_000_000))
+        _check.flag(self.rectified, "rectified")
+
+    def engine(self) -> tuple[str, float]:
+        """Power or rectified power."""
+        return ("rectified" if self.rectified else "power"), float(self.n)
+
+
+@dataclass(frozen=True, init=False)
+class Sqrt(Separation):
+    """``w_i = sqrt(s_i) exp(b_i)``; a negative score is a ValueError."""
+
+    def __init__(self) -> None:
+        pass
+
+    def engine(self) -> tuple[str, float]:
+        """Square root."""
+        return "sqrt", 0.0
+
+
+@dataclass(frozen=True, init=False)
+class Log(Separation):
+    """``w_i = ln(s_i) exp(b_i)``, a score of 0 counting as the smallest normal number.
+
+    A negative score is a ValueError. Scores below 1 get negative weights.
+    """
+
+    def __init__(self) -> None:
+        pass
+
+    def engine(self) -> tuple[str, float]:
+        """Logarithm."""
+        return "log", 0.0
+
+
+@dataclass(frozen=True)
+class Softmax(Separation):
+    """``w_i = exp(beta s_i + b_i) / sum_j exp(beta s_j + b_j)``, computed without overflow.
+
+    The modern continuous Hopfield network (Ramsauer et al. 2021) and attention.
+
+    Parameters
+    ----------
+    beta : float, default 1.0
+        Inverse temperature, finite and >= 0; 0 averages all items.
+    """
+
+    beta: float = 1.0
+
+    def __post_init__(self) -> None:
+        """Check beta."""
+        object.__setattr__(self, "beta", _check.number(self.beta, "beta", 0.0))
+
+    @property
+    def sums_to_one(self) -> bool:
+        """Always."""
+        return True
+
+    def engine(self) -> tuple[str, float]:
+        """Softmax."""
+        return "softmax", self.beta
+
+
+@dataclass(frozen=True)
+class Exponential(Separation):
+    """``w_i = exp(beta s_i + b_i)``: a softmax whose log scale is kept.
+
+    Parameters
+    ----------
+    beta : float, default 1.0
+        Inverse temperature, finite and >= 0.
+    """
+
+    beta: float = 1.0
+
+    def __post_init__(self) -> None:
+        """Check beta."""
+        object.__setattr__(self, "beta", _check.number(self.beta, "beta", 0.0))
+
+    def engine(self) -> tuple[str, float]:
+        """Softmax, which returns its log scale too."""
+        return "softmax", self.beta
+
+
+@dataclass(frozen=True)
+class Threshold(Separation):
+    """``w_i = exp(b_i)`` where the distance is <= radius (dot: the score is >= radius), else 0.
+
+    A cue with no item inside reads 0.
+
+    Parameters
+    ----------
+    radius : float
+        Finite; >= 0 for a distance.
+    """
+
+    radius: float
+
+    def __post_init__(self) -> None:
+        """Check the radius."""
+        object.__setattr__(self, "radius", _check.number(self.radius, "radius"))
+
+    def engine(self) -> tuple[str, float]:
+        """Threshold."""
+        return "threshold", self.radius
+
+    def weights(
+        self, scores: Array, log_weight: Float | None, larger_is_better: bool = True
+    ) -> tuple[Float, Float]:
+        """Compare scores with the radius, or negated distances with its negative."""
+        least = self.radius if larger_is_better else -self.radius
+        return reference.separate(scores, "threshold", least, log_weight)
+
+
+@dataclass(frozen=True)
+class TopK(Separation):
+    """The k best items by score, ties to the lowest index; the others weigh nothing.
+
+    Parameters
+    ----------
+    k : int
+        How many, >= 1.
+    beta : float, optional
+        Among the k best, ``w_i`` is proportional to ``exp(beta s_i + b_i)``; None weighs them by
+        ``exp(b_i)`` alone, that is equally.
+    """
+
+    k: int
+    beta: float | None = None
+
+    def __post_init__(self) -> None:
+        """Check k and beta."""
+        object.__setattr__(self, "k", _check.integer(self.k, "k", 1))
+        if self.beta is not None:
+            object.__setattr__(self, "beta", _check.number(self.beta, "beta", 0.0))
+
+    @property
+    def sums_to_one(self) -> bool:
+        """Always."""
+        return True
+
+    @property
+    def n_best(self) -> int:
+        """The k."""
+        return self.k
+
+    def weights(
+        self, scores: Array, log_weight: Float | None, larger_is_better: bool = True
+    ) -> tuple[Float, Float]:
+        """Softmax over the k best, leaving out items of weight 0."""
+        s = scores.astype(np.float64)
+        b = np.zeros(s.shape[1]) if log_weight is None else log_weight
+        live = np.flatnonzero(b > -np.inf)
+        best = live[np.argsort(-s[:, live], axis=1, kind="stable")[:, : self.k]]
+        chosen, log_scale = reference.separate(
+            np.take_along_axis(s, best, axis=1) * (self.beta or 0.0) + b[best], "softmax", 1.0
+        )
+        w = np.zeros(s.shape)
+        np.put_along_axis(w, best, chosen, axis=1)
+        return w, log_scale
+
+
+@dataclass(frozen=True)
+class Max(TopK):
+    """The best item alone, ties to the lowest index: nearest neighbour, returned bit for bit."""
+
+    k: int = field(default=1, init=False, repr=False)
+    beta: float | None = field(default=None, init=False, repr=False)
+
+
+SEPARATIONS: Final[dict[str, Separation]] = {
+    "identity": Identity(),
+    "log": Log(),
+    "sqrt": Sqrt(),
+    "square": Polynomial(2),
+    "cube": Polynomial(3),
+    "quartic": Polynomial(4),
+    "tenth": Polynomial(10),
+    "softmax": Softmax(),
+    "exponential": Exponential(),
+    "max": Max(),
+}
+
+
+def separation(given: object, beta: float | None = None) -> Separation:
+    """Resolve a separation's name, object or function; ``beta`` is a shorthand for the softmax's.
+
+    Raises
+    ------
+    ValueError
+        If the name is unknown, or ``beta`` is given where it would have no effect.
+    TypeError
+        If ``given`` is neither a name, a separation nor callable.
+    """
+    if isinstance(given, str):
+        known = SEPARATIONS[_check.name_of(given, SEPARATIONS, "separation")]
+        if beta is None:
+            return known
+        if isinstance(known, Softmax | Exponential):
+            return type(known)(beta)
+        raise ValueError(f"beta={beta!r} has no effect on the separation {given!r}; leave it out")
+    part = given if isinstance(given, Separation) else None
+    if part is None:
+        if not callable(given):
+            raise TypeError(
+                f"separation must be a name, a Separation or callable, got {type(given).__name__}"
+            )
+        part = Separation(given)
+    if beta is not None:
+        raise ValueError(f"beta={beta!r} beside the separation {part!r}; put it inside or leave it")
+    return part
+
+
+def similarity(given: object) -> Similarity:
+    """Resolve a similarity's name, object or function."""
+    if isinstance(given, Similarity):
+        return given
+    if isinstance(given, str) or callable(given):
+        return Similarity(given)
+    raise TypeError(
+        f"similarity must be a metric's name, a Similarity or callable, got {type(given).__name__}"
+    )
+
+
+# -- readout --------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Readout:
+    """What is done to the weighted sum before it is returned.
+
+    Parameters
+    ----------
+    kind : {"identity", "sign", "l2"}
+        ``sign`` is -1 or +1 per entry; ``l2`` divides a row by its Euclidean norm (a zero row
+        stays zero).
+    tie : {"keep", 1, -1}, default "keep"
+        What ``sign`` does with a 0: keep the entry of the cue (0 where a heteroassociative memory
+        has none), or +1, or -1.
+    """
+
+    kind: str = "identity"
+    tie: str | int = "keep"
+
+    def __post_init__(self) -> None:
+        """Check the names."""
+        _check.choice(self.kind, "readout", ("identity", "sign", "l2"))
+        _check.choice(self.tie, "tie", ("keep", 1, -1))
+
+    def __call__(self, summed: Array, cues: Array | None) -> Array:
+        """Apply to rows; ``cues`` are the states before the step, None if of another kind."""
+        if self.kind == "sign":
+            if self.tie == "keep":
+                kept = np.zeros_like(summed) if cues is None else cues
+            else:
+                kept = np.full_like(summed, self.tie)
+            return np.where(summed == 0, kept, np.sign(summed))
+        if self.kind == "l2":
+            # Scaling by the largest entry first keeps the squares from overflowing.
+            peak = np.abs(summed).max(axis=1, keepdims=True, initial=0.0)
+            peak[peak == 0] = 1.0
+            scaled = summed / peak
+            norm = np.sqrt((scaled * scaled).sum(axis=1, keepdims=True))
+            norm[norm == 0] = 1.0
+            return np.asarray(scaled / norm)
+        return summed

@@ -1,0 +1,232 @@
+"""Readable NumPy twins of the engine's kernels, in float64.
+
+Each function is the formula of its kernel written down plainly: no tiles, no threads, the whole
+score matrix in memory. They are slow. The tests compare the engine with them, and they are the
+place to look up what a metric or a separation computes.
+
+Examples
+--------
+>>> import numpy as np
+>>> from amfast import reference
+>>> reference.pairwise(np.array([[0.0, 3.0]]), np.array([[4.0, 0.0]]), "euclidean")
+array([[5.]])
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+Array = NDArray[Any]
+Float = NDArray[np.float64]
+
+TINY = float(np.finfo(np.float64).tiny)
+
+
+def _dot(query: Float, keys: Float) -> Float:
+    return np.asarray((keys * query).sum(axis=1))
+
+
+def _cosine(query: Float, keys: Float) -> Float:
+    norms = np.sqrt((keys * keys).sum(axis=1)) * np.sqrt((query * query).sum())
+    cos = np.divide(_dot(query, keys), norms, out=np.zeros(len(keys)), where=norms > 0)
+    return np.asarray(np.clip(1.0 - cos, 0.0, 2.0))
+
+
+def _sqeuclidean(query: Float, keys: Float) -> Float:
+    return np.asarray(((keys - query) ** 2).sum(axis=1))
+
+
+def _euclidean(query: Float, keys: Float) -> Float:
+    return np.asarray(np.sqrt(_sqeuclidean(query, keys)))
+
+
+def _manhattan(query: Float, keys: Float) -> Float:
+    return np.asarray(np.abs(keys - query).sum(axis=1))
+
+
+def _relative_entropy(p: Float, q: Float) -> Float:
+    """Sum p ln(p / q) along the last axis, with 0 ln 0 = 0 and inf where q is 0 and p is not."""
+    p, q = np.broadcast_arrays(p, q)
+    terms = np.zeros(p.shape)
+    both = (p > 0) & (q > 0)
+    terms[both] = p[both] * np.log(p[both] / q[both])
+    terms[(p > 0) & (q == 0)] = np.inf
+    return np.asarray(terms.sum(axis=-1))
+
+
+def _kl(query: Float, keys: Float) -> Float:
+    return _relative_entropy(distribution(keys), distribution(query))
+
+
+def _reverse_kl(query: Float, keys: Float) -> Float:
+    return _relative_entropy(distribution(query), distribution(keys))
+
+
+def _jensenshannon(query: Float, keys: Float) -> Float:
+    p, q = distribution(keys), distribution(query)
+    middle = (p + q) / 2
+    divergence = (_relative_entropy(p, middle) + _relative_entropy(q, middle)) / 2
+    return np.asarray(np.sqrt(np.maximum(divergence, 0.0)))
+
+
+METRICS: dict[str, Callable[[Float, Float], Float]] = {
+    "dot": _dot,
+    "cosine": _cosine,
+    "sqeuclidean": _sqeuclidean,
+    "euclidean": _euclidean,
+    "manhattan": _manhattan,
+    "kl": _kl,
+    "reverse_kl": _reverse_kl,
+    "jensenshannon": _jensenshannon,
+}
+
+
+def distribution(rows: Float) -> Float:
+    """Rows divided by their sums, so that each is a probability distribution.
+
+    Raises
+    ------
+    ValueError
+        If an entry is negative or a row is all zero.
+    """
+    if (rows < 0).any():
+        raise ValueError("a row has a negative entry, so it is no distribution")
+    sums = rows.sum(axis=-1, keepdims=True)
+    if (sums == 0).any():
+        raise ValueError("a row is all zero, so it is no distribution")
+    return np.asarray(rows / sums)
+
+
+def pairwise(queries: Array, keys: Array, metric: str) -> Float:
+    """Score every query against every key, by direct differences, shape (Q, N).
+
+    ``dot`` is the inner product. ``cosine`` is 1 - cos, with cos = 0 for a zero row. ``kl`` is
+    KL(key || query) and ``reverse_kl`` KL(query || key) of the rows normalised to sum 1, in nats.
+    ``jensenshannon`` is the square root of the Jensen-Shannon divergence.
+    """
+    q, k = np.asarray(queries, np.float64), np.asarray(keys, np.float64)
+    out = np.empty((len(q), len(k)))
+    for row, query in zip(out, q, strict=True):
+        row[:] = METRICS[metric](query, k)
+    return out
+
+
+def topk(queries: Array, keys: Array, k: int, metric: str) -> tuple[Float, NDArray[np.int64]]:
+    """Find the k best scores per query and their indices, best first, ties to the lowest index."""
+    scores = pairwise(queries, keys, metric)
+    best_first = np.argsort(-scores if metric == "dot" else scores, axis=1, kind="stable")
+    indices = best_first[:, :k].astype(np.int64)
+    return np.take_along_axis(scores, indices, axis=1), indices
+
+
+def within(
+    queries: Array, keys: Array, radius: float, metric: str
+) -> tuple[NDArray[np.int64], NDArray[np.int64], Float]:
+    """All keys with distance <= radius (dot: score >= radius) as CSR (indptr, indices, scores)."""
+    scores = pairwise(queries, keys, metric)
+    inside = scores >= radius if metric == "dot" else scores <= radius
+    indptr = np.concatenate([[0], np.cumsum(inside.sum(axis=1))]).astype(np.int64)
+    return indptr, np.nonzero(inside)[1].astype(np.int64), scores[inside]
+
+
+def separate(
+    scores: Array, separation: str, param: float, log_weight: Array | None = None
+) -> tuple[Float, Float]:
+    """Weights of a separation divided by the sum of their magnitudes, and the log of that sum.
+
+    With s a score and b its log weight, the weight is
+
+    ============= ==================================
+    ``softmax``   exp(param s + b)
+    ``power``     s^param exp(b)
+    ``rectified`` max(s, 0)^param exp(b)
+    ``sqrt``      sqrt(s) exp(b)
+    ``log``       ln(max(s, tiny)) exp(b)
+    ``threshold`` exp(b) where s >= param, else 0
+    ============= ==================================
+
+    Everything is done on logarithms of magnitudes and the largest is subtracted first, so nothing
+    overflows whatever the scores, ``param`` or the log weights.
+
+    Parameters
+    ----------
+    scores : (Q, N) array
+        Larger is better.
+    separation : str
+        A name of the table.
+    param : float
+        The softmax's inverse temperature, the power's exponent, the threshold; else ignored.
+    log_weight : (N,) array, optional
+        Natural logarithms of the items' weights; -inf leaves an item out.
+
+    Returns
+    -------
+    weights : (Q, N) float64
+        Divided by the sum of their magnitudes. All zero in a row where every weight is zero.
+    log_scale : (Q,) float64
+        Natural logarithm of that sum, -inf where every weight is zero.
+
+    Raises
+    ------
+    ValueError
+        If ``sqrt`` or ``log`` meets a negative score.
+    """
+    s = np.asarray(scores, np.float64)
+    sign = np.ones(s.shape)
+    if separation in ("sqrt", "log"):
+        negative = np.flatnonzero((s < 0).any(axis=1))
+        if len(negative):
+            raise ValueError(f"cues row {negative[0]} has a negative score; {separation} has none")
+    with np.errstate(divide="ignore", invalid="ignore"):
+        if separation == "softmax":
+            magnitude = param * s if param else np.where(s == -np.inf, s, 0.0)
+        elif separation == "power":
+            sign = np.sign(s) ** int(param)
+            magnitude = param * np.log(np.abs(s))
+        elif separation == "rectified":
+            magnitude = param * np.log(np.maximum(s, 0.0))
+        elif separation == "sqrt":
+            magnitude = 0.5 * np.log(s)
+        elif separation == "log":
+            logarithm = np.log(np.maximum(s, TINY))
+            sign = np.sign(logarithm)
+            magnitude = np.log(np.abs(logarithm))
+        elif separation == "threshold":
+            magnitude = np.where(s >= param, 0.0, -np.inf)
+        else:
+            raise ValueError(f"unknown separation {separation!r}")
+        if log_weight is not None:
+            magnitude = magnitude + np.asarray(log_weight, np.float64)
+        top = magnitude.max(axis=1, keepdims=True, initial=-np.inf)
+        share = np.exp(magnitude - np.where(top == -np.inf, 0.0, top))
+        total = share.sum(axis=1, keepdims=True)
+        weights = sign * np.divide(share, total, out=np.zeros_like(share), where=total > 0)
+        log_scale = np.where(total > 0, top + np.log(total), -np.inf)[:, 0]
+    return weights, log_scale
+
+
+def retrieve(
+    cues: Array,
+    keys: Array,
+    values: Array | None,
+    metric: str,
+    separation: str,
+    param: float,
+    log_weight: Array | None = None,
+) -> tuple[Float, Float]:
+    """Weighted mean of the values, sum_i w_i v_i / sum_i |w_i|, and ln sum_i |w_i| per cue.
+
+    The weights are those of `separate` on the scores, where a distance d scores as -d; the
+    threshold's ``param`` is a radius: it keeps d <= param, or dot >= param. ``values=None`` means
+    the keys themselves.
+    """
+    scores = pairwise(cues, keys, metric)
+    if metric != "dot":
+        scores = -scores
+        param = -param if separation == "threshold" else param
+    weights, log_scale = separate(scores, separation, param, log_weight)
+    return weights @ np.asarray(keys if values is None else values, np.float64), log_scale

@@ -1,0 +1,441 @@
+"""The universal Hopfield network: similarity, separation, projection over stored items."""
+
+from __future__ import annotations
+
+import copy
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from amfast import _check, parts
+from amfast._standard import Standard
+from amfast.kernels import resolve_threads
+from amfast.paper import Paper
+
+Array = NDArray[Any]
+Float = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Recall:
+    """What a recall found, with one entry per cue; for one 1-d cue, its own entry."""
+
+    state: Array
+    """(Q, o) recalled values."""
+    n_iter: NDArray[np.int64]
+    """(Q,) steps taken."""
+    converged: NDArray[np.bool_]
+    """(Q,) whether the last step changed no entry by more than ``tol``; True if heteroassociative,
+    where one step is all there is."""
+    energy: Float | None
+    """(Q,) energy of ``state``, None for memories that have none."""
+    log_scale: Float
+    """(Q,) natural logarithm of the sum of the magnitudes of the weights in the last step, before
+    they were divided by it; -inf where no item had any weight."""
+
+
+class UniversalHopfield:
+    """An associative memory made of a similarity, a separation and a readout.
+
+    Recall is ``readout(sum_i w_i v_i / sum_i |w_i|)`` with the weights
+    ``w = separation(similarity(cue, keys))`` (Millidge et al., *Universal Hopfield Networks*,
+    ICML 2022).
+
+    Parameters
+    ----------
+    similarity : str, Similarity or callable, default "dot"
+        A metric's name; a distance d scores as -d. A function is called on tiles, see
+        `Similarity`. In the paper convention a name of `amfast.paper`.
+    separation : str, Separation or callable, default "softmax"
+        "identity", "log", "sqrt", "square", "cube", "quartic", "softmax", "max" or an object of
+        `amfast.parts`.
+    beta : float, optional
+        Shorthand for the softmax's inverse temperature, finite and >= 0; None means 1. A
+        ValueError where it would have no effect.
+    convention : {"standard", "paper"}, default "standard"
+        "paper" follows the published code: see `amfast.paper`.
+    normalize : bool, default True
+        Whether power, exponential, threshold and user-defined weights are divided by the sum of
+        their magnitudes, which keeps any exponent within range. False gives them as they are; the
+        energies of dense associative memories need that.
+    eps : float, optional
+        For the KL family, whose distances are infinite where a row has a zero. Standard: every row
+        is mixed with the uniform distribution, ``(n(x) + eps/d) / (1 + eps)`` with
+        ``n(x) = x / sum(x)``, and a blank row becomes uniform; default 1e-4, 0 is allowed.
+        ("jensenshannon" needs no smoothing, only blank rows become uniform.) Paper: added inside
+        the logarithms, > 0, default 1e-4.
+    readout : {"identity", "sign", "l2"} or Readout, default "identity"
+        Applied to each recalled state.
+    on_exact_match : {"limit", "nan", "error"}, default "limit"
+        In the paper convention, what a distance of 0 does.
+
+    Notes
+    -----
+    Keys and values stay in the type they came in (float16, float32, float64, uint8, int8); a wider
+    type in a later `store` widens the store. The answer is float64 if cues, keys or values are,
+    else float32. Beside the keys a packed copy is kept for the engine. Many threads may read one
+    memory at a time; `store`, `delete` and `merge` must not run beside other calls.
+
+    Examples
+    --------
+    >>> import amfast as am
+    >>> memory = am.UniversalHopfield("manhattan", "softmax", beta=10.0)
+    >>> memory.store([[0.0, 0.0, 1.0], [1.0, 1.0, 0.0]])
+    array([0, 1])
+    >>> memory.recall([0.9, 0.8, 0.0]).round(3)
+    array([1., 1., 0.])
+    """
+
+    def __init__(
+        self,
+        similarity: str | parts.Similarity | parts.ScoreFunction = "dot",
+        separation: str | parts.Separation | parts.WeightFunction = "softmax",
+        *,
+        beta: float | None = None,
+        convention: str = "standard",
+        normalize: bool = True,
+        eps: float | None = None,
+        readout: str | parts.Readout = "identity",
+        on_exact_match: str = "limit",
+    ) -> None:
+        _check.choice(convention, "convention", ("standard", "paper"))
+        separate = parts.separation(separation, beta)
+        normalize = _check.flag(normalize, "normalize")
+        self._readout = readout if isinstance(readout, parts.Readout) else parts.Readout(readout)
+        _check.choice(on_exact_match, "on_exact_match", ("limit", "nan", "error"))
+        self._model: Standard | Paper
+        if convention == "paper":
+            if not normalize:
+                raise ValueError("normalize=False contradicts convention='paper': weights sum to 1")
+            self._model = Paper.of(similarity, separate, eps, on_exact_match)
+        else:
+            if on_exact_match != "limit":
+                raise ValueError("on_exact_match belongs to convention='paper'")
+            self._model = Standard.of(similarity, separate, normalize, eps)
+        self._items = self._model.items()
+
+    # -- storing ----------------------------------------------------------------------------------
+
+    def store(self, keys: Any, values: Any = None, *, weights: Any = None) -> NDArray[np.int64]:
+        """Add items.
+
+        Parameters
+        ----------
+        keys : (N, d) array
+        values : (N, o) array, optional
+            What each key recalls; None means the keys themselves (autoassociative). A memory is
+            one or the other.
+        weights : (N,) array, optional
+            Finite and >= 0; multiplies the item's separated score. Weight 3 equals storing the
+            item three times, weight 0 is never recalled. None means 1.
+
+        Returns
+        -------
+        (N,) int64 array
+            Ids for `delete`, never reused.
+
+        Raises
+        ------
+        ValueError
+            For shapes that do not match, NaN or infinity, and negative entries under KL. Nothing
+            is stored then.
+        TypeError, MemoryError
+            For element types that are no real numbers; for what does not fit.
+        """
+        k = _check.rows(keys, "keys")
+        items = self._items
+        if items.width is not None:
+            _check.same_width(k, "keys", items.width, "the memory stores")
+            if items.heteroassociative != (values is not None):
+                kind = "values with" if items.heteroassociative else "no values beside"
+                raise ValueError(f"the memory stores {kind} its keys; values must be given alike")
+        _check.finite(k, "keys")
+        v = None if values is None else _check.rows(values, "values", "N")
+        if v is not None:
+            if len(v) != len(k):
+                raise ValueError(f"values have {len(v)} rows, keys have {len(k)}")
+            if items.width is not None:
+                _check.same_width(v, "values", items.values.shape[1], "the memory stores")
+            _check.finite(v, "values")
+        w = None if weights is None else _check.item_weights(weights, len(k))
+        self._model.check_domain(k, "keys")
+        if len(k) == 0:
+            return np.empty(0, np.int64)
+        return items.append(k, v, w)
+
+    def delete(self, ids: Any) -> None:
+        """Remove items by the ids that `store` returned.
+
+        Raises
+        ------
+        ValueError
+            If an id is unknown or named twice; nothing is removed then.
+        TypeError
+            If ids are not integers.
+        """
+        given = np.atleast_1d(np.asarray(ids))
+        if given.size == 0 and given.ndim == 1:
+            return
+        if given.dtype.kind not in "iu":
+            raise TypeError(f"ids must be integers, got dtype {given.dtype}")
+        if given.ndim != 1:
+            raise ValueError(f"ids must be an int or 1-d, got shape {given.shape}")
+        if given.max() > np.iinfo(np.int64).max:
+            raise ValueError(f"no item has the id {given.max()}")
+        unique, counts = np.unique(given.astype(np.int64), return_counts=True)
+        if (counts > 1).any():
+            raise ValueError(f"ids name {unique[counts.argmax()]} twice")
+        self._items.delete(unique)
+
+    def merge(self, other: UniversalHopfield) -> UniversalHopfield:
+        """Add all items of another memory with the same parts, in place; they get new ids.
+
+        Returns
+        -------
+        UniversalHopfield
+            This memory.
+        """
+        if not isinstance(other, UniversalHopfield):
+            raise TypeError(f"other must be a UniversalHopfield, got {type(other).__name__}")
+        if self._model != other._model or self._readout != other._readout:
+            raise ValueError(f"memories differ in their parts: {self!r} and {other!r}")
+        items = other._items
+        if len(items) == 0:
+            return self
+        self.store(
+            items.keys,
+            items.values if items.heteroassociative else None,
+            weights=None if items.bias is None else np.exp(items.log_weight),
+        )
+        return self
+
+    # -- recalling --------------------------------------------------------------------------------
+
+    def recall(
+        self,
+        cues: Any,
+        *,
+        max_iter: int = 1,
+        tol: float = 1e-4,
+        details: bool = False,
+        threads: int | None = None,
+    ) -> Any:
+        """Recall what is stored nearest in the memory's own sense.
+
+        Parameters
+        ----------
+        cues : (Q, d) or (d,) array
+        max_iter : int, default 1
+            Steps at most; each recalled state is the next step's cue. More than 1 needs an
+            autoassociative memory.
+        tol : float, default 1e-4
+            A row stops when a step changes none of its entries by more than this.
+        details : bool, default False
+            Whether to return a `Recall`.
+        threads : int, optional
+            None means the setting.
+
+        Returns
+        -------
+        (Q, o) or (o,) array, or Recall
+            A cue that no item answers (all weights zero) recalls zeros.
+
+        Raises
+        ------
+        ValueError
+            If the memory is empty, widths differ, a cue has a NaN or infinity, a separation meets
+            a score it is not defined for, or un-normalised weights leave the range of floats.
+        TypeError, MemoryError
+            For element types that are no real numbers; for what does not fit.
+        """
+        steps = _check.integer(max_iter, "max_iter", 1)
+        tol = _check.number(tol, "tol", 0.0)
+        details = _check.flag(details, "details")
+        n_threads = resolve_threads(threads)
+        state, single = self._cues(cues, "cues")
+        auto = not self._items.heteroassociative
+        if steps > 1 and not auto:
+            raise ValueError("max_iter > 1 needs an autoassociative memory: values are no cues")
+        n_iter = np.zeros(len(state), np.int64)
+        converged = np.full(len(state), not auto)
+        new, log_scale = self._step(state, n_threads)
+        n_iter += 1
+        if auto:
+            converged = _settled(new, state, tol)
+        state = new
+        for _ in range(1, steps):
+            active = np.flatnonzero(~converged)
+            if len(active) == 0:
+                break
+            new, log_scale[active] = self._step(np.ascontiguousarray(state[active]), n_threads)
+            n_iter[active] += 1
+            converged[active] = _settled(new, state[active], tol)
+            state[active] = new
+        if not details:
+            return state[0] if single else state
+        energy = (
+            None if self._why_no_energy() else self._model.energy(state, self._items, n_threads)
+        )
+        fields: list[Any] = [state, n_iter, converged, energy, log_scale]
+        if single:
+            fields = [None if f is None else f[0] for f in fields]
+        return Recall(*fields)
+
+    def _cues(self, given: Any, name: str) -> tuple[Array, bool]:
+        """Check cues against the store and bring them to the type of the answer."""
+        items = self._items
+        if len(items) == 0:
+            raise ValueError("the memory is empty; store something first")
+        cues, single = _check.cues(given, name)
+        _check.same_width(cues, name, items.keys.shape[1], "the memory stores")
+        _check.finite(cues, name)
+        self._model.check_domain(cues, name)
+        n_best = self._model.separation.n_best
+        if n_best is not None and n_best > len(items):
+            raise ValueError(
+                f"{self._model.separation!r} needs {n_best} items, the memory stores {len(items)}"
+            )
+        dtype = _check.compute_type(cues, items.keys, items.values)
+        return cues.astype(dtype, copy=False), single
+
+    def _step(self, cues: Array, threads: int) -> tuple[Array, Float]:
+        """One read of all cues with the readout, and the log scale."""
+        summed, log_scale = self._model.read(cues, self._items, threads)
+        return self._readout(summed, None if self._items.heteroassociative else cues), log_scale
+
+    def scores(self, cues: Any, *, threads: int | None = None) -> Array:
+        """Score every stored key against every cue, larger is better, (Q, N) or (N,).
+
+        A distance is negated; in the paper convention scores sum to 1.
+        """
+        n_threads = resolve_threads(threads)
+        q, single = self._cues(cues, "cues")
+        out = self._model.scores(q, self._items, n_threads)
+        return out[0] if single else out
+
+    def weights(self, cues: Any, *, threads: int | None = None) -> Array:
+        """Weigh every stored item for every cue, (Q, N) or (N,): `recall` is their projection.
+
+        Softmax, max and top-k weights sum to 1; others are divided by the sum of their magnitudes
+        unless ``normalize=False``. In the paper convention all sum to 1.
+        """
+        n_threads = resolve_threads(threads)
+        q, single = self._cues(cues, "cues")
+        out = self._model.weights(q, self._items, n_threads)
+        return out[0] if single else out
+
+    # -- energy -----------------------------------------------------------------------------------
+
+    def energy(self, states: Any, *, threads: int | None = None) -> Any:
+        """Energy of states that recall never increases, (Q,) float64, or a float for one state.
+
+        With items k_i, log weights b_i and state v:
+
+        - dot, softmax: ``|v|^2 / 2 - lse(beta k_i.v + b_i) / beta`` (Ramsauer et al. 2021, without
+          their constants);
+        - sqeuclidean, softmax: ``- lse(-beta |k_i - v|^2 + b_i) / beta``;
+        - dot, power n, ``normalize=False``: ``|v|^2 / 2 - sum_i e^b_i (k_i.v)^(n+1) / (n+1)``, for
+          odd n or rectified scores (Krotov and Hopfield 2016); unbounded below;
+        - dot, exponential, ``normalize=False``: ``|v|^2 / 2 - sum_i exp(beta k_i.v + b_i) / beta``.
+
+        Parameters
+        ----------
+        states : (Q, d) or (d,) array
+        threads : int, optional
+            None means the setting.
+
+        Raises
+        ------
+        ValueError
+            Where recall has no energy, saying why.
+        """
+        n_threads = resolve_threads(threads)
+        reason = self._why_no_energy()
+        if reason:
+            raise ValueError(f"this memory has no energy: {reason}")
+        v, single = self._cues(states, "states")
+        result = self._model.energy(v, self._items, n_threads)
+        return float(result[0]) if single else result
+
+    def _why_no_energy(self) -> str:
+        """Say why recall need not decrease anything; empty if an energy exists."""
+        if self._items.heteroassociative:
+            return "a heteroassociative recall has no state to iterate"
+        if self._readout.kind != "identity":
+            return f"the readout {self._readout.kind!r} changes the step"
+        return self._model.why_no_energy()
+
+    # -- looking at it ----------------------------------------------------------------------------
+
+    def __len__(self) -> int:
+        """Count the stored items."""
+        return len(self._items)
+
+    @property
+    def keys(self) -> Array:
+        """Stored keys (N, d), as given, read-only."""
+        return self._items.keys
+
+    @property
+    def values(self) -> Array:
+        """Stored values (N, o), read-only; the keys if autoassociative."""
+        return self._items.values
+
+    @property
+    def ids(self) -> NDArray[np.int64]:
+        """Ids of the items (N,), read-only, beside `keys`."""
+        return self._items.ids
+
+    @property
+    def log_weight(self) -> Float:
+        """Natural logarithms of the items' weights (N,), read-only."""
+        return self._items.log_weight
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes held: keys, values, weights, ids, room for growth and the engine's packed keys."""
+        return self._items.nbytes
+
+    @property
+    def similarity(self) -> str | parts.Similarity:
+        """The similarity; a name of `amfast.paper` in the paper convention."""
+        return self._model.similarity
+
+    @property
+    def separation(self) -> parts.Separation:
+        """The separation."""
+        return self._model.separation
+
+    @property
+    def readout(self) -> parts.Readout:
+        """The readout."""
+        return self._readout
+
+    @property
+    def convention(self) -> str:
+        """``"standard"`` or ``"paper"``."""
+        return self._model.name
+
+    def __repr__(self) -> str:
+        """Say what the memory is and what it holds."""
+        text = f"{type(self).__name__}({self._model!r}"
+        if self._readout.kind != "identity":
+            text += f", readout={self._readout.kind!r}"
+        if len(self) == 0:
+            return f"<{text}): empty>"
+        text += f"): {len(self)} items, {self.keys.shape[1]} columns of {self.keys.dtype}"
+        if self._items.heteroassociative:
+            text += f" -> {self.values.shape[1]} of {self.values.dtype}"
+        return f"<{text}>"
+
+    def __copy__(self) -> UniversalHopfield:
+        """Copy the items too: two memories must not write into one buffer."""
+        return copy.deepcopy(self)
+
+
+def _settled(new: Array, old: Array, tol: float) -> NDArray[np.bool_]:
+    if new.shape[0] == 0:
+        return np.zeros(0, dtype=bool)
+    return np.asarray(np.abs(new - old).max(axis=1) <= tol)
