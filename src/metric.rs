@@ -1,0 +1,541 @@
+//! How one key scores against one cue. A metric is a step over the words of a row, and what is done before and after.
+//!
+//! A row reaches the tile as *words*, one per float, or per four or eight bytes; [`Metric::step`] takes a register with
+//! that word of several keys and the same word of one query. Cosine and the divergences of Kullback and Leibler are dot
+//! products of rows that were prepared once, so they cost what a dot product costs.
+
+use crate::error::Side;
+use crate::isa::Isa;
+use crate::math;
+use crate::simd::{Float, Vector, Words};
+use crate::tile::Tiles;
+use std::marker::PhantomData;
+
+/// The metrics by name.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[allow(missing_docs)] // The names say it; API documentation is in Python.
+pub enum MetricName {
+    Dot,
+    Cosine,
+    SqEuclidean,
+    Euclidean,
+    Manhattan,
+    Kl,
+    ReverseKl,
+    JensenShannon,
+}
+
+impl MetricName {
+    /// All of them.
+    pub const ALL: [(&'static str, MetricName); 8] = [
+        ("dot", MetricName::Dot),
+        ("cosine", MetricName::Cosine),
+        ("sqeuclidean", MetricName::SqEuclidean),
+        ("euclidean", MetricName::Euclidean),
+        ("manhattan", MetricName::Manhattan),
+        ("kl", MetricName::Kl),
+        ("reverse_kl", MetricName::ReverseKl),
+        ("jensenshannon", MetricName::JensenShannon),
+    ];
+
+    /// The metric of that name.
+    pub fn parse(name: &str) -> Option<MetricName> {
+        Self::ALL.iter().find(|(n, _)| *n == name).map(|(_, m)| *m)
+    }
+
+    /// Whether a larger score is a better match.
+    pub fn larger_is_better(self) -> bool {
+        self == MetricName::Dot
+    }
+}
+
+/// What a row is made of once it is packed.
+pub trait Element: Copy + Default + Send + Sync + 'static {}
+impl Element for f32 {}
+impl Element for f64 {}
+impl Element for u8 {}
+
+/// What a metric says of a pair.
+pub trait Score: Copy + Default + PartialOrd + Send + Sync + std::fmt::Debug + 'static {
+    /// Worse than every score, when smaller is better.
+    const WORST: Self;
+    /// The score with its order turned round.
+    fn flip(self) -> Self;
+    /// The nearest double.
+    fn to_f64(self) -> f64;
+    /// The smallest score above `x`, so that `score <= x` is `score < above(x)` for any real x.
+    fn above(x: f64) -> Self;
+    /// Lanes that [`Score::less`] looks at.
+    fn lanes<I: Isa>() -> usize;
+    /// Bit i is set where `p[i] < than`.
+    ///
+    /// # Safety
+    /// Only below [`Isa::call`]; `p` must be readable for [`Score::lanes`].
+    unsafe fn less<I: Isa>(p: *const Self, than: Self) -> u32;
+}
+
+macro_rules! float_score {
+    ($t:ty, $v:ident) => {
+        impl Score for $t {
+            const WORST: Self = <$t>::INFINITY;
+            fn flip(self) -> Self {
+                -self
+            }
+            fn to_f64(self) -> f64 {
+                self as f64
+            }
+            fn above(x: f64) -> Self {
+                let y = x as $t;
+                if y as f64 <= x { y.next_up() } else { y }
+            }
+            #[inline(always)]
+            fn lanes<I: Isa>() -> usize {
+                I::$v::LANES
+            }
+            #[inline(always)]
+            unsafe fn less<I: Isa>(p: *const Self, than: Self) -> u32 {
+                I::$v::load(p).lt(I::$v::splat(than))
+            }
+        }
+    };
+}
+float_score!(f32, F32);
+float_score!(f64, F64);
+
+impl Score for i32 {
+    const WORST: Self = i32::MAX;
+    fn flip(self) -> Self {
+        -self
+    }
+    fn to_f64(self) -> f64 {
+        self as f64
+    }
+    fn above(x: f64) -> Self {
+        (x.floor() + 1.0) as i32
+    }
+    #[inline(always)]
+    fn lanes<I: Isa>() -> usize {
+        I::F32::LANES
+    }
+    #[inline(always)]
+    unsafe fn less<I: Isa>(p: *const Self, than: Self) -> u32 {
+        I::Words::less(p, than)
+    }
+}
+
+/// A metric on one instruction set.
+pub trait Metric<I: Isa>: 'static {
+    /// What a prepared row is made of.
+    type Element: Element;
+    /// What comes out.
+    type Score: Score;
+    /// Moves words of a row into lanes: as many lanes as keys in a register, as many bytes as a word.
+    type Carrier: Vector;
+    /// The running score of a register of keys.
+    type Acc: Copy;
+    /// A register of keys, or where it is.
+    type Key: Copy;
+    /// Steps after which the running score is put aside and a new one begun: floats lose less that way.
+    const FOLD: usize;
+    /// Whether [`Metric::prepare`] does anything.
+    const PREPARES: bool;
+
+    /// The tiles of this metric.
+    fn tiles() -> Tiles<Self::Score>;
+    /// Turns a row into what [`Metric::step`] reads and returns the row's own share of the score.
+    ///
+    /// # Safety
+    /// Only below [`Isa::call`].
+    unsafe fn prepare(row: &mut [Self::Element], side: Side) -> Result<Self::Score, &'static str>;
+    /// Nothing scored yet.
+    ///
+    /// # Safety
+    /// Only below [`Isa::call`].
+    unsafe fn zero() -> Self::Acc;
+    /// Reads a register of keys.
+    ///
+    /// # Safety
+    /// Only below [`Isa::call`]; `p` must be readable for a register.
+    unsafe fn key(p: *const u8) -> Self::Key;
+    /// Takes one word of the keys and of a query into the score.
+    ///
+    /// # Safety
+    /// Only below [`Isa::call`]; `query` must be readable for a word.
+    unsafe fn step(acc: Self::Acc, key: Self::Key, query: *const u8) -> Self::Acc;
+    /// Adds a score that was put aside.
+    ///
+    /// # Safety
+    /// Only below [`Isa::call`].
+    unsafe fn fold(total: Self::Acc, acc: Self::Acc) -> Self::Acc;
+    /// Writes the scores of a register of keys; false if one is not finite although all entries should be.
+    ///
+    /// # Safety
+    /// Only below [`Isa::call`]; terms readable and out writable for the keys of a register.
+    unsafe fn finish(
+        acc: Self::Acc,
+        key_terms: *const Self::Score,
+        query_term: Self::Score,
+        out: *mut Self::Score,
+    ) -> bool;
+}
+
+/// What a float metric adds to the frame that all float metrics share.
+pub trait FloatMetric<V: Vector>: 'static {
+    /// See [`Metric::PREPARES`].
+    const PREPARES: bool = false;
+    /// See [`Metric::tiles`].
+    fn tiles<I: Isa, M: Metric<I>>() -> Tiles<M::Score>;
+    /// See [`Metric::prepare`].
+    ///
+    /// # Safety
+    /// Only below [`Isa::call`].
+    #[inline(always)]
+    unsafe fn prepare(_row: &mut [V::E], _side: Side) -> Result<V::E, &'static str> {
+        Ok(V::E::ZERO)
+    }
+    /// See [`Metric::step`].
+    ///
+    /// # Safety
+    /// Only below [`Isa::call`].
+    unsafe fn step(acc: V, key: V, query: V) -> V;
+    /// The score from the sum of the steps and the rows' own terms.
+    ///
+    /// # Safety
+    /// Only below [`Isa::call`].
+    #[inline(always)]
+    unsafe fn finish(acc: V, _terms: V) -> V {
+        acc
+    }
+}
+
+/// Frame of the float metrics: the rows are floats, a word is one of them.
+pub struct OnFloats<V, F>(PhantomData<(V, F)>);
+
+impl<I: Isa, V, F> Metric<I> for OnFloats<V, F>
+where
+    V: Vector + 'static,
+    V::E: Element + Score,
+    F: FloatMetric<V>,
+{
+    type Element = V::E;
+    type Score = V::E;
+    type Carrier = V;
+    type Acc = V;
+    type Key = V;
+    const FOLD: usize = 256;
+    const PREPARES: bool = F::PREPARES;
+
+    #[inline(always)]
+    fn tiles() -> Tiles<V::E> {
+        F::tiles::<I, Self>()
+    }
+    #[inline(always)]
+    unsafe fn prepare(row: &mut [V::E], side: Side) -> Result<V::E, &'static str> {
+        F::prepare(row, side)
+    }
+    #[inline(always)]
+    unsafe fn zero() -> V {
+        V::splat(V::E::ZERO)
+    }
+    #[inline(always)]
+    unsafe fn key(p: *const u8) -> V {
+        V::load(p.cast())
+    }
+    #[inline(always)]
+    unsafe fn step(acc: V, key: V, query: *const u8) -> V {
+        F::step(acc, key, V::splat(query.cast::<V::E>().read()))
+    }
+    #[inline(always)]
+    unsafe fn fold(total: V, acc: V) -> V {
+        total.add(acc)
+    }
+    #[inline(always)]
+    unsafe fn finish(acc: V, key_terms: *const V::E, query_term: V::E, out: *mut V::E) -> bool {
+        let finite = acc.abs().lt(V::splat(V::E::INFINITY));
+        F::finish(acc, V::load(key_terms).add(V::splat(query_term))).store(out);
+        finite == ((1u64 << V::LANES) - 1) as u32
+    }
+}
+
+/// x . k
+pub struct Dot;
+impl<V: Vector> FloatMetric<V> for Dot {
+    fn tiles<I: Isa, M: Metric<I>>() -> Tiles<M::Score> {
+        I::product::<M>()
+    }
+    #[inline(always)]
+    unsafe fn step(acc: V, key: V, query: V) -> V {
+        key.fma(query, acc)
+    }
+}
+
+/// sum (x - k)^2, or its root: direct differences, so that close rows far from the origin keep their digits.
+pub struct Euclidean<const ROOT: bool>;
+impl<V: Vector, const ROOT: bool> FloatMetric<V> for Euclidean<ROOT> {
+    fn tiles<I: Isa, M: Metric<I>>() -> Tiles<M::Score> {
+        I::difference::<M>()
+    }
+    #[inline(always)]
+    unsafe fn step(acc: V, key: V, query: V) -> V {
+        let d = key.sub(query);
+        d.fma(d, acc)
+    }
+    #[inline(always)]
+    unsafe fn finish(acc: V, _terms: V) -> V {
+        if ROOT { acc.sqrt() } else { acc }
+    }
+}
+
+/// sum |x - k|. The sum goes through the multiplier (times one) because the adder already takes the difference.
+pub struct Manhattan;
+impl<V: Vector> FloatMetric<V> for Manhattan {
+    fn tiles<I: Isa, M: Metric<I>>() -> Tiles<M::Score> {
+        I::absolute::<M>()
+    }
+    #[inline(always)]
+    unsafe fn step(acc: V, key: V, query: V) -> V {
+        key.sub(query).abs().fma(V::splat(V::E::ONE), acc)
+    }
+}
+
+/// 1 - x . k / (|x| |k|), between 0 and 2; a zero row is at distance 1 from everything.
+pub struct Cosine;
+impl<V: Vector> FloatMetric<V> for Cosine {
+    const PREPARES: bool = true;
+    fn tiles<I: Isa, M: Metric<I>>() -> Tiles<M::Score> {
+        I::product::<M>()
+    }
+    #[inline(always)]
+    unsafe fn prepare(row: &mut [V::E], _side: Side) -> Result<V::E, &'static str> {
+        // Scaled by the largest entry first, so that no square overflows or vanishes.
+        let largest = row.iter().fold(0.0f64, |m, x| m.max(x.to_f64().abs()));
+        if largest > 0.0 {
+            let norm = row.iter().map(|x| (x.to_f64() / largest).powi(2)).sum::<f64>().sqrt();
+            for x in row {
+                *x = V::E::from_f64(x.to_f64() / largest / norm);
+            }
+        }
+        Ok(V::E::ZERO)
+    }
+    #[inline(always)]
+    unsafe fn step(acc: V, key: V, query: V) -> V {
+        key.fma(query, acc)
+    }
+    #[inline(always)]
+    unsafe fn finish(acc: V, _terms: V) -> V {
+        let distance = V::splat(V::E::ONE).sub(acc);
+        distance.max(V::splat(V::E::ZERO)).min(V::splat(V::E::from_f64(2.0)))
+    }
+}
+
+/// Divides a row by its sum; false if the row is not a distribution.
+fn normalise<E: Float>(row: &mut [E]) -> Result<(), &'static str> {
+    let largest = row.iter().fold(0.0f64, |m, x| m.max(x.to_f64()));
+    if row.iter().any(|x| *x < E::ZERO) {
+        return Err("has a negative entry");
+    }
+    if largest == 0.0 {
+        return Err("has only zeros");
+    }
+    let sum: f64 = row.iter().map(|x| x.to_f64() / largest).sum();
+    for x in row {
+        *x = E::from_f64(x.to_f64() / largest / sum);
+    }
+    Ok(())
+}
+
+/// sum p ln(p / r), where the key is p (`KEY_FIRST`) or r: the p ln p are the row's own, the rest is a product.
+///
+/// Both logarithms are taken against the uniform distribution 1/d, which leaves the sum as it is and the terms small.
+/// An r of 0 stands in the product as a penalty so large that any mass of p on it shows: the divergence is then infinite.
+pub struct Divergence<const KEY_FIRST: bool>;
+impl<V: Vector, const KEY_FIRST: bool> FloatMetric<V> for Divergence<KEY_FIRST> {
+    const PREPARES: bool = true;
+    fn tiles<I: Isa, M: Metric<I>>() -> Tiles<M::Score> {
+        I::product::<M>()
+    }
+    #[inline(always)]
+    unsafe fn prepare(row: &mut [V::E], side: Side) -> Result<V::E, &'static str> {
+        normalise(row)?;
+        let d = row.len() as f64;
+        let mut own = 0.0;
+        for x in row {
+            let p = x.to_f64();
+            if (side == Side::Key) == KEY_FIRST {
+                if p < V::E::DUST.to_f64() {
+                    *x = V::E::ZERO;
+                } else {
+                    own += p * (p * d).ln();
+                }
+            } else {
+                *x = if p > 0.0 { V::E::from_f64((p * d).ln()) } else { -V::E::PENALTY };
+            }
+        }
+        Ok(V::E::from_f64(own))
+    }
+    #[inline(always)]
+    unsafe fn step(acc: V, key: V, query: V) -> V {
+        key.fma(query, acc)
+    }
+    #[inline(always)]
+    unsafe fn finish(acc: V, terms: V) -> V {
+        let divergence = terms.sub(acc).max(V::splat(V::E::ZERO));
+        let forbidden = V::splat(V::E::from_f64(-1e5));
+        V::select_lt(acc, forbidden, V::splat(V::E::INFINITY), divergence)
+    }
+}
+
+/// Root of the Jensen-Shannon divergence (natural logarithm) of the rows as distributions.
+pub struct JensenShannon;
+impl<V: Vector> FloatMetric<V> for JensenShannon {
+    const PREPARES: bool = true;
+    fn tiles<I: Isa, M: Metric<I>>() -> Tiles<M::Score> {
+        I::elaborate::<M>()
+    }
+    #[inline(always)]
+    unsafe fn prepare(row: &mut [V::E], _side: Side) -> Result<V::E, &'static str> {
+        normalise(row)?;
+        Ok(V::E::ZERO)
+    }
+    #[inline(always)]
+    unsafe fn step(acc: V, key: V, query: V) -> V {
+        acc.add(math::jensen_shannon(key, query))
+    }
+    #[inline(always)]
+    unsafe fn finish(acc: V, _terms: V) -> V {
+        acc.max(V::splat(V::E::ZERO)).mul(V::splat(V::E::from_f64(0.5))).sqrt()
+    }
+}
+
+/// sum |x - k| of bytes, exactly.
+pub struct ByteManhattan;
+impl<I: Isa> Metric<I> for ByteManhattan {
+    type Element = u8;
+    type Score = i32;
+    type Carrier = I::F64;
+    type Acc = <I::Words as Words>::Sad;
+    type Key = *const u8;
+    const FOLD: usize = usize::MAX;
+    const PREPARES: bool = false;
+
+    fn tiles() -> Tiles<i32> {
+        I::difference::<Self>()
+    }
+    #[inline(always)]
+    unsafe fn prepare(_row: &mut [u8], _side: Side) -> Result<i32, &'static str> {
+        Ok(0)
+    }
+    #[inline(always)]
+    unsafe fn zero() -> Self::Acc {
+        I::Words::sad_zero()
+    }
+    #[inline(always)]
+    unsafe fn key(p: *const u8) -> *const u8 {
+        p
+    }
+    #[inline(always)]
+    unsafe fn step(acc: Self::Acc, key: *const u8, query: *const u8) -> Self::Acc {
+        I::Words::sad(acc, key, query.cast::<u64>().read_unaligned())
+    }
+    #[inline(always)]
+    unsafe fn fold(_total: Self::Acc, acc: Self::Acc) -> Self::Acc {
+        acc
+    }
+    #[inline(always)]
+    unsafe fn finish(acc: Self::Acc, _key_terms: *const i32, _query_term: i32, out: *mut i32) -> bool {
+        I::Words::sad_store(acc, out);
+        true
+    }
+}
+
+/// Which product of bytes.
+pub trait ByteProduct: 'static {
+    /// What the sum of products is multiplied by.
+    const FACTOR: i32;
+    /// A row's own share.
+    fn term(row: &[u8], side: Side) -> i32;
+}
+
+/// Sums of products of bytes, exactly. The instruction takes unsigned keys k and signed queries q - 128; what that leaves
+/// out of the score depends on one row only and stands in its term. Sums wrap, so only the score itself has to fit.
+pub struct OnBytes<P>(PhantomData<P>);
+impl<I: Isa, P: ByteProduct> Metric<I> for OnBytes<P> {
+    type Element = u8;
+    type Score = i32;
+    type Carrier = I::F32;
+    type Acc = <I::Words as Words>::Dot;
+    type Key = *const u8;
+    const FOLD: usize = usize::MAX;
+    const PREPARES: bool = true;
+
+    fn tiles() -> Tiles<i32> {
+        I::product::<Self>()
+    }
+    #[inline(always)]
+    unsafe fn prepare(row: &mut [u8], side: Side) -> Result<i32, &'static str> {
+        let term = P::term(row, side);
+        if side == Side::Query {
+            for x in row {
+                *x ^= 0x80;
+            }
+        }
+        Ok(term)
+    }
+    #[inline(always)]
+    unsafe fn zero() -> Self::Acc {
+        I::Words::dot_zero()
+    }
+    #[inline(always)]
+    unsafe fn key(p: *const u8) -> *const u8 {
+        p
+    }
+    #[inline(always)]
+    unsafe fn step(acc: Self::Acc, key: *const u8, query: *const u8) -> Self::Acc {
+        I::Words::dot(acc, key, query.cast::<u32>().read_unaligned())
+    }
+    #[inline(always)]
+    unsafe fn fold(_total: Self::Acc, acc: Self::Acc) -> Self::Acc {
+        acc
+    }
+    #[inline(always)]
+    unsafe fn finish(acc: Self::Acc, key_terms: *const i32, query_term: i32, out: *mut i32) -> bool {
+        I::Words::dot_store(acc, P::FACTOR, key_terms, query_term, out);
+        true
+    }
+}
+
+fn byte_sum(row: &[u8]) -> i32 {
+    row.iter().map(|&x| x as i32).fold(0, i32::wrapping_add)
+}
+
+/// x . k of unsigned bytes: the instruction's sum k (q - 128) lacks 128 sum k.
+pub struct UnsignedDot;
+impl ByteProduct for UnsignedDot {
+    const FACTOR: i32 = 1;
+    fn term(row: &[u8], side: Side) -> i32 {
+        if side == Side::Key { byte_sum(row).wrapping_mul(128) } else { 0 }
+    }
+}
+
+/// x . k of signed bytes, both stored 128 higher: the instruction's sum (k + 128) q has 128 sum q too much.
+pub struct SignedDot;
+impl ByteProduct for SignedDot {
+    const FACTOR: i32 = 1;
+    fn term(row: &[u8], side: Side) -> i32 {
+        if side == Side::Query {
+            byte_sum(row).wrapping_sub(128 * row.len() as i32).wrapping_mul(-128)
+        } else {
+            0
+        }
+    }
+}
+
+/// sum (x - k)^2 of bytes = sum k^2 + sum x^2 - 2 x . k; integers lose nothing by it, and a common shift changes nothing.
+pub struct ByteEuclidean;
+impl ByteProduct for ByteEuclidean {
+    const FACTOR: i32 = -2;
+    fn term(row: &[u8], side: Side) -> i32 {
+        let squares = row.iter().map(|&x| x as i32 * x as i32).fold(0, i32::wrapping_add);
+        if side == Side::Key { squares.wrapping_sub(byte_sum(row).wrapping_mul(256)) } else { squares }
+    }
+}

@@ -1,0 +1,737 @@
+//! From rows as NumPy holds them to panels as the tile reads them.
+//!
+//! A *block* is a stretch of keys whose panels fit the second-level cache. Keys that are used once are packed block by block
+//! while they are read; a memory packs its keys once and keeps the panels ([`Panels`]).
+
+use crate::error::{Error, Side};
+use crate::isa::{Isa, Level, Work};
+use crate::metric::*;
+use crate::simd::Vector;
+use crate::tile::{PANELS, Tile, Tiles};
+use std::marker::PhantomData;
+use std::ops::Range;
+
+/// How an array's elements are stored.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[allow(missing_docs)]
+pub enum Dtype {
+    F32,
+    F64,
+    F16,
+    U8,
+    I8,
+}
+
+impl Dtype {
+    /// Bytes of an element.
+    pub fn size(self) -> usize {
+        match self {
+            Dtype::F64 => 8,
+            Dtype::F32 => 4,
+            Dtype::F16 => 2,
+            Dtype::U8 | Dtype::I8 => 1,
+        }
+    }
+}
+
+/// A C-contiguous table of numbers that somebody else owns.
+#[derive(Clone, Copy)]
+pub struct Rows<'a> {
+    data: *const u8,
+    dtype: Dtype,
+    len: usize,
+    width: usize,
+    owner: PhantomData<&'a [u8]>,
+}
+
+// SAFETY: a Rows only reads, and its owner outlives it.
+unsafe impl Send for Rows<'_> {}
+// SAFETY: as above.
+unsafe impl Sync for Rows<'_> {}
+
+impl<'a> Rows<'a> {
+    /// A view of `len` rows of `width` elements.
+    ///
+    /// # Safety
+    /// `data` must be aligned for `dtype` and readable for `len * width` elements as long as `'a` lasts.
+    pub unsafe fn new(data: *const u8, dtype: Dtype, len: usize, width: usize) -> Self {
+        Rows { data, dtype, len, width, owner: PhantomData }
+    }
+
+    /// A view of a slice.
+    pub fn of<E: Numeric>(data: &'a [E], width: usize) -> Self {
+        assert!(width > 0 && data.len().is_multiple_of(width));
+        // SAFETY: the slice is what the view says.
+        unsafe { Rows::new(data.as_ptr().cast(), E::DTYPE, data.len() / width, width) }
+    }
+
+    /// Rows.
+    pub fn len(&self) -> usize {
+        self.len
+    }
+    /// Whether there is no row.
+    pub fn is_empty(&self) -> bool {
+        self.len == 0
+    }
+    /// Elements of a row.
+    pub fn width(&self) -> usize {
+        self.width
+    }
+    /// How the elements are stored.
+    pub fn dtype(&self) -> Dtype {
+        self.dtype
+    }
+    /// First byte of row `i`.
+    #[inline(always)]
+    pub fn row(&self, i: usize) -> *const u8 {
+        debug_assert!(i <= self.len);
+        self.data.wrapping_add(i * self.width * self.dtype.size())
+    }
+
+    /// Copies row `i`, widened to E without loss.
+    pub fn read<E: Widen>(&self, i: usize, out: &mut [E]) {
+        assert!(i < self.len && out.len() == self.width);
+        // SAFETY: row i has `width` elements of its dtype, by the contract of `new`.
+        unsafe {
+            let p = self.row(i);
+            match self.dtype {
+                Dtype::F32 => widen(p.cast::<f32>(), out, E::from_f32),
+                Dtype::F64 => widen(p.cast::<f64>(), out, E::from_f64),
+                Dtype::F16 => widen(p.cast::<u16>(), out, |x| E::from_f32(half(x))),
+                Dtype::U8 => widen(p, out, E::from_u8),
+                Dtype::I8 => widen(p.cast::<i8>(), out, E::from_i8),
+            }
+        }
+    }
+
+    /// The first row with a NaN or an infinity.
+    pub fn first_non_finite(&self) -> Option<usize> {
+        let mut row = vec![0.0f64; self.width];
+        match self.dtype {
+            Dtype::U8 | Dtype::I8 => None,
+            _ => (0..self.len).find(|&i| {
+                self.read(i, &mut row);
+                row.iter().any(|x| !x.is_finite())
+            }),
+        }
+    }
+}
+
+#[inline(always)]
+unsafe fn widen<A: Copy, E>(p: *const A, out: &mut [E], f: impl Fn(A) -> E) {
+    for (i, x) in out.iter_mut().enumerate() {
+        *x = f(*p.add(i));
+    }
+}
+
+/// The value of a half-precision number, by its bits.
+#[inline(always)]
+fn half(bits: u16) -> f32 {
+    let magnitude = (bits & 0x7fff) as u32;
+    let sign = ((bits & 0x8000) as u32) << 16;
+    // Shifted to the place of a single's fields the exponent is 112 too small; the product repairs it, subnormals included.
+    let value = f32::from_bits(magnitude << 13) * f32::from_bits((127 + 112) << 23);
+    let value = if magnitude >= 0x7c00 { f32::from_bits((magnitude << 13) | 0x7f80_0000) } else { value };
+    f32::from_bits(value.to_bits() | sign)
+}
+
+/// Elements that [`Rows::of`] takes.
+pub trait Numeric: Copy {
+    /// Their name.
+    const DTYPE: Dtype;
+}
+impl Numeric for f32 {
+    const DTYPE: Dtype = Dtype::F32;
+}
+impl Numeric for f64 {
+    const DTYPE: Dtype = Dtype::F64;
+}
+impl Numeric for u8 {
+    const DTYPE: Dtype = Dtype::U8;
+}
+impl Numeric for i8 {
+    const DTYPE: Dtype = Dtype::I8;
+}
+
+/// Conversions into what a metric's rows are made of. Those that would lose something are never asked for: the callers
+/// choose an element that holds the data.
+pub trait Widen: Element {
+    /// The dtype that needs no conversion.
+    const DTYPE: Dtype;
+    #[allow(missing_docs)]
+    fn from_f32(x: f32) -> Self;
+    #[allow(missing_docs)]
+    fn from_f64(x: f64) -> Self;
+    #[allow(missing_docs)]
+    fn from_u8(x: u8) -> Self;
+    #[allow(missing_docs)]
+    fn from_i8(x: i8) -> Self;
+}
+
+macro_rules! widen_float {
+    ($t:ty, $dtype:expr) => {
+        impl Widen for $t {
+            const DTYPE: Dtype = $dtype;
+            #[inline(always)]
+            fn from_f32(x: f32) -> Self {
+                x as $t
+            }
+            #[inline(always)]
+            fn from_f64(x: f64) -> Self {
+                x as $t
+            }
+            #[inline(always)]
+            fn from_u8(x: u8) -> Self {
+                x as $t
+            }
+            #[inline(always)]
+            fn from_i8(x: i8) -> Self {
+                x as $t
+            }
+        }
+    };
+}
+widen_float!(f32, Dtype::F32);
+widen_float!(f64, Dtype::F64);
+
+/// Signed bytes are stored 128 higher, which no difference notices; see [`SignedDot`] for products.
+impl Widen for u8 {
+    const DTYPE: Dtype = Dtype::U8;
+    fn from_f32(_: f32) -> Self {
+        unreachable!("floats are never scored as bytes")
+    }
+    fn from_f64(_: f64) -> Self {
+        unreachable!("floats are never scored as bytes")
+    }
+    #[inline(always)]
+    fn from_u8(x: u8) -> Self {
+        x
+    }
+    #[inline(always)]
+    fn from_i8(x: i8) -> Self {
+        x as u8 ^ 0x80
+    }
+}
+
+type PackFn<T> = unsafe fn(&Rows, Range<usize>, Side, &mut PackBuffer<T>) -> Result<(), (usize, &'static str)>;
+type QueryFn<T> = unsafe fn(&Rows, usize, &mut [u8], &mut Vec<u8>) -> Result<T, &'static str>;
+
+/// A metric on an instruction set, as functions: what the sinks need to know of it.
+#[derive(Clone, Copy)]
+pub struct Kernel<T> {
+    /// The tile shapes.
+    pub tiles: Tiles<T>,
+    /// Keys in a panel.
+    pub lanes: usize,
+    /// Bytes in a word.
+    pub word: usize,
+    /// Bytes in an element of a prepared row.
+    element: usize,
+    pack: PackFn<T>,
+    query: QueryFn<T>,
+}
+
+struct Lookup(MetricName);
+
+/// Scores for which there are metrics.
+pub trait Scored: Score {
+    /// The metric of that name for queries and keys of these types. Callers have checked that there is one.
+    fn kernel(level: Level, metric: MetricName, queries: Dtype) -> Kernel<Self>;
+}
+
+macro_rules! float_kernels {
+    ($t:ty, $v:ident) => {
+        impl Scored for $t {
+            fn kernel(level: Level, metric: MetricName, _queries: Dtype) -> Kernel<$t> {
+                struct Find(Lookup);
+                impl Work for Find {
+                    type Out = Kernel<$t>;
+                    #[inline(always)]
+                    unsafe fn run<I: Isa>(self) -> Kernel<$t> {
+                        match (self.0).0 {
+                            MetricName::Dot => Kernel::of::<I, OnFloats<I::$v, Dot>>(),
+                            MetricName::Cosine => Kernel::of::<I, OnFloats<I::$v, Cosine>>(),
+                            MetricName::SqEuclidean => Kernel::of::<I, OnFloats<I::$v, Euclidean<false>>>(),
+                            MetricName::Euclidean => Kernel::of::<I, OnFloats<I::$v, Euclidean<true>>>(),
+                            MetricName::Manhattan => Kernel::of::<I, OnFloats<I::$v, Manhattan>>(),
+                            MetricName::Kl => Kernel::of::<I, OnFloats<I::$v, Divergence<true>>>(),
+                            MetricName::ReverseKl => Kernel::of::<I, OnFloats<I::$v, Divergence<false>>>(),
+                            MetricName::JensenShannon => Kernel::of::<I, OnFloats<I::$v, JensenShannon>>(),
+                        }
+                    }
+                }
+                level.run(Find(Lookup(metric)))
+            }
+        }
+    };
+}
+float_kernels!(f32, F32);
+float_kernels!(f64, F64);
+
+/// The longest rows whose byte scores surely fit an i32: 255^2 * 33025 < 2^31.
+pub const BYTE_WIDTH: usize = 33_025;
+
+impl Scored for i32 {
+    fn kernel(level: Level, metric: MetricName, queries: Dtype) -> Kernel<i32> {
+        struct Find(Lookup, Dtype);
+        impl Work for Find {
+            type Out = Kernel<i32>;
+            #[inline(always)]
+            unsafe fn run<I: Isa>(self) -> Kernel<i32> {
+                match ((self.0).0, self.1) {
+                    (MetricName::Dot, Dtype::I8) => Kernel::of::<I, OnBytes<SignedDot>>(),
+                    (MetricName::Dot, _) => Kernel::of::<I, OnBytes<UnsignedDot>>(),
+                    (MetricName::SqEuclidean, _) => Kernel::of::<I, OnBytes<ByteEuclidean>>(),
+                    (MetricName::Manhattan, _) => Kernel::of::<I, ByteManhattan>(),
+                    (other, _) => unreachable!("no exact integer scores for {other:?}"),
+                }
+            }
+        }
+        level.run(Find(Lookup(metric), queries))
+    }
+}
+
+impl<T: Score> Kernel<T> {
+    fn of<I: Isa, M: Metric<I, Score = T>>() -> Self
+    where
+        M::Element: Widen,
+    {
+        Kernel {
+            tiles: M::tiles(),
+            lanes: M::Carrier::LANES,
+            word: size_of::<<M::Carrier as Vector>::E>(),
+            element: size_of::<M::Element>(),
+            pack: pack_enter::<I, M>,
+            query: query_enter::<I, M>,
+        }
+    }
+
+    /// Words of a row.
+    pub fn words(&self, width: usize) -> usize {
+        (width * self.element).div_ceil(self.word)
+    }
+
+    /// Bytes of a panel.
+    pub fn panel(&self, width: usize) -> usize {
+        self.words(width) * self.word * self.lanes
+    }
+
+    /// Keys in a block: as many as fit `bytes` of cache beside `extra` bytes a key, at least a few panels, at most `most`.
+    pub fn block(&self, width: usize, extra: usize, bytes: usize, most: usize) -> usize {
+        let few = PANELS * self.lanes;
+        let fit = bytes / (self.words(width) * self.word + extra).max(1);
+        (fit / few * few).clamp(few, (most / few * few).max(few))
+    }
+}
+
+/// A cache line: packed data starts at one, so that no load of a register touches two.
+#[derive(Clone, Copy)]
+#[repr(align(64))]
+struct Line(#[allow(dead_code)] [u8; 64]); // Read through pointers only.
+
+impl Line {
+    const ZERO: Line = Line([0; 64]);
+}
+
+/// Panels of a block and the keys' own terms, with the room needed to make them.
+pub struct PackBuffer<T> {
+    data: Vec<Line>,
+    terms: Vec<T>,
+    scratch: Vec<u8>,
+}
+
+impl<T> Default for PackBuffer<T> {
+    fn default() -> Self {
+        PackBuffer { data: Vec::new(), terms: Vec::new(), scratch: Vec::new() }
+    }
+}
+
+struct PackWork<'a, M, J, T> {
+    rows: &'a Rows<'a>,
+    range: Range<usize>,
+    side: Side,
+    buffer: &'a mut PackBuffer<T>,
+    metric: PhantomData<(M, J)>,
+}
+
+unsafe fn pack_enter<I: Isa, M: Metric<I>>(
+    rows: &Rows,
+    range: Range<usize>,
+    side: Side,
+    buffer: &mut PackBuffer<M::Score>,
+) -> Result<(), (usize, &'static str)>
+where
+    M::Element: Widen,
+{
+    I::call(PackWork::<M, I, M::Score> { rows, range, side, buffer, metric: PhantomData })
+}
+
+impl<J: Isa, M: Metric<J>> Work for PackWork<'_, M, J, M::Score>
+where
+    M::Element: Widen,
+{
+    type Out = Result<(), (usize, &'static str)>;
+    #[inline(always)]
+    unsafe fn run<I: Isa>(self) -> Self::Out {
+        pack_block::<J, M>(self.rows, self.range, self.side, self.buffer)
+    }
+}
+
+/// Packs the keys of `range` into panels, zeros behind them up to a multiple of [`PANELS`] panels.
+#[inline(always)]
+unsafe fn pack_block<I: Isa, M: Metric<I>>(
+    rows: &Rows,
+    range: Range<usize>,
+    side: Side,
+    buffer: &mut PackBuffer<M::Score>,
+) -> Result<(), (usize, &'static str)>
+where
+    M::Element: Widen,
+{
+    let lanes = M::Carrier::LANES;
+    let word = size_of::<<M::Carrier as Vector>::E>();
+    let element = size_of::<M::Element>();
+    let bytes = rows.width() * element;
+    let words = bytes.div_ceil(word);
+    let panel = words * word * lanes;
+    let count = range.len().div_ceil(lanes * PANELS) * PANELS;
+    buffer.data.resize((count * panel).div_ceil(64), Line::ZERO);
+    buffer.terms.clear();
+    buffer.terms.resize(count * lanes, M::Score::default());
+    let direct = !M::PREPARES && rows.dtype() == M::Element::DTYPE;
+    let stride = words * word;
+    for p in 0..count {
+        let dst = buffer.data.as_mut_ptr().cast::<u8>().add(p * panel);
+        let first = range.start + p * lanes;
+        let have = range.end.saturating_sub(first).min(lanes);
+        if have == 0 {
+            dst.write_bytes(0, panel);
+        } else if direct && have == lanes {
+            // The rows after these are the next panel: fetched while these are turned.
+            let ahead = if first + 2 * lanes <= rows.len() { lanes * bytes } else { 0 };
+            turn::<M::Carrier>(rows.row(first), bytes, bytes, dst, ahead);
+        } else {
+            buffer.scratch.clear();
+            buffer.scratch.resize(lanes * stride + 8, 0);
+            let start = buffer.scratch.as_ptr().align_offset(8);
+            let base = buffer.scratch.as_mut_ptr().add(start);
+            for i in 0..have {
+                let row = std::slice::from_raw_parts_mut(base.add(i * stride).cast(), rows.width());
+                rows.read::<M::Element>(first + i, row);
+                if M::PREPARES {
+                    buffer.terms[p * lanes + i] = M::prepare(row, side).map_err(|what| (first + i, what))?;
+                }
+            }
+            turn::<M::Carrier>(base, stride, stride, dst, 0);
+        }
+    }
+    Ok(())
+}
+
+/// Turns a register's worth of rows, `bytes` each and `stride` apart, into a panel. A last word that is not full is filled
+/// with zeros. `ahead` bytes further on the same amount of memory is asked for, if not 0.
+#[inline(always)]
+unsafe fn turn<V: Vector>(src: *const u8, stride: usize, bytes: usize, dst: *mut u8, ahead: usize) {
+    let word = size_of::<V::E>();
+    let full = bytes / word;
+    let squares = full / V::LANES;
+    for s in 0..squares {
+        if ahead > 0 {
+            let next = src.wrapping_add(ahead + s * V::LANES * V::LANES * word);
+            for line in 0..(V::LANES * V::LANES * word).div_ceil(64) {
+                prefetch(next.wrapping_add(64 * line));
+            }
+        }
+        V::transpose(src.add(s * V::LANES * word), stride, dst.add(s * V::LANES * V::LANES * word).cast());
+    }
+    for w in squares * V::LANES..bytes.div_ceil(word) {
+        for i in 0..V::LANES {
+            let to = dst.add((w * V::LANES + i) * word);
+            let n = word.min(bytes - w * word);
+            if n < word {
+                to.write_bytes(0, word);
+            }
+            std::ptr::copy_nonoverlapping(src.add(i * stride + w * word), to, n);
+        }
+    }
+}
+
+/// Asks for a line of memory that will be read soon. Any address will do.
+#[inline(always)]
+fn prefetch(p: *const u8) {
+    #[cfg(target_arch = "x86_64")]
+    // SAFETY: a prefetch never faults, and SSE is part of x86-64.
+    unsafe {
+        std::arch::x86_64::_mm_prefetch::<{ std::arch::x86_64::_MM_HINT_T0 }>(p.cast());
+    }
+    #[cfg(not(target_arch = "x86_64"))]
+    let _ = p;
+}
+
+unsafe fn query_enter<I: Isa, M: Metric<I>>(
+    rows: &Rows,
+    i: usize,
+    out: &mut [u8],
+    scratch: &mut Vec<u8>,
+) -> Result<M::Score, &'static str>
+where
+    M::Element: Widen,
+{
+    let bytes = rows.width() * size_of::<M::Element>();
+    scratch.clear();
+    scratch.resize(bytes + 8, 0);
+    let start = scratch.as_ptr().align_offset(8);
+    // SAFETY: aligned, and as long as the row.
+    let row = unsafe { std::slice::from_raw_parts_mut(scratch.as_mut_ptr().add(start).cast(), rows.width()) };
+    rows.read::<M::Element>(i, row);
+    // SAFETY: prepare has no intrinsics that are not inlined here; portable code is fine for a few rows.
+    let term = unsafe { M::prepare(row, Side::Query)? };
+    out[..bytes].copy_from_slice(&scratch[start..start + bytes]);
+    out[bytes..].fill(0);
+    Ok(term)
+}
+
+/// Queries side by side in the groups that the tiles take.
+pub struct Queries<T> {
+    /// The groups.
+    pub parts: Vec<Part<T>>,
+    data: Vec<Line>,
+    terms: Vec<T>,
+}
+
+/// One tile's queries.
+pub struct Part<T> {
+    /// The first of them.
+    pub first: usize,
+    /// How many.
+    pub rows: usize,
+    /// The tile that takes them.
+    pub tile: Tile<T>,
+    words: usize,
+    term: usize,
+}
+
+impl<T: Score> Queries<T> {
+    /// Packs the queries of `range`.
+    pub fn pack(kernel: &Kernel<T>, rows: &Rows, range: Range<usize>) -> Result<Self, Error> {
+        let words = kernel.words(rows.width());
+        let [many, few, one] = kernel.tiles.0;
+        let mut packed = Queries { parts: Vec::new(), data: Vec::new(), terms: Vec::new() };
+        let (mut first, mut at) = (range.start, 0);
+        while first < range.end {
+            let left = range.end - first;
+            // A large tile that is more than half full does less work than the small ones it would take.
+            let tile = if 2 * left > many.rows {
+                many
+            } else if left >= few.rows {
+                few
+            } else {
+                one
+            };
+            let n = left.min(tile.rows);
+            packed.parts.push(Part { first, rows: n, tile, words: at, term: packed.terms.len() });
+            packed.terms.resize(packed.terms.len() + tile.rows, T::default());
+            at += (tile.rows * words * kernel.word).div_ceil(64);
+            first += n;
+        }
+        packed.data.resize(at, Line::ZERO);
+        let bytes = words * kernel.word;
+        let mut row = vec![0u8; bytes];
+        let mut scratch = Vec::new();
+        for part in &packed.parts {
+            let base = packed.data[part.words..].as_mut_ptr().cast::<u8>();
+            for r in 0..part.rows {
+                // SAFETY: `row` has the length of a packed row.
+                let term = unsafe { (kernel.query)(rows, part.first + r, &mut row, &mut scratch) };
+                packed.terms[part.term + r] =
+                    term.map_err(|what| Error::NotADistribution(Side::Query, part.first + r, what))?;
+                for w in 0..words {
+                    // SAFETY: word w of row r lies inside the part that `at` made room for.
+                    unsafe {
+                        let to = base.add((w * part.tile.rows + r) * kernel.word);
+                        std::ptr::copy_nonoverlapping(row.as_ptr().add(w * kernel.word), to, kernel.word);
+                    }
+                }
+            }
+        }
+        Ok(packed)
+    }
+
+    /// Where a part's words are.
+    pub fn words(&self, part: &Part<T>) -> *const u8 {
+        self.data[part.words..].as_ptr().cast()
+    }
+    /// Where a part's terms are.
+    pub fn terms(&self, part: &Part<T>) -> *const T {
+        self.terms[part.term..].as_ptr()
+    }
+}
+
+/// Keys that were packed once: what a memory keeps.
+pub struct Panels<T> {
+    kernel: Kernel<T>,
+    width: usize,
+    len: usize,
+    data: Vec<Line>,
+    terms: Vec<T>,
+}
+
+impl<T: Score> Panels<T> {
+    /// No keys yet.
+    pub fn new(kernel: Kernel<T>, width: usize) -> Self {
+        Panels { kernel, width, len: 0, data: Vec::new(), terms: Vec::new() }
+    }
+    /// Keys.
+    pub fn len(&self) -> usize {
+        self.len
+    }
+    /// Whether there is none.
+    pub fn is_empty(&self) -> bool {
+        self.len == 0
+    }
+    /// Elements of a key.
+    pub fn width(&self) -> usize {
+        self.width
+    }
+    /// Bytes held.
+    pub fn bytes(&self) -> usize {
+        self.data.capacity() * size_of::<Line>() + self.terms.capacity() * size_of::<T>()
+    }
+
+    /// Adds keys. A panel that is not full is filled first, lane by lane.
+    pub fn append(&mut self, rows: &Rows) -> Result<(), Error> {
+        assert_eq!(rows.width(), self.width);
+        if let Some(row) = rows.first_non_finite() {
+            return Err(Error::NonFinite(Side::Key, row));
+        }
+        let kernel = self.kernel;
+        let (panel, few) = (kernel.panel(self.width), kernel.lanes * PANELS);
+        let (old, new) = (self.len, self.len + rows.len());
+        let keys = new.div_ceil(few) * few;
+        let size = (keys / kernel.lanes * panel).div_ceil(64);
+        self.data
+            .try_reserve(size.saturating_sub(self.data.len()))
+            .map_err(|_| Error::OutOfMemory(size * 64))?;
+        // Prepared before anything is kept, so that a bad row leaves the keys as they were.
+        let mut buffer = PackBuffer::default();
+        let step = kernel.block(self.width, 0, 1 << 20, 4096);
+        let mut done = 0;
+        let mut data = Vec::new();
+        let mut terms = Vec::new();
+        while done < rows.len() {
+            let range = done..(done + step).min(rows.len());
+            kernel.pack(rows, range.clone(), &mut buffer)?;
+            data.push(std::mem::take(&mut buffer.data));
+            terms.push(std::mem::take(&mut buffer.terms));
+            done = range.end;
+        }
+        self.data.resize(size, Line::ZERO);
+        self.terms.resize(keys, T::default());
+        let aligned = old.is_multiple_of(few);
+        let row_bytes = kernel.word;
+        let mut at = old;
+        for (block, (data, terms)) in data.iter().zip(&terms).enumerate() {
+            let n = step.min(rows.len() - block * step);
+            self.terms[at..at + n].copy_from_slice(&terms[..n]);
+            // SAFETY: both sides hold whole panels for the keys named; lanes and words stay below the panels' extents.
+            unsafe {
+                let src = data.as_ptr().cast::<u8>();
+                let dst = self.data.as_mut_ptr().cast::<u8>();
+                if aligned {
+                    let bytes = n.div_ceil(kernel.lanes) * panel;
+                    std::ptr::copy_nonoverlapping(src, dst.add(at / kernel.lanes * panel), bytes);
+                } else {
+                    for i in 0..n {
+                        let place = |key: usize| key / kernel.lanes * panel + key % kernel.lanes * row_bytes;
+                        let (from, to) = (src.add(place(i)), dst.add(place(at + i)));
+                        for w in 0..kernel.words(self.width) {
+                            let step = w * kernel.lanes * row_bytes;
+                            std::ptr::copy_nonoverlapping(from.add(step), to.add(step), row_bytes);
+                        }
+                    }
+                }
+            }
+            at += n;
+        }
+        self.len = new;
+        Ok(())
+    }
+}
+
+impl<T: Score> Kernel<T> {
+    fn pack(&self, rows: &Rows, range: Range<usize>, buffer: &mut PackBuffer<T>) -> Result<(), Error> {
+        // SAFETY: the kernel was looked up for an instruction set that this CPU has.
+        unsafe { (self.pack)(rows, range, Side::Key, buffer) }
+            .map_err(|(row, what)| Error::NotADistribution(Side::Key, row, what))
+    }
+}
+
+/// Where keys come from.
+#[derive(Clone, Copy)]
+pub enum Keys<'a, T> {
+    /// Rows, packed while they are read.
+    Rows(Rows<'a>),
+    /// Panels, packed before.
+    Packed(&'a Panels<T>),
+}
+
+/// A block ready for the tiles.
+pub struct Block<T> {
+    /// The first panel.
+    pub panels: *const u8,
+    /// The keys' own terms.
+    pub terms: *const T,
+    /// Panels, padding included.
+    pub count: usize,
+}
+
+impl<T: Score> Keys<'_, T> {
+    /// Keys.
+    pub fn len(&self) -> usize {
+        match self {
+            Keys::Rows(rows) => rows.len(),
+            Keys::Packed(panels) => panels.len(),
+        }
+    }
+    /// Whether there is none.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+    /// Elements of a key.
+    pub fn width(&self) -> usize {
+        match self {
+            Keys::Rows(rows) => rows.width(),
+            Keys::Packed(panels) => panels.width(),
+        }
+    }
+    /// The panels of `range`, which starts at a multiple of a block's granularity.
+    pub fn block(&self, kernel: &Kernel<T>, range: Range<usize>, buffer: &mut PackBuffer<T>) -> Result<Block<T>, Error> {
+        match self {
+            Keys::Rows(rows) => {
+                kernel.pack(rows, range, buffer)?;
+                Ok(Block {
+                    panels: buffer.data.as_ptr().cast(),
+                    terms: buffer.terms.as_ptr(),
+                    count: buffer.terms.len() / kernel.lanes,
+                })
+            }
+            Keys::Packed(panels) => {
+                debug_assert!(range.start.is_multiple_of(kernel.lanes * PANELS));
+                let first = range.start / kernel.lanes;
+                let panel = kernel.panel(panels.width);
+                Ok(Block {
+                    panels: panels.data.as_ptr().cast::<u8>().wrapping_add(first * panel),
+                    terms: panels.terms[range.start..].as_ptr(),
+                    count: range.len().div_ceil(kernel.lanes * PANELS) * PANELS,
+                })
+            }
+        }
+    }
+    /// The first row with a NaN or an infinity; panels were checked when they were made.
+    pub fn first_non_finite(&self) -> Option<usize> {
+        match self {
+            Keys::Rows(rows) => rows.first_non_finite(),
+            Keys::Packed(_) => None,
+        }
+    }
+}

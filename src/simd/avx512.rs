@@ -1,0 +1,228 @@
+//! AVX-512 (F, BW, DQ, VL, VNNI): sixteen floats or sixty-four bytes a register.
+
+use super::{Vector, Words};
+use crate::isa::{tiles, Avx512, Isa, Work};
+use std::arch::x86_64::*;
+
+impl Isa for Avx512 {
+    type F32 = F32;
+    type F64 = F64;
+    type Words = Avx512;
+    #[inline]
+    #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx512vnni,avx2,fma")]
+    unsafe fn call<W: Work>(work: W) -> W::Out {
+        work.run::<Self>()
+    }
+    tiles! { product: 12 x 2, 4 x 4; difference: 20 x 1, 4 x 4; absolute: 12 x 1, 4 x 4; elaborate: 4 x 1, 2 x 1; }
+}
+
+/// Sixteen f32.
+#[derive(Clone, Copy)]
+pub struct F32(__m512);
+/// Eight f64.
+#[derive(Clone, Copy)]
+pub struct F64(__m512d);
+
+macro_rules! vector {
+    ($v:ident, $e:ty, $lanes:literal, $rows:literal, $mask:ty,
+     $set1:ident $loadu:ident $storeu:ident $maskz_loadu:ident $mask_storeu:ident $add:ident $sub:ident $mul:ident
+     $div:ident $fmadd:ident $fnmadd:ident $min:ident $max:ident $abs:ident $sqrt:ident $roundscale:ident $cmp:ident
+     $blend:ident $scalef:ident $getexp:ident $getmant:ident, $transpose:ident) => {
+        impl Vector for $v {
+            type E = $e;
+            const LANES: usize = $lanes;
+            const ROWS: usize = $rows;
+            #[inline(always)]
+            unsafe fn splat(x: $e) -> Self {
+                Self($set1(x))
+            }
+            #[inline(always)]
+            unsafe fn load(p: *const $e) -> Self {
+                Self($loadu(p))
+            }
+            #[inline(always)]
+            unsafe fn store(self, p: *mut $e) {
+                $storeu(p, self.0)
+            }
+            #[inline(always)]
+            unsafe fn load_first(p: *const $e, n: usize) -> Self {
+                Self($maskz_loadu(((1u32 << n) - 1) as $mask, p))
+            }
+            #[inline(always)]
+            unsafe fn store_first(self, p: *mut $e, n: usize) {
+                $mask_storeu(p, ((1u32 << n) - 1) as $mask, self.0)
+            }
+            #[inline(always)]
+            unsafe fn add(self, b: Self) -> Self {
+                Self($add(self.0, b.0))
+            }
+            #[inline(always)]
+            unsafe fn sub(self, b: Self) -> Self {
+                Self($sub(self.0, b.0))
+            }
+            #[inline(always)]
+            unsafe fn mul(self, b: Self) -> Self {
+                Self($mul(self.0, b.0))
+            }
+            #[inline(always)]
+            unsafe fn div(self, b: Self) -> Self {
+                Self($div(self.0, b.0))
+            }
+            #[inline(always)]
+            unsafe fn fma(self, b: Self, c: Self) -> Self {
+                Self($fmadd(self.0, b.0, c.0))
+            }
+            #[inline(always)]
+            unsafe fn fnma(self, b: Self, c: Self) -> Self {
+                Self($fnmadd(self.0, b.0, c.0))
+            }
+            #[inline(always)]
+            unsafe fn min(self, b: Self) -> Self {
+                Self($min(self.0, b.0))
+            }
+            #[inline(always)]
+            unsafe fn max(self, b: Self) -> Self {
+                Self($max(self.0, b.0))
+            }
+            #[inline(always)]
+            unsafe fn abs(self) -> Self {
+                Self($abs(self.0))
+            }
+            #[inline(always)]
+            unsafe fn sqrt(self) -> Self {
+                Self($sqrt(self.0))
+            }
+            #[inline(always)]
+            unsafe fn round(self) -> Self {
+                Self($roundscale::<{ _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC }>(self.0))
+            }
+            #[inline(always)]
+            unsafe fn lt(self, b: Self) -> u32 {
+                $cmp::<_CMP_LT_OQ>(self.0, b.0) as u32
+            }
+            #[inline(always)]
+            unsafe fn select_lt(a: Self, b: Self, yes: Self, no: Self) -> Self {
+                Self($blend($cmp::<_CMP_LT_OQ>(a.0, b.0), no.0, yes.0))
+            }
+            #[inline(always)]
+            unsafe fn scale(self, n: Self) -> Self {
+                Self($scalef(self.0, n.0))
+            }
+            #[inline(always)]
+            unsafe fn split(self) -> (Self, Self) {
+                (
+                    Self($getexp(self.0)),
+                    Self($getmant::<_MM_MANT_NORM_1_2, _MM_MANT_SIGN_SRC>(self.0)),
+                )
+            }
+            #[inline(always)]
+            unsafe fn transpose(src: *const u8, stride: usize, dst: *mut $e) {
+                $transpose(src, stride, dst)
+            }
+        }
+    };
+}
+
+vector!(F32, f32, 16, 12, __mmask16,
+    _mm512_set1_ps _mm512_loadu_ps _mm512_storeu_ps _mm512_maskz_loadu_ps _mm512_mask_storeu_ps _mm512_add_ps
+    _mm512_sub_ps _mm512_mul_ps _mm512_div_ps _mm512_fmadd_ps _mm512_fnmadd_ps _mm512_min_ps _mm512_max_ps
+    _mm512_abs_ps _mm512_sqrt_ps _mm512_roundscale_ps _mm512_cmp_ps_mask _mm512_mask_blend_ps _mm512_scalef_ps
+    _mm512_getexp_ps _mm512_getmant_ps, transpose32);
+vector!(F64, f64, 8, 12, __mmask8,
+    _mm512_set1_pd _mm512_loadu_pd _mm512_storeu_pd _mm512_maskz_loadu_pd _mm512_mask_storeu_pd _mm512_add_pd
+    _mm512_sub_pd _mm512_mul_pd _mm512_div_pd _mm512_fmadd_pd _mm512_fnmadd_pd _mm512_min_pd _mm512_max_pd
+    _mm512_abs_pd _mm512_sqrt_pd _mm512_roundscale_pd _mm512_cmp_pd_mask _mm512_mask_blend_pd _mm512_scalef_pd
+    _mm512_getexp_pd _mm512_getmant_pd, transpose64);
+
+/// Interleaves single elements, then pairs, then quarters: four rounds of sixteen shuffles.
+#[inline(always)]
+unsafe fn transpose32(src: *const u8, stride: usize, dst: *mut f32) {
+    let mut r = [_mm512_setzero_ps(); 16];
+    for (i, x) in r.iter_mut().enumerate() {
+        *x = _mm512_loadu_ps(src.add(i * stride).cast());
+    }
+    let mut t = r;
+    for i in 0..8 {
+        t[2 * i] = _mm512_unpacklo_ps(r[2 * i], r[2 * i + 1]);
+        t[2 * i + 1] = _mm512_unpackhi_ps(r[2 * i], r[2 * i + 1]);
+    }
+    for i in 0..4 {
+        let pair = |a: __m512, b: __m512| (_mm512_castps_pd(a), _mm512_castps_pd(b));
+        let (a, b) = pair(t[4 * i], t[4 * i + 2]);
+        r[4 * i] = _mm512_castpd_ps(_mm512_unpacklo_pd(a, b));
+        r[4 * i + 1] = _mm512_castpd_ps(_mm512_unpackhi_pd(a, b));
+        let (a, b) = pair(t[4 * i + 1], t[4 * i + 3]);
+        r[4 * i + 2] = _mm512_castpd_ps(_mm512_unpacklo_pd(a, b));
+        r[4 * i + 3] = _mm512_castpd_ps(_mm512_unpackhi_pd(a, b));
+    }
+    for j in 0..4 {
+        t[j] = _mm512_shuffle_f32x4::<0x88>(r[j], r[4 + j]);
+        t[4 + j] = _mm512_shuffle_f32x4::<0xdd>(r[j], r[4 + j]);
+        t[8 + j] = _mm512_shuffle_f32x4::<0x88>(r[8 + j], r[12 + j]);
+        t[12 + j] = _mm512_shuffle_f32x4::<0xdd>(r[8 + j], r[12 + j]);
+    }
+    for j in 0..8 {
+        _mm512_storeu_ps(dst.add(16 * j), _mm512_shuffle_f32x4::<0x88>(t[j], t[8 + j]));
+        _mm512_storeu_ps(dst.add(16 * (8 + j)), _mm512_shuffle_f32x4::<0xdd>(t[j], t[8 + j]));
+    }
+}
+
+/// Three rounds of eight shuffles.
+#[inline(always)]
+unsafe fn transpose64(src: *const u8, stride: usize, dst: *mut f64) {
+    let mut r = [_mm512_setzero_pd(); 8];
+    for (i, x) in r.iter_mut().enumerate() {
+        *x = _mm512_loadu_pd(src.add(i * stride).cast());
+    }
+    let mut t = r;
+    for i in 0..4 {
+        t[2 * i] = _mm512_unpacklo_pd(r[2 * i], r[2 * i + 1]);
+        t[2 * i + 1] = _mm512_unpackhi_pd(r[2 * i], r[2 * i + 1]);
+    }
+    for j in 0..2 {
+        r[j] = _mm512_shuffle_f64x2::<0x88>(t[j], t[2 + j]);
+        r[2 + j] = _mm512_shuffle_f64x2::<0xdd>(t[j], t[2 + j]);
+        r[4 + j] = _mm512_shuffle_f64x2::<0x88>(t[4 + j], t[6 + j]);
+        r[6 + j] = _mm512_shuffle_f64x2::<0xdd>(t[4 + j], t[6 + j]);
+    }
+    for j in 0..4 {
+        _mm512_storeu_pd(dst.add(8 * j), _mm512_shuffle_f64x2::<0x88>(r[j], r[4 + j]));
+        _mm512_storeu_pd(dst.add(8 * (4 + j)), _mm512_shuffle_f64x2::<0xdd>(r[j], r[4 + j]));
+    }
+}
+
+impl Words for Avx512 {
+    type Sad = __m512i;
+    type Dot = __m512i;
+    #[inline(always)]
+    unsafe fn sad_zero() -> __m512i {
+        _mm512_setzero_si512()
+    }
+    #[inline(always)]
+    unsafe fn sad(acc: __m512i, key: *const u8, query: u64) -> __m512i {
+        let key = _mm512_loadu_si512(key.cast());
+        _mm512_add_epi64(acc, _mm512_sad_epu8(key, _mm512_set1_epi64(query as i64)))
+    }
+    #[inline(always)]
+    unsafe fn sad_store(acc: __m512i, out: *mut i32) {
+        _mm256_storeu_si256(out.cast(), _mm512_cvtepi64_epi32(acc))
+    }
+    #[inline(always)]
+    unsafe fn dot_zero() -> __m512i {
+        _mm512_setzero_si512()
+    }
+    #[inline(always)]
+    unsafe fn dot(acc: __m512i, key: *const u8, query: u32) -> __m512i {
+        _mm512_dpbusd_epi32(acc, _mm512_loadu_si512(key.cast()), _mm512_set1_epi32(query as i32))
+    }
+    #[inline(always)]
+    unsafe fn dot_store(acc: __m512i, factor: i32, key_terms: *const i32, query_term: i32, out: *mut i32) {
+        let terms = _mm512_add_epi32(_mm512_loadu_si512(key_terms.cast()), _mm512_set1_epi32(query_term));
+        let scaled = _mm512_mullo_epi32(acc, _mm512_set1_epi32(factor));
+        _mm512_storeu_si512(out.cast(), _mm512_add_epi32(terms, scaled))
+    }
+    #[inline(always)]
+    unsafe fn less(p: *const i32, than: i32) -> u32 {
+        _mm512_cmplt_epi32_mask(_mm512_loadu_si512(p.cast()), _mm512_set1_epi32(than)) as u32
+    }
+}

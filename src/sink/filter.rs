@@ -1,0 +1,128 @@
+//! Keeps some scores: what [`topk`](super::topk) and [`within`](super::within) have in common.
+
+use super::Scratch;
+use super::matrix::GROUP;
+use crate::error::Error;
+use crate::isa::{Isa, Level, Work};
+use crate::metric::Score;
+use crate::parallel::{Context, Stop, map};
+use crate::sweep::{Search, Sink, Worker, pieces};
+use std::marker::PhantomData;
+use std::ops::Range;
+
+/// What one query keeps. Scores arrive turned so that smaller is better, keys in ascending order within a chunk.
+pub trait Collect<T>: Send {
+    /// Scores that are not below this are of no interest; None while all are.
+    fn bound(&self) -> Option<T>;
+    /// Takes a score below the bound and the index of its key.
+    fn push(&mut self, score: T, index: u32);
+    /// Takes over what was kept of the next chunk.
+    fn append(&mut self, later: Self);
+}
+
+struct Filter<'a, T, C, I> {
+    kept: &'a mut [C],
+    first: usize,
+    scratch: Box<Scratch<T>>,
+    width: usize,
+    flip: bool,
+    isa: PhantomData<I>,
+}
+
+impl<T: Score, C: Collect<T>, I: Isa> Sink<T> for Filter<'_, T, C, I> {
+    #[inline(always)]
+    unsafe fn place(&mut self, _query: usize, rows: usize, _key: usize, _keys: usize, width: usize) -> (*mut T, usize) {
+        self.width = width;
+        self.scratch.place(rows, width)
+    }
+    #[inline(always)]
+    unsafe fn tile(&mut self, query: usize, rows: usize, key: usize, keys: usize) {
+        let lanes = T::lanes::<I>();
+        for r in 0..rows {
+            let kept = &mut self.kept[query - self.first + r];
+            let row = self.scratch.as_mut_ptr().add(r * self.width);
+            if self.flip {
+                for i in 0..self.width {
+                    *row.add(i) = (*row.add(i)).flip();
+                }
+            }
+            for start in (0..keys).step_by(lanes) {
+                let all = ((1u64 << (keys - start).min(lanes)) - 1) as u32;
+                let mut mask = match kept.bound() {
+                    Some(bound) => T::less::<I>(row.add(start), bound) & all,
+                    None => all,
+                };
+                while mask != 0 {
+                    let i = start + mask.trailing_zeros() as usize;
+                    mask &= mask - 1;
+                    kept.push(*row.add(i), (key + i) as u32);
+                }
+            }
+        }
+    }
+}
+
+struct Task<'a, 'b, T, F> {
+    search: &'a Search<'b, T>,
+    worker: &'a mut Worker<T>,
+    group: Range<usize>,
+    chunk: Range<usize>,
+    flip: bool,
+    stop: &'a Stop,
+    empty: F,
+}
+
+impl<T: Score, C: Collect<T>, F: Fn() -> C> Work for Task<'_, '_, T, F> {
+    type Out = Result<Vec<C>, Error>;
+    #[inline(always)]
+    unsafe fn run<I: Isa>(self) -> Self::Out {
+        let mut kept: Vec<C> = self.group.clone().map(|_| (self.empty)()).collect();
+        let mut sink = Filter::<T, C, I> {
+            kept: &mut kept,
+            first: self.group.start,
+            scratch: Scratch::new(),
+            width: 0,
+            flip: self.flip,
+            isa: PhantomData,
+        };
+        self.search.sweep::<I, _>(self.worker, self.group, self.chunk, &mut sink, self.stop)?;
+        Ok(kept)
+    }
+}
+
+/// What every query keeps. Chunks hold at least `least` keys; which chunks there are must change nothing in the answer, so
+/// that it may depend on the number of threads. `larger` says whether larger scores are better.
+pub fn filter<T: Score, C: Collect<T>>(
+    context: &Context,
+    level: Level,
+    search: &Search<T>,
+    least: usize,
+    larger: bool,
+    empty: impl Fn() -> C + Sync,
+) -> Result<Vec<C>, Error> {
+    let (q, n) = (search.queries.len(), search.keys.len());
+    if u32::try_from(n).is_err() {
+        return Err(Error::Argument(format!("keys have {n} rows; top-k and radius searches take fewer than 2^32")));
+    }
+    let groups = pieces(q, GROUP);
+    let tasks = (4 * context.threads).div_ceil(groups.len().max(1));
+    let chunks = pieces(n, n.div_ceil(tasks).max(least).div_ceil(search.block) * search.block);
+    let body = |worker: &mut Worker<T>, task: usize, stop: &Stop| {
+        let (group, chunk) = (groups[task / chunks.len()].clone(), chunks[task % chunks.len()].clone());
+        level.run(Task { search, worker, group, chunk, flip: larger, stop, empty: &empty })
+    };
+    let parts = map(context, groups.len() * chunks.len(), search.cost(), Worker::default, body)?;
+    search.check()?;
+    let mut parts = parts.into_iter();
+    let mut all = Vec::with_capacity(q);
+    for _ in groups {
+        let mut rows: Vec<C> = parts.next().unwrap_or_default();
+        for part in parts.by_ref().take(chunks.len() - 1) {
+            for (row, later) in rows.iter_mut().zip(part) {
+                row.append(later);
+            }
+        }
+        all.append(&mut rows);
+    }
+    Ok(all)
+}

@@ -1,0 +1,84 @@
+//! Keeps everything.
+
+use super::Scratch;
+use crate::error::Error;
+use crate::isa::{Isa, Level, Work};
+use crate::metric::Score;
+use crate::parallel::{Context, Shared, Stop, map};
+use crate::sweep::{Search, Sink, Worker, pieces};
+use std::ops::Range;
+
+struct Matrix<'a, T> {
+    out: &'a Shared<T>,
+    keys: usize,
+    queries: usize,
+    scratch: Box<Scratch<T>>,
+    direct: bool,
+    width: usize,
+}
+
+impl<T: Score> Sink<T> for Matrix<'_, T> {
+    #[inline(always)]
+    unsafe fn place(&mut self, query: usize, rows: usize, key: usize, keys: usize, width: usize) -> (*mut T, usize) {
+        self.direct = keys == width && query + rows <= self.queries;
+        self.width = width;
+        if self.direct {
+            (self.out.0.add(query * self.keys + key), self.keys)
+        } else {
+            self.scratch.place(rows, width)
+        }
+    }
+    #[inline(always)]
+    unsafe fn tile(&mut self, query: usize, rows: usize, key: usize, keys: usize) {
+        if !self.direct {
+            for r in 0..rows {
+                let to = self.out.0.add((query + r) * self.keys + key);
+                std::ptr::copy_nonoverlapping(self.scratch.as_ptr().add(r * self.width), to, keys);
+            }
+        }
+    }
+}
+
+struct Task<'a, 'b, T> {
+    search: &'a Search<'b, T>,
+    worker: &'a mut Worker<T>,
+    group: Range<usize>,
+    chunk: Range<usize>,
+    out: &'a Shared<T>,
+    stop: &'a Stop,
+}
+
+impl<T: Score> Work for Task<'_, '_, T> {
+    type Out = Result<(), Error>;
+    #[inline(always)]
+    unsafe fn run<I: Isa>(self) -> Self::Out {
+        let mut sink = Matrix {
+            out: self.out,
+            keys: self.search.keys.len(),
+            queries: self.group.end,
+            scratch: Scratch::new(),
+            direct: false,
+            width: 0,
+        };
+        self.search.sweep::<I, _>(self.worker, self.group, self.chunk, &mut sink, self.stop)
+    }
+}
+
+/// Queries that a task packs at once: enough to pay for packing a block of keys.
+pub(crate) const GROUP: usize = 1020;
+
+/// All scores, `out` being (queries, keys) row by row.
+pub fn matrix<T: Score>(context: &Context, level: Level, search: &Search<T>, out: &mut [T]) -> Result<(), Error> {
+    let (q, n) = (search.queries.len(), search.keys.len());
+    assert_eq!(out.len(), q * n);
+    let groups = pieces(q, GROUP);
+    let tasks = (8 * context.threads).div_ceil(groups.len().max(1));
+    let chunks = pieces(n, n.div_ceil(tasks).div_ceil(search.block) * search.block);
+    let shared = Shared(out.as_mut_ptr());
+    let body = |worker: &mut Worker<T>, task: usize, stop: &Stop| {
+        let (group, chunk) = (groups[task / chunks.len()].clone(), chunks[task % chunks.len()].clone());
+        level.run(Task { search, worker, group, chunk, out: &shared, stop })
+    };
+    map(context, groups.len() * chunks.len(), search.cost(), Worker::default, body)?;
+    search.check()
+}

@@ -1,0 +1,486 @@
+//! Keeps what separation and projection make of the scores: sum w v / sum |w|, without ever holding the weights of more than a
+//! block of keys.
+//!
+//! Softmax and powers are kept relative to the largest score so far and rescaled when a larger one comes, so that neither
+//! overflows: exp(beta (s - m)) and (s / m)^n. Keys are cut into chunks that depend on the shapes alone; the states of the
+//! chunks are joined in order, by one worker or by many, to the same bits.
+
+use super::project::{BLOCK, STRIDE, Values, project};
+use crate::error::{Error, Side};
+use crate::isa::{Isa, Level, Work};
+use crate::math;
+use crate::metric::Score;
+use crate::pack::{Rows, Widen};
+use crate::parallel::{Context, Shared, Stop, map};
+use crate::simd::{Float, Vector};
+use crate::sweep::{Search, Sink, Worker, pieces};
+use std::marker::PhantomData;
+use std::ops::Range;
+
+/// How scores become weights. A distance d counts as the score -d.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Separation {
+    /// exp(beta s)
+    Softmax(f64),
+    /// s^n
+    Power(u32),
+    /// max(s, 0)^n
+    Rectified(u32),
+    /// Root of s, which must not be negative.
+    Sqrt,
+    /// ln s, of s >= 0; 0 counts as the smallest normal number.
+    Log,
+    /// 1 where the distance is at most the radius, or the similarity at least.
+    Threshold(f64),
+}
+
+/// Elements that weights and values are computed in.
+pub trait Real: Float + Score + Widen {
+    /// The register of an instruction set that holds them.
+    type Register<I: Isa>: Vector<E = Self>;
+}
+impl Real for f32 {
+    type Register<I: Isa> = I::F32;
+}
+impl Real for f64 {
+    type Register<I: Isa> = I::F64;
+}
+
+/// A retrieval's arguments besides the search itself.
+pub struct Retrieval<'a, E> {
+    separation: Separation,
+    values: Rows<'a>,
+    /// Scores are multiplied by this and the terms below are added: z = factor * s + term.
+    factor: E,
+    /// What z is multiplied by in the exponential.
+    gain: E,
+    /// Per key: log-weights in units of z (softmax) or weights (the others). Empty if all weigh the same.
+    terms: Vec<E>,
+    /// Logarithm of what the weights were divided by.
+    log_unit: f64,
+}
+
+impl<'a, E: Real> Retrieval<'a, E> {
+    /// `sign` is 1 for similarities and -1 for distances.
+    pub fn new(separation: Separation, values: Rows<'a>, log_weight: Option<&[f64]>, sign: f64) -> Self {
+        let convert = |f: &dyn Fn(f64) -> f64| -> Vec<E> {
+            log_weight.unwrap_or(&[]).iter().map(|&w| <E as Float>::from_f64(f(w))).collect()
+        };
+        if let Separation::Softmax(beta) = separation {
+            // beta s + b = beta (s + b / beta): the form in which nothing overflows depends on beta.
+            let (factor, gain) = if beta <= 1.0 { (beta, 1.0) } else { (1.0, beta) };
+            let terms = convert(&|w| w / gain);
+            let float = <E as Float>::from_f64;
+            return Retrieval { separation, values, factor: float(sign * factor), gain: float(gain), terms, log_unit: 0.0 };
+        }
+        let largest = log_weight.unwrap_or(&[]).iter().copied().fold(f64::NEG_INFINITY, f64::max);
+        let unit = if largest.is_finite() { largest } else { 0.0 };
+        Retrieval {
+            separation,
+            values,
+            factor: <E as Float>::from_f64(sign),
+            gain: E::ONE,
+            terms: convert(&|w| (w - unit).exp()),
+            log_unit: unit,
+        }
+    }
+
+    /// The weights of a state that was kept relative to `old` become relative to `new`.
+    fn rescale(&self, old: E, new: E) -> E {
+        if old == new {
+            return E::ONE;
+        }
+        match self.separation {
+            Separation::Softmax(_) => <E as Float>::from_f64((self.gain.to_f() * (old.to_f() - new.to_f())).exp()),
+            Separation::Power(n) | Separation::Rectified(n) => {
+                <E as Float>::from_f64((old.to_f() / new.to_f()).powi(n as i32))
+            }
+            _ => E::ONE,
+        }
+    }
+
+    /// The reference that stands for "no score yet".
+    fn nothing(&self) -> E {
+        match self.separation {
+            Separation::Softmax(_) => -E::INFINITY,
+            _ => E::ZERO,
+        }
+    }
+}
+
+trait ToF {
+    fn to_f(self) -> f64;
+}
+impl<E: Float> ToF for E {
+    fn to_f(self) -> f64 {
+        Float::to_f64(self)
+    }
+}
+
+/// What a group of queries has gathered from some keys.
+struct State<E> {
+    /// The largest score, to which the weights are relative.
+    largest: Vec<E>,
+    /// Sums of the weights' magnitudes.
+    mass: Vec<E>,
+    /// Sums of weights times values.
+    sums: Vec<E>,
+    /// Whether a row met a negative score where there must be none.
+    negative: Vec<bool>,
+}
+
+impl<E: Real> State<E> {
+    fn new(retrieval: &Retrieval<E>, rows: usize) -> Self {
+        State {
+            largest: vec![retrieval.nothing(); rows],
+            mass: vec![E::ZERO; rows],
+            sums: vec![E::ZERO; rows * retrieval.values.width()],
+            negative: vec![false; rows],
+        }
+    }
+
+    /// Takes in the state of the next chunk.
+    fn join(&mut self, retrieval: &Retrieval<E>, later: &State<E>) {
+        let width = retrieval.values.width();
+        for r in 0..self.mass.len() {
+            let (a, b) = (self.largest[r], later.largest[r]);
+            let new = if a < b { b } else { a };
+            let (fa, fb) = (retrieval.rescale(a, new), retrieval.rescale(b, new));
+            self.largest[r] = new;
+            self.mass[r] = self.mass[r] * fa + later.mass[r] * fb;
+            self.negative[r] |= later.negative[r];
+            let (to, from) = (&mut self.sums[r * width..][..width], &later.sums[r * width..][..width]);
+            for (x, &y) in to.iter_mut().zip(from) {
+                *x = *x * fa + y * fb;
+            }
+        }
+    }
+
+    /// Divides by the masses into `out` and tells their logarithms.
+    fn finish(self, retrieval: &Retrieval<E>, group: Range<usize>, out: *mut E, log_scale: *mut f64) -> Result<(), Error> {
+        let width = retrieval.values.width();
+        for (r, row) in group.enumerate() {
+            if self.negative[r] {
+                return Err(Error::NegativeScore(row));
+            }
+            let (largest, mass) = (self.largest[r], self.mass[r]);
+            if !(largest < E::INFINITY && mass < E::INFINITY) {
+                return Err(Error::Overflow(row));
+            }
+            for (j, &x) in self.sums[r * width..][..width].iter().enumerate() {
+                // SAFETY: each row belongs to one group, and the caller's arrays hold all rows.
+                unsafe { *out.add(row * width + j) = if mass > E::ZERO { x / mass } else { E::ZERO } };
+            }
+            let scale = match retrieval.separation {
+                Separation::Softmax(_) => retrieval.gain.to_f() * largest.to_f(),
+                Separation::Power(n) | Separation::Rectified(n) => n as f64 * largest.to_f().ln(),
+                _ => 0.0,
+            };
+            let log = if mass > E::ZERO { mass.to_f().ln() + scale + retrieval.log_unit } else { f64::NEG_INFINITY };
+            // SAFETY: as above.
+            unsafe { *log_scale.add(row) = log };
+        }
+        Ok(())
+    }
+}
+
+struct Retrieve<'a, 'b, V: Vector> {
+    retrieval: &'a Retrieval<'b, V::E>,
+    state: &'a mut State<V::E>,
+    group: Range<usize>,
+    scores: &'a mut Buffers<V::E>,
+    /// First key of the block at hand.
+    start: usize,
+    vector: PhantomData<V>,
+}
+
+/// Scores of a block and room for its projection.
+struct Buffers<E> {
+    scores: Vec<E>,
+    values: Values<E>,
+    list: Vec<u32>,
+    sums: Vec<E>,
+}
+
+impl<V: Vector> Sink<V::E> for Retrieve<'_, '_, V>
+where
+    V::E: Real,
+{
+    #[inline(always)]
+    unsafe fn place(&mut self, query: usize, rows: usize, key: usize, _keys: usize, _width: usize) -> (*mut V::E, usize) {
+        debug_assert!((query - self.group.start + rows) * STRIDE <= self.scores.scores.len());
+        let at = (query - self.group.start) * STRIDE + key - self.start;
+        (self.scores.scores.as_mut_ptr().add(at), STRIDE)
+    }
+    #[inline(always)]
+    unsafe fn tile(&mut self, _query: usize, _rows: usize, _key: usize, _keys: usize) {}
+
+    #[inline(always)]
+    unsafe fn block(&mut self, keys: Range<usize>) {
+        let n = keys.len();
+        let width = self.retrieval.values.width();
+        let terms = match self.retrieval.terms.is_empty() {
+            true => None,
+            false => Some(self.retrieval.terms[keys.start..].as_ptr()),
+        };
+        for r in 0..self.group.len() {
+            let row = self.scores.scores.as_mut_ptr().add(r * STRIDE);
+            let rescale = separate::<V>(self.retrieval, row, n, terms, self.state, r);
+            if rescale != V::E::ONE {
+                for x in &mut self.state.sums[r * width..][..width] {
+                    *x *= rescale;
+                }
+            }
+        }
+        let buffers = &mut *self.scores;
+        buffers.values.load(&self.retrieval.values, keys.start, n);
+        project::<V>(
+            buffers.scores.as_ptr(),
+            self.group.len(),
+            n,
+            &buffers.values,
+            self.state.sums.as_mut_ptr(),
+            &mut buffers.list,
+            &mut buffers.sums,
+        );
+        self.start = keys.end;
+    }
+}
+
+/// Turns `n` scores of row `r` into weights, zeros behind them to the end of the register, and returns what the sums so far
+/// must be multiplied by.
+#[inline(always)]
+unsafe fn separate<V: Vector>(
+    retrieval: &Retrieval<V::E>,
+    row: *mut V::E,
+    n: usize,
+    terms: Option<*const V::E>,
+    state: &mut State<V::E>,
+    r: usize,
+) -> V::E
+where
+    V::E: Real,
+{
+    let zero = V::splat(V::E::ZERO);
+    let factor = V::splat(retrieval.factor);
+    let old = state.largest[r];
+    match retrieval.separation {
+        Separation::Softmax(_) => {
+            let none = V::splat(-V::E::INFINITY);
+            let mut largest = none;
+            // The new value comes second: a register maximum answers with its second operand where one is NaN.
+            each::<V>(row, n, terms, none, |s, term| s.fma(factor, term), |z| largest = largest.max(z));
+            let new = larger(old, largest.largest());
+            // A row without any weight so far has no largest score; relative to 0 all its weights are exp(-inf) = 0.
+            let reference = V::splat(if new == -V::E::INFINITY { V::E::ZERO } else { new });
+            let gain = V::splat(retrieval.gain);
+            let mut mass = zero;
+            each::<V>(row, n, None, zero, |z, _| math::exp(z.sub(reference).mul(gain)), |w| mass = mass.add(w));
+            settle::<V>(retrieval, state, r, new, mass)
+        }
+        Separation::Power(p) | Separation::Rectified(p) => {
+            let rectified = matches!(retrieval.separation, Separation::Rectified(_));
+            let mut largest = zero;
+            let signed = |s: V, _| {
+                let s = s.mul(factor);
+                if rectified { zero.max(s) } else { s }
+            };
+            each::<V>(row, n, None, zero, signed, |s| largest = largest.max(s.abs()));
+            let new = larger(old, largest.largest());
+            let reference = V::splat(if new == V::E::ZERO { V::E::ONE } else { new });
+            let mut mass = zero;
+            let weight = |s: V, term| {
+                let w = math::power(s.div(reference), p);
+                if terms.is_some() { w.mul(term) } else { w }
+            };
+            each::<V>(row, n, terms, zero, weight, |w| mass = mass.add(w.abs()));
+            settle::<V>(retrieval, state, r, new, mass)
+        }
+        Separation::Sqrt | Separation::Log => {
+            let log = retrieval.separation == Separation::Log;
+            let tiny = V::splat(V::E::MIN_POSITIVE);
+            let (mut mass, mut negative) = (zero, 0);
+            let weight = |s: V, term| {
+                let s = s.mul(factor);
+                negative |= s.lt(zero);
+                let w = if log { math::ln(tiny.max(s)) } else { s.sqrt() };
+                if terms.is_some() { w.mul(term) } else { w }
+            };
+            each::<V>(row, n, terms, zero, weight, |w| mass = mass.add(w.abs()));
+            state.negative[r] |= negative != 0;
+            settle::<V>(retrieval, state, r, old, mass)
+        }
+        Separation::Threshold(radius) => {
+            // Inside means d <= radius or s >= radius: the same test on scores whose sign was turned.
+            let bound = V::splat(V::E::above(if retrieval.factor < V::E::ZERO { radius } else { -radius }));
+            let one = V::splat(V::E::ONE);
+            let mut mass = zero;
+            let weight = |s: V, term| {
+                let distance = zero.sub(s.mul(factor));
+                V::select_lt(distance, bound, if terms.is_some() { term } else { one }, zero)
+            };
+            each::<V>(row, n, terms, zero, weight, |w| mass = mass.add(w));
+            settle::<V>(retrieval, state, r, old, mass)
+        }
+    }
+}
+
+/// The larger; a NaN if there is one.
+#[inline(always)]
+fn larger<E: Float>(a: E, b: E) -> E {
+    if b < a { a } else { b }
+}
+
+/// Enters the mass of a block and the new reference, and returns what the sums so far must be multiplied by.
+#[inline(always)]
+unsafe fn settle<V: Vector>(retrieval: &Retrieval<V::E>, state: &mut State<V::E>, r: usize, new: V::E, mass: V) -> V::E
+where
+    V::E: Real,
+{
+    let rescale = retrieval.rescale(state.largest[r], new);
+    state.largest[r] = new;
+    state.mass[r] = state.mass[r] * rescale + mass.sum();
+    rescale
+}
+
+/// Replaces the first `n` numbers of a row by `f` of them and of their terms (0 without terms), and shows the results to `g`.
+/// What stands behind them in the last register reads as 0 and becomes `fill`.
+#[inline(always)]
+unsafe fn each<V: Vector>(
+    row: *mut V::E,
+    n: usize,
+    terms: Option<*const V::E>,
+    fill: V,
+    mut f: impl FnMut(V, V) -> V,
+    mut g: impl FnMut(V),
+) {
+    let zero = V::splat(V::E::ZERO);
+    let full = n / V::LANES * V::LANES;
+    let mut i = 0;
+    while i < full {
+        let term = match terms {
+            Some(p) => V::load(p.add(i)),
+            None => zero,
+        };
+        let y = f(V::load(row.add(i)), term);
+        g(y);
+        y.store(row.add(i));
+        i += V::LANES;
+    }
+    if i < n {
+        let rest = n - i;
+        let end = V::splat(V::E::from_f64(rest as f64));
+        let term = match terms {
+            Some(p) => V::load_first(p.add(i), rest),
+            None => zero,
+        };
+        let x = V::select_lt(V::lanes(), end, V::load(row.add(i)), zero);
+        let y = V::select_lt(V::lanes(), end, f(x, term), fill);
+        g(y);
+        y.store(row.add(i));
+    }
+}
+
+struct Task<'a, 'b, E: Real> {
+    search: &'a Search<'b, E>,
+    retrieval: &'a Retrieval<'b, E>,
+    worker: &'a mut (Worker<E>, Buffers<E>),
+    group: Range<usize>,
+    chunk: Range<usize>,
+    stop: &'a Stop,
+}
+
+impl<E: Real> Work for Task<'_, '_, E> {
+    type Out = Result<State<E>, Error>;
+    #[inline(always)]
+    unsafe fn run<I: Isa>(self) -> Self::Out {
+        let mut state = State::new(self.retrieval, self.group.len());
+        let (worker, scores) = self.worker;
+        let mut sink = Retrieve::<E::Register<I>> {
+            retrieval: self.retrieval,
+            state: &mut state,
+            group: self.group.clone(),
+            scores,
+            start: self.chunk.start,
+            vector: PhantomData,
+        };
+        self.search.sweep::<I, _>(worker, self.group, self.chunk, &mut sink, self.stop)?;
+        Ok(state)
+    }
+}
+
+/// The most queries in a group; a multiple of the heights of the common tiles.
+const GROUP: usize = 120;
+/// Cache that a group's queries and sums may take.
+const GROUP_BYTES: usize = 768 << 10;
+/// Into how many chunks many keys are cut: so many workers can share one query.
+const CHUNKS: usize = 16;
+
+/// Keys in a block of a retrieval, at the least cost in cache for keys and values together.
+pub fn most_keys() -> usize {
+    BLOCK
+}
+
+/// Retrieves into `out` (queries by width of the values) and tells for every query the logarithm of its weights' mass.
+pub fn retrieve<E: Real>(
+    context: &Context,
+    level: Level,
+    search: &Search<E>,
+    retrieval: &Retrieval<E>,
+    out: &mut [E],
+    log_scale: &mut [f64],
+) -> Result<(), Error> {
+    let (q, n, width) = (search.queries.len(), search.keys.len(), retrieval.values.width());
+    assert!(out.len() == q * width && log_scale.len() == q && retrieval.values.len() == n);
+    assert!(retrieval.terms.is_empty() || retrieval.terms.len() == n);
+    let fit = GROUP_BYTES / ((search.keys.width() + width) * size_of::<E>()).max(1);
+    let groups = pieces(q, (fit / 60 * 60).clamp(60, GROUP));
+    let chunks = pieces(n, n.div_ceil(CHUNKS).max(2 * search.block).div_ceil(search.block) * search.block);
+    let cost = 2 * search.cost();
+    let init = || {
+        let buffers =
+            Buffers { scores: Vec::new(), values: Values::new(), list: Vec::new(), sums: Vec::new() };
+        (Worker::default(), buffers)
+    };
+    let state = |worker: &mut (Worker<E>, Buffers<E>), group: &Range<usize>, chunk: &Range<usize>, stop: &Stop| {
+        let rows = group.len().next_multiple_of(GROUP);
+        worker.1.scores.resize(rows * STRIDE, E::ZERO);
+        level.run(Task { search, retrieval, worker, group: group.clone(), chunk: chunk.clone(), stop })
+    };
+    let (answers, scales) = (Shared(out.as_mut_ptr()), Shared(log_scale.as_mut_ptr()));
+    let (answers, scales) = (&answers, &scales);
+    let finished = if groups.len() >= 2 * context.threads || chunks.len() == 1 {
+        map(context, groups.len(), cost, init, |worker, task, stop| {
+            let mut all = state(worker, &groups[task], &chunks[0], stop)?;
+            for chunk in &chunks[1..] {
+                all.join(retrieval, &state(worker, &groups[task], chunk, stop)?);
+            }
+            all.finish(retrieval, groups[task].clone(), answers.0, scales.0)
+        })
+        .map(|_| ())
+    } else {
+        map(context, groups.len() * chunks.len(), cost, init, |worker, task, stop| {
+            state(worker, &groups[task / chunks.len()], &chunks[task % chunks.len()], stop)
+        })
+        .and_then(|states| {
+            let mut states = states.into_iter();
+            for group in &groups {
+                let Some(mut all) = states.next() else { break };
+                for later in states.by_ref().take(chunks.len() - 1) {
+                    all.join(retrieval, &later);
+                }
+                all.finish(retrieval, group.clone(), answers.0, scales.0)?;
+            }
+            Ok(())
+        })
+    };
+    // An input that is no number is the cause of whatever else went wrong with the scores.
+    search.check()?;
+    finished?;
+    if out.iter().any(|x| !(Float::to_f64(*x)).is_finite()) {
+        if let Some(row) = retrieval.values.first_non_finite() {
+            return Err(Error::NonFinite(Side::Value, row));
+        }
+    }
+    Ok(())
+}

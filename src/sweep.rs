@@ -1,0 +1,149 @@
+//! Joins a metric and a sink: every query of a group against every key of a chunk, block by block, tile by tile.
+
+use crate::error::{Error, Side};
+use crate::isa::Isa;
+use crate::metric::Score;
+use crate::pack::{Kernel, Keys, PackBuffer, Queries, Rows};
+use crate::parallel::Stop;
+use crate::tile::Place;
+use std::ops::Range;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+/// What is kept of the scores. One sink serves one group of queries and one chunk of keys.
+pub trait Sink<T> {
+    /// Where the scores of a tile go, and the distance between its rows: `rows` queries from `query` on, `width` keys (padding
+    /// included) from `key` on, of which the first `keys` are real.
+    ///
+    /// # Safety
+    /// Only below [`Isa::call`]; the answer is writable for the whole tile.
+    unsafe fn place(&mut self, query: usize, rows: usize, key: usize, keys: usize, width: usize) -> (*mut T, usize);
+    /// The scores of that tile are there; only the first `rows` rows and `keys` columns mean something.
+    ///
+    /// # Safety
+    /// Only below [`Isa::call`].
+    unsafe fn tile(&mut self, query: usize, rows: usize, key: usize, keys: usize);
+    /// All queries of the group have met all keys of the block.
+    ///
+    /// # Safety
+    /// Only below [`Isa::call`].
+    unsafe fn block(&mut self, _keys: Range<usize>) {}
+}
+
+/// One search: the arguments that all its tasks share.
+pub struct Search<'a, T> {
+    /// The metric.
+    pub kernel: Kernel<T>,
+    /// Who asks.
+    pub queries: Rows<'a>,
+    /// What is searched.
+    pub keys: Keys<'a, T>,
+    /// Keys in a block.
+    pub block: usize,
+    /// Whether a score was not finite, which only matters if an input was not.
+    pub odd: AtomicBool,
+}
+
+/// What a worker keeps from task to task.
+pub struct Worker<T> {
+    buffer: PackBuffer<T>,
+    packed: Option<(Range<usize>, Queries<T>)>,
+}
+
+impl<T> Default for Worker<T> {
+    fn default() -> Self {
+        Worker { buffer: PackBuffer::default(), packed: None }
+    }
+}
+
+impl<'a, T: Score> Search<'a, T> {
+    /// A search with blocks for a second-level cache, of which a key takes `extra` bytes besides its own.
+    pub fn new(kernel: Kernel<T>, queries: Rows<'a>, keys: Keys<'a, T>, extra: usize, most: usize) -> Self {
+        let block = kernel.block(keys.width(), extra, CACHE, most);
+        Search { kernel, queries, keys, block, odd: AtomicBool::new(false) }
+    }
+
+    /// Tile steps in all.
+    pub fn cost(&self) -> usize {
+        let steps = self.kernel.words(self.keys.width()) * self.keys.len().div_ceil(self.kernel.lanes);
+        self.queries.len().saturating_mul(steps.max(1))
+    }
+
+    /// Every query of `group` against every key of `chunk`. To be inlined into the task's [`Isa::call`].
+    ///
+    /// # Safety
+    /// Only below [`Isa::call`] of the instruction set that the kernel was looked up for.
+    #[inline(always)]
+    pub unsafe fn sweep<I: Isa, S: Sink<T>>(
+        &self,
+        worker: &mut Worker<T>,
+        group: Range<usize>,
+        chunk: Range<usize>,
+        sink: &mut S,
+        stop: &Stop,
+    ) -> Result<(), Error> {
+        if worker.packed.as_ref().is_none_or(|(packed, _)| *packed != group) {
+            worker.packed = Some((group.clone(), Queries::pack(&self.kernel, &self.queries, group)?));
+        }
+        let Some((_, queries)) = &worker.packed else { unreachable!() };
+        let (lanes, width) = (self.kernel.lanes, self.keys.width());
+        let (words, panel) = (self.kernel.words(width), self.kernel.panel(width));
+        let mut finite = true;
+        let mut start = chunk.start;
+        while start < chunk.end {
+            if stop.wanted() {
+                return Err(Error::Interrupted);
+            }
+            let range = start..(start + self.block).min(chunk.end);
+            let block = self.keys.block(&self.kernel, range.clone(), &mut worker.buffer)?;
+            for part in &queries.parts {
+                let (rows, step) = (part.rows, part.tile.panels);
+                for p in (0..block.count).step_by(step) {
+                    let key = start + p * lanes;
+                    if key >= range.end {
+                        break;
+                    }
+                    let keys = (range.end - key).min(step * lanes);
+                    let (out, stride) = sink.place(part.first, part.tile.rows, key, keys, step * lanes);
+                    finite &= (part.tile.run)(&Place {
+                        keys: block.panels.add(p * panel),
+                        panel,
+                        queries: queries.words(part),
+                        words,
+                        key_terms: block.terms.add(p * lanes),
+                        query_terms: queries.terms(part),
+                        out,
+                        stride,
+                    });
+                    sink.tile(part.first, rows, key, keys);
+                }
+            }
+            sink.block(range.clone());
+            start = range.end;
+        }
+        if !finite {
+            self.odd.store(true, Ordering::Relaxed);
+        }
+        Ok(())
+    }
+
+    /// Names the input row that made a score odd, if it was an input. Scores may also leave their range by themselves.
+    pub fn check(&self) -> Result<(), Error> {
+        if self.odd.load(Ordering::Relaxed) {
+            if let Some(row) = self.queries.first_non_finite() {
+                return Err(Error::NonFinite(Side::Query, row));
+            }
+            if let Some(row) = self.keys.first_non_finite() {
+                return Err(Error::NonFinite(Side::Key, row));
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Room for a block of keys: half of a second-level cache of one megabyte, which the queries share.
+const CACHE: usize = 400 << 10;
+
+/// Cuts 0..n into pieces of `size`.
+pub fn pieces(n: usize, size: usize) -> Vec<Range<usize>> {
+    (0..n).step_by(size.max(1)).map(|start| start..(start + size).min(n)).collect()
+}

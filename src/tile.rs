@@ -1,0 +1,124 @@
+//! The one loop: a few queries against a few registers of keys, over all words of their rows.
+//!
+//! Keys stand in lanes (a *panel* is a register's worth of keys, word after word), queries are broadcast. Every pair has its
+//! own chain of steps in the order of the words, so its score has the same bits whatever tile, thread or batch it is in.
+
+use crate::isa::{Isa, Work};
+use crate::metric::{Metric, Score};
+use std::marker::PhantomData;
+
+/// Where a tile reads and writes.
+pub struct Place<T> {
+    /// The first panel.
+    pub keys: *const u8,
+    /// Bytes from a panel to the next.
+    pub panel: usize,
+    /// Word after word, the rows of this tile side by side.
+    pub queries: *const u8,
+    /// Words of a row.
+    pub words: usize,
+    /// The keys' own shares of their scores.
+    pub key_terms: *const T,
+    /// The queries' own shares of their scores.
+    pub query_terms: *const T,
+    /// Score of the first query with the first key.
+    pub out: *mut T,
+    /// Scores from a query's row to the next.
+    pub stride: usize,
+}
+
+/// Scores a tile; false if a score is not finite.
+pub type TileFn<T> = unsafe fn(&Place<T>) -> bool;
+
+/// One shape of tile.
+#[derive(Clone, Copy)]
+pub struct Tile<T> {
+    /// Queries it takes.
+    pub rows: usize,
+    /// Panels it takes.
+    pub panels: usize,
+    /// Does it.
+    pub run: TileFn<T>,
+}
+
+/// The shapes for many, few and single queries. All their panel counts divide [`PANELS`].
+#[derive(Clone, Copy)]
+pub struct Tiles<T>(pub [Tile<T>; 3]);
+
+/// Packed blocks hold a multiple of this many panels.
+pub const PANELS: usize = 4;
+
+impl<T: Score> Tiles<T> {
+    /// Tiles of R rows by V panels, FR by FV where rows are few, 1 by FV.
+    pub fn new<I, M, const R: usize, const V: usize, const FR: usize, const FV: usize>() -> Self
+    where
+        I: Isa,
+        M: Metric<I, Score = T>,
+    {
+        const { assert!(PANELS.is_multiple_of(V) && PANELS.is_multiple_of(FV)) };
+        Tiles([
+            Tile { rows: R, panels: V, run: enter::<I, M, R, V> },
+            Tile { rows: FR, panels: FV, run: enter::<I, M, FR, FV> },
+            Tile { rows: 1, panels: FV, run: enter::<I, M, 1, FV> },
+        ])
+    }
+}
+
+unsafe fn enter<I: Isa, M: Metric<I>, const R: usize, const V: usize>(place: &Place<M::Score>) -> bool {
+    I::call(Body::<M, I, R, V> { place, metric: PhantomData })
+}
+
+struct Body<'a, M: Metric<J>, J: Isa, const R: usize, const V: usize> {
+    place: &'a Place<M::Score>,
+    metric: PhantomData<(M, J)>,
+}
+
+impl<M: Metric<J>, J: Isa, const R: usize, const V: usize> Work for Body<'_, M, J, R, V> {
+    type Out = bool;
+    #[inline(always)]
+    unsafe fn run<I: Isa>(self) -> bool {
+        tile::<J, M, R, V>(self.place)
+    }
+}
+
+#[inline(always)]
+unsafe fn tile<I: Isa, M: Metric<I>, const R: usize, const V: usize>(place: &Place<M::Score>) -> bool {
+    let word = size_of::<<M::Carrier as crate::simd::Vector>::E>();
+    let lanes = <M::Carrier as crate::simd::Vector>::LANES;
+    let mut total = [[M::zero(); V]; R];
+    let (mut key, mut query) = (place.keys, place.queries);
+    // Equal parts, none longer than FOLD: the longest chain of roundings is then shortest.
+    let parts = place.words.div_ceil(M::FOLD).max(1);
+    let mut done = 0;
+    for part in 1..=parts {
+        let end = place.words * part / parts;
+        let mut acc = [[M::zero(); V]; R];
+        while done < end {
+            let mut keys = [M::key(key); V];
+            for (v, k) in keys.iter_mut().enumerate().skip(1) {
+                *k = M::key(key.add(v * place.panel));
+            }
+            for (r, row) in acc.iter_mut().enumerate() {
+                for (v, a) in row.iter_mut().enumerate() {
+                    *a = M::step(*a, keys[v], query.add(r * word));
+                }
+            }
+            key = key.add(lanes * word);
+            query = query.add(R * word);
+            done += 1;
+        }
+        for (row, sums) in total.iter_mut().zip(acc) {
+            for (t, a) in row.iter_mut().zip(sums) {
+                *t = if parts == 1 { a } else { M::fold(*t, a) };
+            }
+        }
+    }
+    let mut finite = true;
+    for (r, row) in total.into_iter().enumerate() {
+        for (v, t) in row.into_iter().enumerate() {
+            let out = place.out.add(r * place.stride + v * lanes);
+            finite &= M::finish(t, place.key_terms.add(v * lanes), *place.query_terms.add(r), out);
+        }
+    }
+    finite
+}
