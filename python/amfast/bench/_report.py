@@ -1,0 +1,95 @@
+"""The table on the screen, as Markdown and as JSON."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from amfast import _console
+from amfast.bench._case import Result
+from amfast.bench._machine import Machine
+
+_COLUMNS = ("#", "workload", "amfast", "others", "ratio (goal)", "of limit (goal)", "verdict")
+
+
+def heading(machine: Machine, quick: bool) -> list[str]:
+    """Say what was measured where, and how."""
+    versions = ", ".join(f"{name} {version}" for name, version in machine.versions.items())
+    lines = [
+        f"{machine.cpu}; {machine.system}",
+        f"amfast uses {machine.isa}; {machine.threads} threads for everyone; "
+        f"{machine.ghz:.2f} GHz and {machine.read_gb_s:.1f} GB/s of reading, measured now",
+        versions,
+        "float32 unless said; seeded random data in the shapes of real images; everyone in one "
+        "process, in turn, best time kept",
+    ]
+    if quick:
+        lines.append("QUICK SIZES: this shows that everything runs, its figures mean nothing")
+    return lines
+
+
+def show(results: Sequence[Result], machine: Machine, quick: bool) -> None:
+    """Print the table."""
+    for line in heading(machine, quick):
+        _console.say(line)
+    _console.table("amfast bench", _COLUMNS, [_cells(r, "; ", quick) for r in results], left=2)
+    for result in results:
+        if result.note:
+            _console.say(f"{result.row} {result.name}: {result.note}")
+
+
+def markdown(results: Sequence[Result], machine: Machine, quick: bool) -> str:
+    """Return the table as Markdown, with what it was measured on below."""
+    lines = [
+        "| " + " | ".join(_COLUMNS) + " |",
+        "|---|---|" + "---:|" * (len(_COLUMNS) - 3) + "---|",
+        *("| " + " | ".join(_cells(result, "<br>", quick)) + " |" for result in results),
+        "",
+        *(f"{line}  " for line in heading(machine, quick)),
+    ]
+    return "\n".join(lines)
+
+
+def save(path: Path, results: Sequence[Result], machine: Machine, quick: bool) -> None:
+    """Write everything as JSON; what could not be measured is null."""
+    rows = []
+    for result in results:
+        row: dict[str, Any] = {**asdict(result), "verdict": result.verdict}
+        row["ours"] = None if math.isnan(result.ours) else result.ours
+        rows.append(row)
+    content = {"machine": asdict(machine), "quick": quick, "results": rows}
+    path.write_text(json.dumps(content, indent=1, allow_nan=False) + "\n", "utf-8")
+
+
+def _cells(result: Result, separator: str, quick: bool) -> list[str]:
+    by_time = sorted(result.peers.items(), key=lambda item: item[1], reverse=result.unit[0] == "G")
+    others = [f"{name} {_number(value)}" for name, value in by_time]
+    others += [f"{name}: not installed" for name in result.missing]
+    bound = "at most " if result.less_is_better else ""
+    factor = " MB" if result.unit == "MB" else "x"
+    ratio = "-" if result.ratio is None else f"{_number(result.ratio)}{factor}"
+    share = "-" if result.share is None else f"{result.share:.0%}"
+    if result.goal is not None:
+        ratio += f" ({bound}{result.goal:g}{factor})"
+    if result.share_goal is not None:
+        share += f" ({result.share_goal:.0%})"
+    return [
+        str(result.row),
+        result.workload,
+        f"{_number(result.ours)} {result.unit}",
+        separator.join(others),
+        ratio,
+        share,
+        # A verdict at sizes that mean nothing would mislead.
+        "-" if quick else result.verdict,
+    ]
+
+
+def _number(value: float) -> str:
+    if math.isnan(value):
+        return "?"
+    return f"{value:.0f}" if value >= 100 else f"{value:.3g}"

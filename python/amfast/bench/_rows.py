@@ -1,0 +1,146 @@
+"""The table: workloads, goals and limits. Gaps in the numbers are kernels this version lacks."""
+
+from __future__ import annotations
+
+from amfast.bench import _peers
+from amfast.bench._case import Case, Growth, Memory, Size, Speed, Unit
+from amfast.bench._machine import EXP_CYCLES, MANHATTAN_CYCLES, Machine
+
+_ELEMENTS = Unit("Gel/s", lambda size: size.elements)
+_FLOPS = Unit("GFLOP/s", lambda size: 2 * size.elements)
+# A retrieval multiplies twice: scores, and values as wide as the keys.
+_TWO_PRODUCTS = Unit("GFLOP/s", lambda size: 4 * size.elements)
+_MILLISECONDS = Unit("ms")
+
+_IMAGES = Size(256, 10_000, 784)
+_STORE = Size(500, 60_000, 784)
+_ONE_CUE = Size(1, 60_000, 784)
+_BYTES = Size(256, 10_000, 832)
+
+
+def _product(machine: Machine, size: Size) -> float:
+    return machine.compute(size.elements)
+
+
+def _magnitudes(machine: Machine, size: Size) -> float:
+    return machine.compute(MANHATTAN_CYCLES * size.elements)
+
+
+def _read_floats(machine: Machine, size: Size) -> float:
+    return machine.read(4.0 * size.n * size.d)
+
+
+def _read_bytes(machine: Machine, size: Size) -> float:
+    return machine.read(1.0 * size.n * size.d)
+
+
+def _attention(machine: Machine, size: Size) -> float:
+    return machine.compute(2 * size.elements + EXP_CYCLES * size.q * size.n)
+
+
+def _manhattan_attention(machine: Machine, size: Size) -> float:
+    steps = (1 + MANHATTAN_CYCLES) * size.elements
+    return machine.compute(steps + EXP_CYCLES * size.q * size.n)
+
+
+_RETRIEVE, _NEAREST = _peers.softmax_dot()[0], _peers.topk("manhattan", 10)[0]
+
+ROWS: tuple[Case, ...] = (
+    Speed(
+        1, "pairwise-manhattan", "pairwise manhattan", _IMAGES, _ELEMENTS,
+        _peers.pairwise("manhattan"), 3.5, 0.65, _magnitudes,
+    ),
+    Speed(
+        2, "topk-manhattan", "topk(10) manhattan", _STORE, _ELEMENTS,
+        _peers.topk("manhattan", 10), 4.5, 0.65, _magnitudes,
+    ),
+    Speed(
+        3, "pairwise-sqeuclidean", "pairwise sqeuclidean", _IMAGES, _FLOPS,
+        _peers.pairwise("sqeuclidean"), 1.2, 0.75, _product,
+    ),
+    Speed(
+        4, "topk-sqeuclidean", "topk(10) sqeuclidean", _STORE, _FLOPS,
+        _peers.topk("sqeuclidean", 10), 1.4, 0.75, _product,
+    ),
+    Speed(
+        4, "topk-dot", "topk(10) dot", _STORE, _FLOPS,
+        _peers.topk("dot", 10), 1.4, 0.75, _product,
+    ),
+    Speed(
+        5, "pairwise-dot", "pairwise dot", _IMAGES, _FLOPS,
+        _peers.pairwise("dot"), 1.0, 0.75, _product,
+    ),
+    Speed(
+        6, "one-cue-manhattan", "topk(1) manhattan", _ONE_CUE, _MILLISECONDS,
+        _peers.topk("manhattan", 1), 1.0, 0.85, _read_floats,
+    ),
+    Speed(
+        6, "one-cue-sqeuclidean", "topk(1) sqeuclidean", _ONE_CUE, _MILLISECONDS,
+        _peers.topk("sqeuclidean", 1, numpy_too=True), 3.0, 0.85, _read_floats,
+    ),
+    Speed(
+        6, "one-cue-dot", "topk(1) dot", _ONE_CUE, _MILLISECONDS,
+        _peers.topk("dot", 1, numpy_too=True), 1.0, 0.85, _read_floats,
+    ),
+    Speed(
+        7, "one-cue-uint8", "topk(1) manhattan, uint8", _ONE_CUE, _MILLISECONDS,
+        _peers.bytes_against_floats("top1"), 3.0, None, _read_bytes, data="uint8",
+    ),
+    Speed(
+        8, "pairwise-uint8", "pairwise manhattan, uint8", _BYTES, _ELEMENTS,
+        _peers.bytes_against_floats("pairwise"), 4.0, data="uint8",
+    ),
+    Speed(
+        8, "topk-uint8", "topk(10) manhattan, uint8", _BYTES, _ELEMENTS,
+        _peers.bytes_against_floats("topk"), 4.0, data="uint8",
+    ),
+    Speed(
+        15, "retrieve-64", "retrieve dot softmax", Size(1000, 10_000, 64), _TWO_PRODUCTS,
+        _peers.softmax_dot(), 1.2, 0.60, _attention, data="normal",
+    ),
+    Speed(
+        15, "retrieve-784", "retrieve dot softmax", Size(1000, 10_000, 784), _TWO_PRODUCTS,
+        _peers.softmax_dot(), 1.0, 0.75, _attention, data="normal",
+    ),
+    Speed(
+        16, "retrieve-large", "retrieve dot softmax", Size(100, 100_000, 128), _TWO_PRODUCTS,
+        _peers.softmax_dot(), 2.0, 0.60, _attention, data="normal",
+    ),
+    Speed(
+        17, "retrieve-manhattan", "retrieve manhattan softmax", Size(500, 10_000, 784), _ELEMENTS,
+        _peers.softmax_manhattan(), 9.0, None, _manhattan_attention,
+    ),
+    Memory(21, "memory", "memory of retrieve", Size(10_000, 100_000, 64), 200.0),
+    Growth(
+        22, "growth-keys", "retrieve, 4x the keys", Size(500, 20_000, 64), Size(500, 80_000, 64),
+        _RETRIEVE, 4.4,
+    ),
+    Growth(
+        22, "growth-cues", "retrieve, 4x the cues", Size(500, 20_000, 64), Size(2000, 20_000, 64),
+        _RETRIEVE, 4.4,
+    ),
+    Growth(
+        22, "growth-topk-keys", "topk(10) manhattan, 4x the keys", Size(200, 10_000, 784),
+        Size(200, 40_000, 784), _NEAREST, 4.4, data="uniform",
+    ),
+    Growth(
+        22, "growth-topk-cues", "topk(10) manhattan, 4x the cues", Size(200, 10_000, 784),
+        Size(800, 10_000, 784), _NEAREST, 4.4, data="uniform",
+    ),
+)  # fmt: skip
+
+
+def select(names: list[str]) -> list[Case]:
+    """Return the rows that names or numbers ask for, in the table's order; none means all.
+
+    Raises
+    ------
+    ValueError
+        For a name that no row has.
+    """
+    known = {case.name for case in ROWS} | {str(case.row) for case in ROWS}
+    for name in names:
+        if name not in known:
+            choices = ", ".join(dict.fromkeys(f"{case.row}, {case.name}" for case in ROWS))
+            raise ValueError(f"no benchmark is called {name!r}; there are {choices}")
+    return [c for c in ROWS if not names or c.name in names or str(c.row) in names]

@@ -1,0 +1,148 @@
+import dataclasses
+import json
+import sys
+
+import numpy as np
+import pytest
+
+import amfast
+from amfast.bench import ROWS, _case, _clock, _command, _machine, _report, _rows, main
+
+MACHINE = _machine.Machine("cpu", "avx2", "system", 2, 3.0, 20.0, {"numpy": np.__version__})
+
+
+def contender(name, function, module="amfast"):
+    return _case.Contender(name, module, lambda _module, data: lambda: function(data))
+
+
+def speed(*contenders, **changes):
+    unit = _case.Unit("Gel/s", lambda size: size.elements)
+    case = _case.Speed(1, "case", "title", _case.Size(4, 5, 6), unit, contenders, 2.0)
+    return dataclasses.replace(case, **changes)
+
+
+def dot(data):
+    return data.cues @ data.keys.T
+
+
+def test_every_row_that_the_engine_has_a_kernel_for_is_there():
+    assert {case.row for case in ROWS} == {*range(1, 9), 15, 16, 17, 21, 22}
+    names = [case.name for case in ROWS]
+    assert len(set(names)) == len(names)
+
+
+@pytest.mark.parametrize(
+    "case", [c for c in ROWS if isinstance(c, _case.Speed)], ids=lambda c: c.name
+)
+def test_amfast_and_numpy_contenders_agree(case):
+    # The other peers are compared by the benchmark itself, where they are installed.
+    here = [c for c in case.contenders if c.module in ("amfast", "numpy")]
+    calls, missing = dataclasses.replace(case, contenders=tuple(here)).prepare(case.sized(True), 1)
+    assert not missing
+    first, *others = (np.asarray(call(), dtype=np.float64) for call in calls.values())
+    assert all(_case.agree(first, other) for other in others)
+
+
+def test_a_missing_peer_is_listed():
+    case = speed(contender("amfast", dot), contender("ghost", dot, "no_such_module_anywhere"))
+    result = case.measure(MACHINE, True, 0.001)
+    assert result.missing == ["ghost"]
+    assert result.ratio is None
+    assert result.verdict == "no peer"
+    assert "ghost: not installed" in _report.markdown([result], MACHINE, False)
+
+
+def test_a_peer_with_another_result_is_told():
+    case = speed(contender("amfast", dot), contender("liar", lambda data: dot(data) + 1))
+    result = case.measure(MACHINE, True, 0.001)
+    assert result.note == "disagree: liar"
+    assert "results" in result.verdict
+
+
+@pytest.mark.parametrize(
+    ("ratio", "share", "less", "verdict"),
+    [
+        (2.0, 0.5, False, "PASS"),
+        (1.9, 0.5, False, "short: ratio"),
+        (2.0, 0.4, False, "short: limit"),
+        (1.0, 0.1, False, "short: ratio, limit"),
+        (2.0, None, True, "PASS"),
+        (2.1, None, True, "short: ratio"),
+        (None, 0.6, False, "no peer"),
+    ],
+)
+def test_verdict(ratio, share, less, verdict):
+    result = _case.Result(
+        1, "n", "w", "ms", 1.0, ratio=ratio, goal=2.0, share=share, share_goal=0.5,
+        less_is_better=less,
+    )  # fmt: skip
+    assert result.verdict == verdict
+
+
+def test_calls_are_timed_in_turn_and_slow_ones_less_often():
+    order = []
+    calls = {name: (lambda name=name: order.append(name)) for name in "abc"}
+    times = _clock.best_times(calls, 0.01, {"a": 0.001, "b": 0.001, "c": 1.0})
+    assert set(times) == set("abc")
+    assert order[:4] == ["a", "b", "c", "a"]
+    assert order.count("c") == 1
+    assert order.count("a") == order.count("b") >= 3
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="the mark is Linux's")
+def test_extra_memory_sees_what_is_freed_again():
+    def call():
+        np.ones(4_000_000)
+        return np.ones(10)
+
+    assert 30e6 < _clock.extra_memory(call) < 40e6
+
+
+def test_limits_are_those_of_the_formulas():
+    assert MACHINE.compute(16 * 3.0e9 * 2) == pytest.approx(1.0)
+    assert MACHINE.read(20e9) == pytest.approx(1.0)
+    manhattan, one_cue = _rows.select(["pairwise-manhattan", "one-cue-uint8"])
+    elements = manhattan.size.elements
+    assert manhattan.limit(MACHINE, manhattan.size) == pytest.approx(elements * 1.5 / 96e9)
+    assert one_cue.limit(MACHINE, one_cue.size) == pytest.approx(60_000 * 784 / 20e9)
+
+
+def test_select():
+    assert _rows.select([]) == list(ROWS)
+    assert [case.name for case in _rows.select(["topk-dot", "7"])] == ["topk-dot", "one-cue-uint8"]
+    with pytest.raises(ValueError, match="no benchmark is called 'fast'"):
+        _rows.select(["fast"])
+
+
+def test_environment_leaves_blas_as_users_have_it(monkeypatch):
+    monkeypatch.setenv("OPENBLAS_CORETYPE", "Haswell")
+    monkeypatch.setenv("OPENBLAS_L2_SIZE", "1")
+    environment = _command.clean_environment(3)
+    assert not {"OPENBLAS_CORETYPE", "OPENBLAS_L2_SIZE"} & set(environment)
+    assert environment["OMP_NUM_THREADS"] == environment["OPENBLAS_NUM_THREADS"] == "3"
+
+
+@pytest.mark.parametrize("wrong", [["--threads", "0"], ["--seconds", "0"], ["nonsense"]])
+def test_wrong_options_are_refused_before_anything_runs(wrong):
+    with pytest.raises(ValueError):
+        main(["--quick", *wrong])
+
+
+def test_unknown_option():
+    assert main(["--fast"]) == 2
+
+
+def test_the_command(tmp_path, capfd):
+    file = tmp_path / "figures.json"
+    arguments = ["--quick", "--seconds", "0.01", "--threads", "1", "--json", str(file)]
+    assert main([*arguments, "pairwise-dot", "7", "21", "growth-cues"]) == 0
+    shown = capfd.readouterr().out
+    assert "QUICK SIZES" in shown
+    assert "topk(1) manhattan, uint8" in shown
+    content = json.loads(file.read_text("utf-8"))
+    assert content["machine"]["threads"] == 1
+    assert content["machine"]["isa"] == amfast.cpu_info()["isa"]
+    rows = {row["name"]: row for row in content["results"]}
+    assert set(rows) == {"pairwise-dot", "one-cue-uint8", "memory", "growth-cues"}
+    assert all(row["ours"] >= 0 for row in rows.values())
+    assert rows["pairwise-dot"]["peers"]["NumPy"] > 0
