@@ -208,14 +208,24 @@ def compute_type(*arrays: Array) -> np.dtype[Any]:
     return np.dtype(np.float64 if any(a.dtype == np.float64 for a in arrays) else np.float32)
 
 
+def scored_exactly(queries: Array, keys: Array, metric: str | None) -> bool:
+    """Whether the engine gives exact int32 scores."""
+    return (
+        queries.dtype == keys.dtype
+        and queries.dtype.kind in "ui"
+        and metric in INTEGER_METRICS
+        and queries.shape[1] <= INTEGER_MAX_COLUMNS
+    )
+
+
 def score_types(queries: Array, keys: Array, metric: str) -> tuple[Array, np.dtype[Any]]:
     """Return queries in the type the engine wants beside ``keys``, and the type of the scores.
 
     uint8 with uint8 and int8 with int8 give exact int32 for dot, sqeuclidean and manhattan.
     """
+    if scored_exactly(queries, keys, metric):
+        return queries, np.dtype(np.int32)
     if queries.dtype == keys.dtype and queries.dtype.kind in "ui" and metric in INTEGER_METRICS:
-        if queries.shape[1] <= INTEGER_MAX_COLUMNS:
-            return queries, np.dtype(np.int32)
         return queries.astype(np.float64), np.dtype(np.float64)
     dtype = compute_type(queries, keys)
     return queries.astype(dtype, copy=False), dtype

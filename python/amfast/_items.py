@@ -60,21 +60,20 @@ class _Rows:
         return int(self._buffer.nbytes)
 
 
-def distributions(rows: Array, eps: float) -> Array:
+def distributions(rows: Array, eps: float, dtype: np.dtype[Any]) -> Array:
     """Rows as probability distributions mixed with a little of the uniform one.
 
     ``(n(x) + eps / d) / (1 + eps)`` with ``n(x) = x / sum(x)``. A blank row becomes the uniform
-    distribution. Non-negative rows; float32 or float64 as `_check.compute_type` says.
+    distribution. Rows are non-negative.
     """
     x = rows.astype(np.float64)
-    peak = x.max(axis=1, keepdims=True)
-    blank = peak[:, 0] == 0
+    peak = x.max(axis=1, keepdims=True, initial=0.0)
+    x[peak[:, 0] == 0] = 1.0
     x /= np.where(peak == 0, 1.0, peak)  # the sum of huge entries would overflow
-    x[blank] = 1.0
     x /= x.sum(axis=1, keepdims=True)
     x += eps / rows.shape[1]
     x /= 1.0 + eps
-    return x.astype(_check.compute_type(rows), copy=False)
+    return x.astype(dtype, copy=False)
 
 
 class Items:
@@ -85,7 +84,7 @@ class Items:
     metric : str or None
         The metric the keys are packed for; None if no engine kernel reads them.
     eps : float or None
-        If given, keys are packed as `distributions` smoothed by ``eps``.
+        If given, the engine reads the keys as `distributions` smoothed by ``eps``.
     """
 
     def __init__(self, metric: str | None, eps: float | None = None) -> None:
@@ -94,7 +93,7 @@ class Items:
         self._values: _Rows | None = None
         self._log_weight: _Rows | None = None
         self._ids: _Rows | None = None
-        self._packed: _core.Keys | None = None
+        self._packed: dict[np.dtype[Any], _core.Keys] = {}
         self._weighted = False
         self._next_id = 0
         self._lock = threading.Lock()
@@ -123,7 +122,7 @@ class Items:
             for buffer, new in pairs:
                 buffer.append(new)
             if self._keys.view.dtype != before:
-                self._packed = None
+                self._packed = {}
             self._weighted |= bool(log_weight.any())
             self._next_id += len(keys)
         return ids
@@ -141,7 +140,7 @@ class Items:
             for buffer in (self._keys, self._values, self._log_weight, self._ids):
                 if buffer is not None:
                     buffer.keep(mask)
-            self._packed = None
+            self._packed = {}
 
     @property
     def width(self) -> int | None:
@@ -183,40 +182,44 @@ class Items:
         """The weights, None if every item weighs 1."""
         return np.exp(self.log_weight) if self._weighted else None
 
-    @property
-    def packed(self) -> _core.Keys:
-        """The keys packed for the metric; what was added since the last call is packed now."""
+    def engine_keys(self, dtype: np.dtype[Any]) -> Array | _core.Keys:
+        """Return what the engine reads beside cues of a type.
+
+        Keys of that type are packed once; what was added since the last call is packed now. Keys of
+        another type are read as they are stored, since packing would hold a widened copy of all.
+        """
         assert self._metric is not None
+        keys = self.keys
+        if self._eps is None and keys.dtype != dtype:
+            return keys
+        step = max(1, _PACK_BYTES // (8 * keys.shape[1])) if self._eps is not None else len(keys)
         with self._lock:
-            keys = self.keys
-            done = 0 if self._packed is None else len(self._packed)
-            step = (
-                max(1, _PACK_BYTES // (8 * keys.shape[1])) if self._eps is not None else len(keys)
-            )
+            packed = self._packed.get(dtype)
+            done = 0 if packed is None else len(packed)
             while done < len(keys):
                 piece = keys[done : done + step]
                 if self._eps is not None:
-                    piece = distributions(piece, self._eps)
-                if self._packed is None:
-                    self._packed = _core.Keys(piece, self._metric)
+                    piece = distributions(piece, self._eps, dtype)
+                if packed is None:
+                    packed = self._packed[dtype] = _core.Keys(piece, self._metric)
                 else:
-                    self._packed.append(piece)
+                    packed.append(piece)
                 done += len(piece)
-            assert self._packed is not None
-            return self._packed
+            assert packed is not None
+            return packed
 
     @property
     def nbytes(self) -> int:
         """Bytes of all buffers, room for growth and packed keys included."""
         buffers = (self._keys, self._values, self._log_weight, self._ids)
-        packed = 0 if self._packed is None else self._packed.nbytes
+        packed = sum(keys.nbytes for keys in self._packed.values())
         return packed + sum(b.nbytes for b in buffers if b is not None)
 
     def __getstate__(self) -> dict[str, Any]:
         """Everything but the lock and the packed copy, which is rebuilt when needed."""
         state = self.__dict__.copy()
         del state["_lock"]
-        state["_packed"] = None
+        state["_packed"] = {}
         return state
 
     def __setstate__(self, state: dict[str, Any]) -> None:

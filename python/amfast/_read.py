@@ -80,7 +80,10 @@ def project(weights: Float, values: Array, dtype: np.dtype[Any]) -> Array:
 def read(
     cues: Array, source: Source, similarity: Similarity, separation: Separation, threads: int
 ) -> tuple[Array, Float]:
-    """Weighted mean of the values (Q, o) in the cues' type, and ln of the sum of weights (Q,)."""
+    """Weighted mean of the values (Q, o), and ln of the sum of weights (Q,).
+
+    The mean is in the cues' type; for bytes, which only the best items take, in the values'.
+    """
     fused = separation.engine()
     if len(cues) and similarity.metric is not None:
         if fused is not None:
@@ -109,8 +112,10 @@ def _read_best(
         # Items of weight 0 are never chosen, so their scores are masked out.
         return _read_tiles(cues, source, similarity, separation, threads)
     best, indices = _core.topk(cues, packed, k, similarity.metric, threads)
-    signed = best if similarity.larger_is_better else -best
-    magnitude = signed.astype(np.float64) * (separation.beta or 0.0)
+    dtype = cues.dtype if cues.dtype.kind == "f" else _check.compute_type(values)
+    magnitude = best.astype(np.float64) * (separation.beta or 0.0)
+    if not similarity.larger_is_better:
+        magnitude = -magnitude
     if b is not None:
         magnitude = magnitude + b[indices]
     top = magnitude.max(axis=1, keepdims=True)
@@ -118,11 +123,11 @@ def _read_best(
     total = share.sum(axis=1, keepdims=True)
     log_scale = (top + np.log(total))[:, 0]
     if k == 1:
-        return values[indices[:, 0]].astype(cues.dtype), log_scale
+        return values[indices[:, 0]].astype(dtype), log_scale
     out = np.zeros((len(cues), values.shape[1]))
     for weight, index in zip((share / total).T, indices.T, strict=True):
         out += weight[:, None] * values[index]
-    return out.astype(cues.dtype), log_scale
+    return out.astype(dtype), log_scale
 
 
 def _read_tiles(

@@ -57,15 +57,23 @@ class Standard:
         if self.similarity.metric in _check.DISTRIBUTION_METRICS:
             _check.nonnegative(rows, name, f"{self.similarity.metric} compares distributions")
 
-    def _source(self, items: Items) -> Source:
-        packed = items.keys if self.similarity.metric is None else items.packed
+    def _source(self, items: Items, dtype: np.dtype[Any]) -> Source:
+        """Collect what cues of a type read."""
+        packed = items.keys if self.similarity.metric is None else items.engine_keys(dtype)
         return Source(items.keys, packed, items.values, items.bias)
 
     def _prepared(self, cues: Array) -> Array:
-        """Cues as the packed keys are: distributions for the KL family."""
-        if self.eps is None:
-            return cues
-        return distributions(cues, self.eps).astype(cues.dtype, copy=False)
+        """Cues as the engine's keys are: distributions for the KL family."""
+        return cues if self.eps is None else distributions(cues, self.eps, cues.dtype)
+
+    def wants_bytes(self, cues: Array, items: Items) -> bool:
+        """Whether the best of these items is found exactly, without turning cues into floats."""
+        return (
+            len(cues) > 0
+            and self.separation.n_best is not None
+            and _check.scored_exactly(cues, items.keys, self.similarity.metric)
+            and (items.bias is None or bool(np.isfinite(items.bias).all()))
+        )
 
     @property
     def _raw(self) -> bool:
@@ -74,7 +82,7 @@ class Standard:
 
     def read(self, cues: Array, items: Items, threads: int) -> tuple[Array, Float]:
         """Weighted sum of the values (Q, o) and ln of the sum of magnitudes (Q,)."""
-        source, prepared = self._source(items), self._prepared(cues)
+        source, prepared = self._source(items, cues.dtype), self._prepared(cues)
         try:
             summed, log_scale = read(prepared, source, self.similarity, self.separation, threads)
         except ValueError as error:
@@ -88,14 +96,14 @@ class Standard:
 
     def scores(self, cues: Array, items: Items, threads: int) -> Array:
         """Scores of all items, larger is better, (Q, N)."""
-        source = self._source(items)
+        source = self._source(items, cues.dtype)
         out = scores(self._prepared(cues), source.keys, source.packed, self.similarity, threads)
         return out if self.similarity.larger_is_better else np.negative(out, out=out)
 
     def weights(self, cues: Array, items: Items, threads: int) -> Array:
         """Weights of all items (Q, N)."""
         out = _check.empty((len(cues), len(items)), cues.dtype, "weights")
-        source = self._source(items)
+        source = self._source(items, cues.dtype)
         for tile in cue_tiles(len(cues), len(items)):
             prepared = self._prepared(cues[tile])
             w, log_scale = tile_weights(prepared, source, self.similarity, self.separation, threads)
@@ -137,7 +145,7 @@ class Standard:
             divisor = param + 1  # the integral of s^n is s^(n+1) / (n+1)
             separation = parts.Polynomial(int(divisor), rectified=kind == "rectified")
         # Only the sum of the weights is wanted, so the values are one column of zeros.
-        source = self._source(items)._replace(values=np.zeros((len(items), 1)))
+        source = self._source(items, v.dtype)._replace(values=np.zeros((len(items), 1)))
         _, log_scale = read(v, source, self.similarity, separation, threads)
         with np.errstate(over="ignore"):
             interaction = (np.exp(log_scale) if self._raw else log_scale) / divisor

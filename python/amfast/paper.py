@@ -126,6 +126,10 @@ class Paper:
             out[tile], _ = self._weights(cues[tile], items, threads)
         return out
 
+    def wants_bytes(self, cues: Array, items: Items) -> bool:
+        """Never: scores are divided by their sum."""
+        return False
+
     def why_no_energy(self) -> str:
         """Say why there is no energy."""
         return "scores of the paper convention are divided by their sum"
@@ -145,7 +149,7 @@ class Paper:
         return scores(
             cues,
             items.keys,
-            items.packed if self.similarity in DISTANCES else None,
+            items.engine_keys(cues.dtype) if self.similarity in DISTANCES else items.keys,
             self.similarity,
             eps=EPS if self.eps is None else self.eps,
             weight=weight,
@@ -197,7 +201,7 @@ def proportions(rows: Array, name: str, first: int = 0) -> Float:
 def scores(
     cues: Array,
     keys: Array,
-    packed: _core.Keys | None,
+    packed: Array | _core.Keys,
     similarity: str,
     *,
     eps: float,
@@ -212,8 +216,8 @@ def scores(
     cues : (q, d) array
         float32 or float64.
     keys : (N, d) array
-    packed : Keys or None
-        The keys packed for ``manhattan`` or ``sqeuclidean``; unused by the other similarities.
+    packed : (N, d) array or Keys
+        What the engine reads for ``manhattan`` or ``sqeuclidean``.
     similarity : str
         One of the module's names.
     eps : float
@@ -227,7 +231,6 @@ def scores(
     """
     if similarity in DISTANCES:
         distance = _check.empty((len(cues), len(keys)), cues.dtype, "scores")
-        assert packed is not None
         _core.pairwise(cues, packed, similarity, distance, threads)
         return reciprocal(distance, None, weight, on_exact_match)
     out = _check.empty((len(cues), len(keys)), np.dtype(np.float64), "scores")

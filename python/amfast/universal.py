@@ -254,7 +254,7 @@ class UniversalHopfield:
         tol = _check.number(tol, "tol", 0.0)
         details = _check.flag(details, "details")
         n_threads = resolve_threads(threads)
-        state, single = self._cues(cues, "cues")
+        state, single = self._cues(cues, "cues", keep_bytes=True)
         auto = not self._items.heteroassociative
         if steps > 1 and not auto:
             raise ValueError("max_iter > 1 needs an autoassociative memory: values are no cues")
@@ -283,8 +283,11 @@ class UniversalHopfield:
             fields = [None if f is None else f[0] for f in fields]
         return Recall(*fields)
 
-    def _cues(self, given: Any, name: str) -> tuple[Array, bool]:
-        """Check cues against the store and bring them to the type of the answer."""
+    def _cues(self, given: Any, name: str, keep_bytes: bool = False) -> tuple[Array, bool]:
+        """Check cues against the store and bring them to the type of the answer.
+
+        With ``keep_bytes``, uint8 or int8 cues stay so where the model scores them exactly.
+        """
         items = self._items
         if len(items) == 0:
             raise ValueError("the memory is empty; store something first")
@@ -297,6 +300,8 @@ class UniversalHopfield:
             raise ValueError(
                 f"{self._model.separation!r} needs {n_best} items, the memory stores {len(items)}"
             )
+        if keep_bytes and self._model.wants_bytes(cues, items):
+            return cues, single
         dtype = _check.compute_type(cues, items.keys, items.values)
         return cues.astype(dtype, copy=False), single
 

@@ -1,0 +1,97 @@
+"""Shared by the tests: data of every element type and layout, and error bounds of the engine."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, settings
+
+from amfast import reference
+
+settings.register_profile(
+    "amfast",
+    deadline=None,
+    max_examples=60,
+    derandomize=True,
+    suppress_health_check=[HealthCheck.too_slow, HealthCheck.filter_too_much],
+)
+settings.load_profile("amfast")
+
+METRICS = list(reference.METRICS)
+DISTRIBUTIONS = ("kl", "reverse_kl", "jensenshannon")
+THREADS = (1, 2, 3)
+
+
+@pytest.fixture
+def rng() -> np.random.Generator:
+    """A generator with a fixed seed per test."""
+    return np.random.default_rng(20240607)
+
+
+def draw(rng: np.random.Generator, shape: tuple[int, int], dtype: str, metric: str = "dot"):
+    """Random rows; positive for the metrics between distributions."""
+    if np.dtype(dtype).kind in "ui":
+        low, high = (0, 256) if dtype == "uint8" else (-128, 128)
+        if metric in DISTRIBUTIONS:
+            low = 1
+        return rng.integers(low, high, shape).astype(dtype)
+    x = rng.normal(size=shape)
+    if metric in DISTRIBUTIONS:
+        x = np.abs(x) + 0.01
+    return x.astype(dtype)
+
+
+def score_error(queries, keys, metric: str, eps: float) -> np.ndarray:
+    """How far a score may be from the float64 reference, (Q, N).
+
+    A few dozen roundings of the sum of the magnitudes of what is added up; for the square root of
+    the Jensen-Shannon divergence the bound is on the square.
+    """
+    q, k = np.asarray(queries, np.float64), np.asarray(keys, np.float64)
+    if metric == "dot":
+        size = np.abs(q) @ np.abs(k).T
+    elif metric == "cosine":
+        size = np.ones((len(q), len(k)))
+    elif metric in ("kl", "reverse_kl"):
+        size = np.full((len(q), len(k)), 2 * np.log(q.shape[1]) + 8)
+    elif metric == "jensenshannon":
+        size = np.full((len(q), len(k)), 4.0)
+    else:
+        size = np.abs(reference.pairwise(q, k, metric))
+    return 32 * eps * size
+
+
+def assert_scores(got, queries, keys, metric: str, expected=None) -> None:
+    """Compare scores with the reference within `score_error`."""
+    if expected is None:
+        expected = reference.pairwise(queries, keys, metric)
+    assert got.shape == expected.shape
+    if got.dtype.kind == "i":
+        np.testing.assert_array_equal(got, expected)
+        return
+    bound = score_error(queries, keys, metric, float(np.finfo(got.dtype).eps))
+    got = got.astype(np.float64)
+    if metric == "jensenshannon":
+        got, expected = got**2, expected**2
+    same = (got == expected) | (np.abs(got - expected) <= bound)
+    worst = np.unravel_index(np.argmin(same), same.shape) if same.size else ()
+    assert same.all(), (metric, worst, got[worst], expected[worst], bound[worst])
+
+
+def layouts(x: np.ndarray) -> Iterator[tuple[str, np.ndarray]]:
+    """The same numbers in other memory layouts."""
+    yield "fortran", np.asfortranarray(x)
+    wide = np.zeros((2 * x.shape[0], 3 * x.shape[1]), x.dtype)
+    wide[::2, 1::3] = x
+    yield "strided", wide[::2, 1::3]
+    yield "reversed", np.ascontiguousarray(x[::-1, ::-1])[::-1, ::-1]
+    frozen = x.copy()
+    frozen.flags.writeable = False
+    yield "read-only", frozen
+    raw = np.zeros(x.nbytes + 1, np.uint8)
+    shifted = raw[1:].view(x.dtype).reshape(x.shape)
+    shifted[...] = x
+    yield "misaligned", shifted
+    yield "swapped", x.astype(x.dtype.newbyteorder())
