@@ -13,7 +13,7 @@ from amfast import reference
 settings.register_profile(
     "amfast",
     deadline=None,
-    max_examples=60,
+    max_examples=150,
     derandomize=True,
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.filter_too_much],
 )

@@ -174,9 +174,7 @@ def test_retrieve_against_the_reference(rng, part, metric, dtype, weighted):
             separation = am.Threshold(param)
         expected, _ = reference.retrieve(q, k, v, metric, name, param, b)
         got = [
-            am.retrieve(
-                q, k, v, similarity=metric, separation=separation, log_weight=b, threads=t
-            )
+            am.retrieve(q, k, v, similarity=metric, separation=separation, log_weight=b, threads=t)
             for t in THREADS
         ]
         same_bits(got)
@@ -315,9 +313,7 @@ def test_no_cancellation(rng, metric, dtype):
     k = (rng.normal(size=(40, 300)) + 1e4).astype(dtype)
     q = (k[:10] + rng.normal(size=(10, 300)) * 0.01).astype(dtype)
     got = am.pairwise(q, k, metric)
-    np.testing.assert_allclose(
-        got, reference.pairwise(q, k, metric), rtol=64 * np.finfo(dtype).eps
-    )
+    np.testing.assert_allclose(got, reference.pairwise(q, k, metric), rtol=64 * np.finfo(dtype).eps)
     assert (am.topk(q, k, 1, metric)[1][:, 0] == np.arange(10)).all()
     assert (am.pairwise(k, k, metric).diagonal() == 0).all()
 

@@ -527,7 +527,9 @@ def test_parts_are_values():
     """Equal parts are equal and hash alike; they cannot be changed."""
     assert am.Softmax(2) == am.Softmax(2.0) != am.Exponential(2.0)
     assert am.Similarity("l1") == am.Similarity("manhattan")
-    assert len({am.Max(), am.Max(), am.TopK(1), am.Separation(np.tanh), am.Separation(np.tanh)}) == 3
+    assert (
+        len({am.Max(), am.Max(), am.TopK(1), am.Separation(np.tanh), am.Separation(np.tanh)}) == 3
+    )
     for part in (am.Softmax(2), am.Similarity("dot"), am.Separation(np.tanh), am.Readout()):
         with pytest.raises(AttributeError):
             part.beta = 3

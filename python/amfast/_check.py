@@ -69,7 +69,8 @@ def _read(x: object, name: str) -> Array:
     try:
         result = np.asarray(x)
     except (ValueError, TypeError, RuntimeError, OverflowError, AttributeError) as error:
-        raise TypeError(f"{name} cannot be read as an array of numbers: {error}") from error
+        kind = ValueError if isinstance(error, ValueError) else TypeError
+        raise kind(f"{name} cannot be read as an array of numbers: {error}") from error
     if isinstance(x, list | tuple) and result.dtype.kind == "f" and result.dtype.itemsize == 8:
         _refuse_rounded_integers(x, result, name)
     return result
@@ -77,7 +78,7 @@ def _read(x: object, name: str) -> Array:
 
 def _refuse_rounded_integers(x: object, result: Array, name: str) -> None:
     """Refuse a nested list whose mixture with floats rounded an integer on the way in."""
-    if result.size and np.nanmax(np.abs(result), initial=0.0) > EXACT_INTEGERS:
+    if result.size and np.nanmax(np.abs(result), initial=0.0) >= EXACT_INTEGERS:
         for given in np.asarray(x, dtype=object).ravel():
             if isinstance(given, int | np.integer) and int(float(given)) != int(given):
                 raise ValueError(f"{name} hold the integer {given}, which float64 cannot hold")
