@@ -1,0 +1,97 @@
+"""What the commands print: tables and progress bars, with rich where it is installed."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+
+__all__ = ["progress", "say", "table"]
+
+_STYLES = {"PASS": "green", "FAIL": "bold red", "holds": "green", "does not hold": "yellow"}
+
+
+def say(text: str = "") -> None:
+    """Print one line, whatever the encoding of standard output."""
+    encoding = sys.stdout.encoding or "utf-8"
+    print(text.encode(encoding, "replace").decode(encoding), flush=True)
+
+
+def table(title: str, columns: Sequence[str], rows: Sequence[Sequence[str]], left: int = 1) -> None:
+    """Print a table; the first ``left`` columns are aligned left, the others right."""
+    widths = [
+        max([len(column), *(len(row[i]) for row in rows)]) for i, column in enumerate(columns)
+    ]
+    try:
+        from rich.console import Console
+        from rich.table import Table
+        from rich.text import Text
+    except ImportError:
+        _plain(title, columns, rows, widths, left)
+        return
+    shown = Table()
+    for i, column in enumerate(columns):
+        shown.add_column(column, justify="left" if i < left else "right", no_wrap=True)
+    for row in rows:
+        shown.add_row(*(Text(cell, style=_STYLES.get(cell, "")) for cell in row))
+    console = Console()
+    # A pipe or a narrow window must not cut numbers away.
+    needed = sum(width + 3 for width in widths) + 1
+    console.width = max(console.width, needed, *(len(line) for line in title.splitlines()))
+    try:
+        console.print(Text(title, style="bold"))
+        console.print(shown)
+    except UnicodeEncodeError:
+        _plain(title, columns, rows, widths, left)
+
+
+def _plain(
+    title: str,
+    columns: Sequence[str],
+    rows: Sequence[Sequence[str]],
+    widths: Sequence[int],
+    left: int,
+) -> None:
+    say(title)
+    for row in (columns, ["-" * width for width in widths], *rows):
+        cells = [
+            cell.ljust(width) if i < left else cell.rjust(width)
+            for i, (cell, width) in enumerate(zip(row, widths, strict=True))
+        ]
+        say("  ".join(cells).rstrip())
+    say()
+
+
+@contextmanager
+def progress(label: str, total: int) -> Iterator[Callable[[str], None]]:
+    """Show a bar on standard error while a block works; call the result once per step done.
+
+    Without a terminal nothing is shown, so that logs stay readable.
+    """
+    if not sys.stderr.isatty():
+        yield lambda _doing: None
+        return
+    try:
+        from rich.console import Console
+        from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
+    except ImportError:
+        done = 0
+
+        def count(doing: str) -> None:
+            nonlocal done
+            done += 1
+            print(f"\r{label}: {done}/{total} {doing:<40.40}", end="", file=sys.stderr, flush=True)
+
+        yield count
+        print(file=sys.stderr)
+        return
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        TextColumn("{task.completed}/{task.total}"),
+        TimeElapsedColumn(),
+        TextColumn("{task.fields[doing]}"),
+    )
+    with Progress(*columns, console=Console(stderr=True), transient=True) as bars:
+        task = bars.add_task(label, total=total, doing="")
+        yield lambda doing: bars.update(task, advance=1, doing=doing)

@@ -1,0 +1,212 @@
+"""The ``amfast`` command: demo, reproduce, bench, fetch and info."""
+
+from __future__ import annotations
+
+import argparse
+import importlib.util
+import os
+import sys
+from collections.abc import Sequence
+
+_EXTRAS = {
+    "demo": ("matplotlib", "rich"),
+    "data": ("pooch", "PIL"),
+    "test": ("pytest", "hypothesis"),
+    "bench": ("scipy", "sklearn", "faiss", "torch"),
+}
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the command line.
+
+    Parameters
+    ----------
+    argv : sequence of str, optional
+        The arguments without the program's name; default those of the process.
+
+    Returns
+    -------
+    int
+        0 when all went well, 1 when a check failed, 2 for wrong usage or missing data. Errors are
+        one line on standard error.
+    """
+    arguments = list(sys.argv[1:] if argv is None else argv)
+    # bench has its own options, which argparse would otherwise take for ours.
+    if arguments[:1] == ["bench"]:
+        return _guarded(lambda: _bench(arguments[1:]))
+    try:
+        parsed = _parser().parse_args(arguments)
+    except SystemExit as stop:
+        return int(stop.code or 0)
+    return _guarded(lambda: int(parsed.run(parsed)))
+
+
+def _guarded(command: object) -> int:
+    """Run a command and turn what a user can put right into one line and exit code 2."""
+    assert callable(command)
+    try:
+        return int(command())
+    except (ValueError, TypeError, OSError, ImportError, MemoryError) as error:
+        text = " ".join(str(error).split())
+        print(f"amfast: error: {text or type(error).__name__}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print("amfast: interrupted", file=sys.stderr)
+        return 130
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="amfast",
+        description="Associative memories at the speed of the machine.",
+        epilog="Run 'amfast COMMAND --help' for the options of a command.",
+    )
+    parser.add_argument("--version", action="version", version=f"amfast {_version()}")
+    commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
+
+    demo = commands.add_parser(
+        "demo",
+        help="recall real images from corrupted cues with several memories (offline, seconds)",
+        description="Store real images, corrupt them three ways, recall them with several "
+        "memories; print a table and write one picture. Works offline in a few seconds.",
+    )
+    demo.add_argument(
+        "--out", metavar="DIR", default=".", help="folder for the picture (default: this one)"
+    )
+    demo.set_defaults(run=_demo)
+
+    reproduce = commands.add_parser(
+        "reproduce",
+        help="reproduce figures of the literature: tables, CSV, pictures, claim by claim",
+        description="Reproduce figures of the literature on real images. Prints measured / "
+        "expected / tolerance / PASS rows and a line per claim of the paper; writes CSV and PNG.",
+        epilog=_experiments(),
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    reproduce.add_argument("name", metavar="NAME", help="an experiment below, or all")
+    level = reproduce.add_mutually_exclusive_group()
+    level.add_argument(
+        "--quick", action="store_const", const="quick", dest="level",
+        help="bundled images only, all experiments in under a minute",
+    )  # fmt: skip
+    level.add_argument(
+        "--full", action="store_const", const="full", dest="level",
+        help="the paper's sizes (up to 1000 memories, up to 10 runs)",
+    )  # fmt: skip
+    _add_data(reproduce)
+    reproduce.add_argument(
+        "--out",
+        metavar="DIR",
+        default="amfast-reproduce",
+        help="folder for CSV files and pictures (default: amfast-reproduce)",
+    )
+    reproduce.set_defaults(run=_reproduce, level="default")
+
+    commands.add_parser(
+        "bench",
+        add_help=False,
+        help="measure the kernels against their peers on this machine",
+    )
+
+    fetch = commands.add_parser(
+        "fetch",
+        help="download a data set from its public home (needs the data extra)",
+        description="Download a data set from its public home, check it against its published hash "
+        "and keep it where the other commands find it.",
+    )
+    fetch.add_argument("name", metavar="NAME", help="mnist, fashion_mnist, cifar10, tinyimagenet")
+    _add_data(fetch, "folder to keep it in (default: the user's cache)")
+    fetch.set_defaults(run=_fetch)
+
+    info = commands.add_parser(
+        "info",
+        help="version, instruction sets, threads, what is compiled in and installed",
+        description="Say what this installation of amfast is made of.",
+    )
+    info.set_defaults(run=_info)
+    return parser
+
+
+def _add_data(parser: argparse.ArgumentParser, text: str | None = None) -> None:
+    parser.add_argument(
+        "--data",
+        metavar="DIR",
+        help=text
+        or "folder of mnist.npz, fashion_mnist.npz, cifar10.npz, tinyimagenet.npz "
+        "(default: the folder named by AMFAST_DATA)",
+    )
+
+
+def _version() -> str:
+    from importlib import metadata
+
+    try:
+        return metadata.version("amfast-memory")
+    except metadata.PackageNotFoundError:
+        return "(not installed, imported from its source)"
+
+
+def _experiments() -> str:
+    from amfast import reproduce
+
+    width = max(len(name) for name in reproduce.EXPERIMENTS)
+    lines = [f"  {name:{width}}  {e.summary}" for name, e in reproduce.EXPERIMENTS.items()]
+    return "\n".join(["experiments:", *lines])
+
+
+def _demo(arguments: argparse.Namespace) -> int:
+    from amfast import demo
+
+    return demo.run(arguments.out)
+
+
+def _reproduce(arguments: argparse.Namespace) -> int:
+    from amfast import reproduce
+
+    return reproduce.run(arguments.name, arguments.level, data=arguments.data, out=arguments.out)
+
+
+def _bench(arguments: list[str]) -> int:
+    from amfast import bench
+
+    return bench.main(arguments)
+
+
+def _fetch(arguments: argparse.Namespace) -> int:
+    from amfast import datasets
+
+    print(f"{arguments.name} is in {datasets.fetch(arguments.name, data=arguments.data)}")
+    return 0
+
+
+def _info(arguments: argparse.Namespace) -> int:
+    import platform
+
+    import numpy
+
+    import amfast
+    from amfast import datasets
+
+    cpu = amfast.cpu_info()
+    override = os.environ.get("AMFAST_ISA")
+    lines = {
+        "amfast": _version(),
+        "extension": f"{cpu.get('version', '?')}, profile {cpu.get('profile', '?')}, "
+        f"features: {', '.join(cpu.get('features', ())) or 'none'}",
+        "instruction set": str(cpu["isa"]) + (" (by AMFAST_ISA)" if override else ""),
+        "available": ", ".join(cpu["available"]),
+        "threads": f"{amfast.get_num_threads()} of {cpu.get('cores', os.cpu_count())} cores",
+        "python": f"{platform.python_version()} on {platform.platform()}",
+        "numpy": numpy.__version__,
+    }
+    for extra, modules in _EXTRAS.items():
+        absent = [m for m in modules if importlib.util.find_spec(m) is None]
+        state = "installed" if not absent else f"without {', '.join(absent)}"
+        lines[f"extra {extra}"] = state
+    for name in datasets.names():
+        state = "on this machine" if datasets.available(name) else "not here"
+        lines[f"data {name}"] = state
+    width = max(len(key) for key in lines)
+    for key, value in lines.items():
+        print(f"{key:{width}}  {value}")
+    return 0

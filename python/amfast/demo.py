@@ -1,0 +1,226 @@
+"""``amfast demo``: store real images, corrupt them three ways, recall with several memories."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+import amfast as am
+from amfast import _console, corrupt, datasets
+
+__all__ = ["run"]
+
+N_STORED = 300
+THRESHOLD = 60.0  # squared error that counts as recalled, as in the paper's code
+PICTURE = "amfast-demo.png"
+
+Images = NDArray[np.float32]
+
+
+@dataclass(frozen=True)
+class _Result:
+    """What one memory did with one kind of corruption."""
+
+    recalled: Images
+    winner: NDArray[np.int64]
+    by_argmax: float
+    by_threshold: float
+    seconds: float
+
+
+def _memories() -> dict[str, am.UniversalHopfield]:
+    return {
+        "dot + cube": am.UniversalHopfield("dot", "cube"),
+        "normalised dot + softmax\n(paper convention)": am.UniversalHopfield(
+            "dot", "softmax", beta=1e4, convention="paper"
+        ),
+        "squared Euclidean + softmax": am.UniversalHopfield("sqeuclidean", "softmax", beta=0.5),
+        "Manhattan + softmax": am.UniversalHopfield("manhattan", "softmax", beta=0.5),
+        "Manhattan + max": am.UniversalHopfield("manhattan", "max"),
+        "cosine + top 3": am.UniversalHopfield("cosine", am.TopK(3, beta=200.0)),
+        "reverse KL + softmax": am.UniversalHopfield("reverse_kl", "softmax", beta=50.0),
+    }
+
+
+def _corruptions(images: Images) -> dict[str, Images]:
+    return {
+        "lower half masked": corrupt.mask(images, 0.5),
+        "noise, std 0.3": corrupt.gaussian(images, 0.3, seed=1),
+        "half the pixels masked": corrupt.random_mask(images, 0.5, seed=2),
+    }
+
+
+def run(out: str | Path = ".") -> int:
+    """Run the demo: print a table, write a picture.
+
+    Parameters
+    ----------
+    out : str or Path, default "."
+        Folder for the picture, made when absent.
+
+    Returns
+    -------
+    int
+        0.
+
+    Raises
+    ------
+    OSError
+        When the folder cannot be made or written to.
+    """
+    folder = Path(out)
+    folder.mkdir(parents=True, exist_ok=True)
+    stored = datasets.load("fashion_mnist_small", n=N_STORED)
+    patterns = stored.patterns(np.float32)
+    images = patterns.reshape(-1, *stored.shape)
+    corrupted = _corruptions(images)
+    results = {
+        name: {
+            kind: _recall(memory, patterns, cues.reshape(len(cues), -1))
+            for kind, cues in corrupted.items()
+        }
+        for name, memory in _stored(patterns).items()
+    }
+    _print(results, patterns.shape[1])
+    try:
+        path = _draw(results, corrupted, images, folder / PICTURE)
+    except ImportError as error:
+        _console.say(f"no picture: {error}")
+        return 0
+    _console.say(f"picture: {path.resolve()}")
+    return 0
+
+
+def _stored(patterns: Images) -> dict[str, am.UniversalHopfield]:
+    memories = _memories()
+    for memory in memories.values():
+        memory.store(patterns)
+        memory.recall(patterns[:2])  # the first call wakes the threads
+    return memories
+
+
+def _recall(memory: am.UniversalHopfield, patterns: Images, cues: Images) -> _Result:
+    start = time.perf_counter()
+    recalled = memory.recall(cues)
+    seconds = time.perf_counter() - start
+    winner = memory.weights(cues).argmax(axis=1)
+    error = ((recalled - patterns) ** 2).sum(axis=1)
+    right = winner == np.arange(len(patterns))
+    return _Result(
+        recalled, winner, float(right.mean()), float((error <= THRESHOLD).mean()), seconds
+    )
+
+
+def _print(results: dict[str, dict[str, _Result]], width: int) -> None:
+    kinds = list(next(iter(results.values())))
+    rows = []
+    for name, by_kind in results.items():
+        seconds = sum(result.seconds for result in by_kind.values())
+        rows.append(
+            (
+                name.replace("\n", " "),
+                *(f"{by_kind[k].by_argmax:4.0%} / {by_kind[k].by_threshold:4.0%}" for k in kinds),
+                f"{seconds * 1e3:.1f}",
+                f"{len(kinds) * N_STORED / seconds:,.0f}",
+            )
+        )
+    _console.table(
+        f"{N_STORED} Fashion-MNIST images stored, each recalled from {len(kinds)} corrupted cues\n"
+        f"recalled: right image has the largest weight / squared error <= {THRESHOLD:g}",
+        ("memory", *kinds, "ms", "memories/s"),
+        rows,
+    )
+    _console.say(
+        f"ms: all {len(kinds) * N_STORED} cues against {N_STORED} memories of {width} values, "
+        f"{am.get_num_threads()} threads, {am.cpu_info()['isa']}; memories/s: recalled per second"
+    )
+
+
+def _draw(
+    results: dict[str, dict[str, _Result]],
+    corrupted: dict[str, Images],
+    images: Images,
+    path: Path,
+) -> Path:
+    from amfast.reproduce._figures import pyplot
+
+    plt = pyplot()
+    kinds = list(corrupted)
+    shown = _typical(results, kinds)
+    # Per corruption three pictures and a gap.
+    widths = [1.0, 1.0, 1.0, 0.35] * len(kinds)
+    figure, axes = plt.subplots(
+        len(results),
+        len(widths) - 1,
+        figsize=(12.2, 1.07 * len(results) + 1.25),
+        gridspec_kw={"width_ratios": widths[:-1], "wspace": 0.06, "hspace": 0.09},
+        squeeze=False,
+    )
+    for axis in axes.flat:
+        axis.set_axis_off()
+    for row, (name, by_kind) in zip(axes, results.items(), strict=True):
+        row[0].text(
+            -0.12, 0.5, name, transform=row[0].transAxes, ha="right", va="center", fontsize=10
+        )
+        for place, kind in enumerate(kinds):
+            index, result = shown[kind], by_kind[kind]
+            answer = result.recalled[index].reshape(images.shape[1:])
+            right = bool(result.winner[index] == index)
+            cells = row[4 * place : 4 * place + 3]
+            for axis, image in zip(
+                cells, (corrupted[kind][index], answer, images[index]), strict=True
+            ):
+                axis.imshow(image, cmap="gray", vmin=0, vmax=1)
+            _frame(cells[1], right)
+            cells[2].text(
+                1.07, 0.5, f"{result.by_argmax:.0%}", transform=cells[2].transAxes,
+                rotation=90, va="center", fontsize=9, color="#444444",
+            )  # fmt: skip
+    for place, kind in enumerate(kinds):
+        cells = axes[0][4 * place : 4 * place + 3]
+        for axis, title in zip(cells, ("cue", "recall", "truth"), strict=True):
+            axis.set_title(title, fontsize=9, pad=4)
+        cells[1].text(
+            0.5, 1.42, kind, transform=cells[1].transAxes, ha="center", fontsize=11,
+            fontweight="bold",
+        )  # fmt: skip
+    height = figure.get_figheight()
+    figure.subplots_adjust(left=0.185, right=0.975, top=1 - 0.88 / height, bottom=0.35 / height)
+    figure.text(
+        0.5, 0.08 / height,
+        f"{N_STORED} Fashion-MNIST images in each memory; a typical cue per corruption. Frame: "
+        "green when the right image has the largest weight. Upright: share of cues recalled so.",
+        ha="center", fontsize=9, color="#444444",
+    )  # fmt: skip
+    figure.savefig(path, dpi=110)
+    plt.close(figure)
+    return path
+
+
+def _frame(axis: Any, right: bool) -> None:
+    axis.set_axis_on()
+    axis.set_xticks([])
+    axis.set_yticks([])
+    for spine in axis.spines.values():
+        spine.set_color("#009E73" if right else "#D55E00")
+        spine.set_linewidth(2.5)
+
+
+def _typical(results: dict[str, dict[str, _Result]], kinds: Sequence[str]) -> dict[str, int]:
+    """Choose for every corruption a different cue that a middling number of memories recall."""
+    chosen: dict[str, int] = {}
+    for kind in kinds:
+        right = sum(
+            (by_kind[kind].winner == np.arange(N_STORED)).astype(int)
+            for by_kind in results.values()
+        )
+        order = np.argsort(right, kind="stable")
+        middle = order[len(order) // 2 :]
+        chosen[kind] = next(int(i) for i in middle if int(i) not in chosen.values())
+    return chosen

@@ -1,0 +1,163 @@
+"""Pictures in the form of the paper: one panel per data set, one line per similarity."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from amfast.reproduce._registry import ARGMAX, THRESHOLD, Outcome, Point, Variant
+
+# Okabe and Ito's colours, told apart by colour-blind readers; one per name through all figures.
+COLOURS = {
+    "manhattan": "#0072B2",
+    "sqeuclidean": "#E69F00",
+    "dot": "#D55E00",
+    "kl": "#009E73",
+    "reverse_kl": "#56B4E9",
+    "harmonic_kl": "#CC79A7",
+    "max": "#000000",
+    "softmax": "#0072B2",
+    "10th order": "#D55E00",
+    "quartic": "#E69F00",
+    "cube": "#009E73",
+    "square": "#56B4E9",
+    "sqrt": "#CC79A7",
+    "identity": "#8C6D31",
+    "log": "#999999",
+    "autoassociative": "#0072B2",
+    "heteroassociative": "#D55E00",
+}
+_SPARE = ("#332288", "#117733", "#882255", "#44AA99")
+_MARKERS = "osD^vP*Xhd"
+
+LABELS = {
+    "dot": "normalised dot",
+    "sqeuclidean": "Euclidean (squared)",
+    "manhattan": "Manhattan",
+    "kl": "KL(memory ‖ cue)",
+    "reverse_kl": "KL(cue ‖ memory)",
+    "harmonic_kl": "“Jensen-Shannon” (harmonic KL)",
+}
+_ACCURACY = {
+    ARGMAX: "recalled, by largest weight",
+    THRESHOLD: "recalled, by squared error",
+}
+
+
+def pyplot() -> Any:
+    """Return matplotlib.pyplot without a display, or say how to install it."""
+    try:
+        import matplotlib
+    except ImportError as error:
+        raise ImportError('pictures need matplotlib: pip install "amfast-memory[demo]"') from error
+    matplotlib.use("Agg")
+    import matplotlib.pyplot as plt
+
+    return plt
+
+
+def style(line: str, lines: Sequence[str], outcome: Outcome) -> dict[str, Any]:
+    """Return colour and marker of a line, the same in every figure."""
+    place = list(lines).index(line)
+    colour = outcome.colours.get(line) or COLOURS.get(line) or _SPARE[place % len(_SPARE)]
+    return {"color": colour, "marker": _MARKERS[place % len(_MARKERS)]}
+
+
+def panels(outcome: Outcome, name: str, folder: Path) -> list[Path]:
+    """Draw every variant into a PNG of its own: a column per data set, a row per accuracy.
+
+    Parameters
+    ----------
+    outcome : Outcome
+        With the curves to draw.
+    name : str
+        Name of the experiment, the beginning of the file names.
+    folder : Path
+        Where the pictures go.
+
+    Returns
+    -------
+    list of Path
+        The files written.
+    """
+    return [
+        _one_variant(outcome, variant, folder / f"{name}_{_slug(variant.name)}.png")
+        for variant in outcome.variants
+        if any(point.variant == variant.name for point in outcome.curves)
+    ]
+
+
+def _slug(text: str) -> str:
+    return "".join(c if c.isalnum() else "-" for c in text.lower()).strip("-").replace("--", "-")
+
+
+def _one_variant(outcome: Outcome, variant: Variant, path: Path) -> Path:
+    plt = pyplot()
+    points = [point for point in outcome.curves if point.variant == variant.name]
+    columns, lines = _distinct(points, "panel"), _distinct(points, "line")
+    accuracies = [a for a in (ARGMAX, THRESHOLD) if a in _distinct(points, "accuracy")]
+    width, height = max(3.3 * len(columns), 6.6), 2.75 * len(accuracies) + 1.5
+    figure, axes = plt.subplots(
+        len(accuracies), len(columns), figsize=(width, height), squeeze=False, sharey=True
+    )
+    for row, accuracy in zip(axes, accuracies, strict=True):
+        for axis, panel in zip(row, columns, strict=True):
+            for line in lines:
+                found = outcome.curves.line(variant.name, panel, line, accuracy)
+                if found:
+                    _curve(axis, found, style(line, lines, outcome), LABELS.get(line, line))
+            _dress(axis, outcome, [point.x for point in points])
+        row[0].set_ylabel(_ACCURACY[accuracy])
+    for axis, panel in zip(axes[0], columns, strict=True):
+        runs = max(point.runs for point in points if point.panel == panel)
+        axis.set_title(f"{panel}  ({runs} run{'s' if runs > 1 else ''})", fontsize=10)
+    for axis in axes[-1]:
+        axis.set_xlabel(outcome.x_label)
+    handles, labels = axes[0][0].get_legend_handles_labels()
+    # Room above for the title and below for the legend, in inches, so that neither meets a panel.
+    per_row = max(1, min(len(labels), int(width // 2.4)))
+    legend_rows = -(-len(labels) // per_row)
+    title = figure.suptitle(variant.title, fontsize=11, y=1 - 0.1 / height, va="top")
+    legend = figure.legend(
+        handles, labels, loc="lower center", ncol=per_row, frameon=False, fontsize=9
+    )
+    for artist in (title, legend):
+        artist.set_in_layout(False)
+    figure.tight_layout(rect=(0, (0.22 * legend_rows + 0.1) / height, 1, 1 - 0.4 / height))
+    figure.savefig(path, dpi=130)
+    plt.close(figure)
+    return path
+
+
+def _distinct(points: Sequence[Point], attribute: str) -> list[str]:
+    return list(dict.fromkeys(getattr(point, attribute) for point in points))
+
+
+def _curve(axis: Any, points: Sequence[Point], look: dict[str, Any], label: str) -> None:
+    axis.errorbar(
+        [point.x for point in points],
+        [point.mean for point in points],
+        yerr=[point.std for point in points],
+        label=label,
+        markersize=4,
+        linewidth=1.5,
+        capsize=2,
+        elinewidth=0.8,
+        alpha=0.9,
+        **look,
+    )
+
+
+def _dress(axis: Any, outcome: Outcome, xs: Sequence[float]) -> None:
+    axis.set_ylim(-0.04, 1.04)
+    axis.grid(True, color="#dddddd", linewidth=0.6)
+    axis.set_axisbelow(True)
+    for side in ("top", "right"):
+        axis.spines[side].set_visible(False)
+    if outcome.log_x:
+        axis.set_xscale("log")
+        low, high = min(xs), max(xs)
+        ticks = [t for t in (1, 2, 5, 10, 20, 50, 100, 200, 500, 1000) if low <= t <= high]
+        axis.set_xticks(ticks, [str(tick) for tick in ticks], fontsize=8)
+        axis.minorticks_off()

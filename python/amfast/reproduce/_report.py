@@ -1,0 +1,182 @@
+"""Run experiments and show what came out: tables, CSV, pictures, exit code."""
+
+from __future__ import annotations
+
+import csv
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+from amfast import _console
+from amfast.reproduce import _figures, _images
+from amfast.reproduce._registry import (
+    ARGMAX,
+    EXPERIMENTS,
+    THRESHOLD,
+    Check,
+    Context,
+    Experiment,
+    Level,
+    Outcome,
+)
+
+_SHOWN_COLUMNS = 6
+
+
+def run(
+    name: str,
+    level: Level = "default",
+    *,
+    data: str | Path | None = None,
+    out: str | Path = "amfast-reproduce",
+) -> int:
+    """Run one experiment or all, print their tables and write their CSV files and pictures.
+
+    Parameters
+    ----------
+    name : str
+        A name of `EXPERIMENTS`, or ``"all"``.
+    level : {"quick", "default", "full"}, default "default"
+        Bundled images in seconds, all images present in minutes, or the paper's full sizes.
+    data : str or Path, optional
+        Folder of the data sets, see `amfast.datasets`.
+    out : str or Path, default "amfast-reproduce"
+        Folder for the CSV files and pictures; made when absent.
+
+    Returns
+    -------
+    int
+        0, or 1 when one of amfast's own checks failed. A claim of the paper that does not hold on
+        these images is a result and no failure.
+
+    Raises
+    ------
+    ValueError
+        For an unknown name.
+    """
+    if name != "all" and name not in EXPERIMENTS:
+        raise ValueError(f"experiment is {name!r}, expected all or one of {', '.join(EXPERIMENTS)}")
+    chosen = list(EXPERIMENTS.values()) if name == "all" else [EXPERIMENTS[name]]
+    folder = Path(out)
+    folder.mkdir(parents=True, exist_ok=True)
+    images, missing = _images.find(level, data)
+    for line in missing:
+        _console.say(f"skipped: {line}")
+    _console.say(f"images: {_images.titles(images)}; level: {level}; results in {folder}")
+    failed = []
+    for experiment in chosen:
+        start = time.perf_counter()
+        outcome = experiment.run(Context(level, images))
+        show(experiment, outcome)
+        files = write(experiment, outcome, folder)
+        _console.say("wrote " + ", ".join(str(file) for file in files))
+        _console.say(f"{experiment.name} took {time.perf_counter() - start:.1f} s\n")
+        failed += [check for check in outcome.checks if not check.passed]
+    for check in failed:
+        _console.say(f"FAIL: {check.what}: {check.measured:.4g}")
+    return 1 if failed else 0
+
+
+def show(experiment: Experiment, outcome: Outcome) -> None:
+    """Print the tables of one outcome."""
+    _console.say(f"\n== {experiment.name}: {experiment.summary}")
+    for variant in outcome.variants:
+        _show_variant(outcome, variant.name, variant.title)
+    for table in outcome.tables:
+        _console.table(table.title, table.columns, table.rows, left=2)
+    for note in outcome.notes:
+        _console.say(f"note: {note}")
+    if outcome.checks:
+        _console.table(
+            "What amfast must show",
+            ("check", "measured", "expected", "tolerance", ""),
+            [_check_row(check) for check in outcome.checks],
+        )
+    if outcome.claims:
+        _console.table(
+            "What the paper says, on these images",
+            ("claim", "variant, images", "verdict", "evidence"),
+            [(c.text, c.where, c.verdict, c.evidence) for c in outcome.claims],
+            left=4,
+        )
+
+
+def _check_row(check: Check) -> tuple[str, ...]:
+    sign = {"equal": "", "at least": ">= ", "at most": "<= "}[check.relation]
+    return (
+        check.what,
+        f"{check.measured:.4g}",
+        f"{sign}{check.expected:.4g}",
+        f"{check.tolerance:.2g}",
+        "PASS" if check.passed else "FAIL",
+    )
+
+
+def _show_variant(outcome: Outcome, variant: str, title: str) -> None:
+    points = [point for point in outcome.curves if point.variant == variant]
+    if not points:
+        return
+    xs = sorted({point.x for point in points})
+    if len(xs) > _SHOWN_COLUMNS:
+        steps = [round(i * (len(xs) - 1) / (_SHOWN_COLUMNS - 1)) for i in range(_SHOWN_COLUMNS)]
+        xs = [xs[i] for i in steps]
+    rows = []
+    for panel in dict.fromkeys(point.panel for point in points):
+        for line in dict.fromkeys(point.line for point in points if point.panel == panel):
+            mine = {(p.x, p.accuracy): p for p in points if (p.panel, p.line) == (panel, line)}
+            cells = []
+            for x in xs:
+                pair = [mine.get((x, accuracy)) for accuracy in (ARGMAX, THRESHOLD)]
+                cells.append(" / ".join("-" if p is None else f"{p.mean:.2f}" for p in pair))
+            rows.append((panel, line, *cells))
+    columns = ("images", "line", *(f"{x:g}" for x in xs))
+    _console.table(
+        f"{title}\nfraction recalled, by argmax / by threshold; columns: {outcome.x_label}",
+        columns,
+        rows,
+        left=2,
+    )
+
+
+def write(experiment: Experiment, outcome: Outcome, folder: Path) -> list[Path]:
+    """Write the CSV files and pictures of one outcome and return their paths."""
+    files = [
+        _csv(
+            folder / f"{experiment.name}.csv",
+            ("variant", "images", "line", outcome.x_label, "accuracy", "mean", "std", "runs"),
+            [
+                (p.variant, p.panel, p.line, f"{p.x:g}", p.accuracy, p.mean, p.std, p.runs)
+                for p in outcome.curves
+            ],
+        ),
+        _csv(
+            folder / f"{experiment.name}_checks.csv",
+            ("check", "measured", "relation", "expected", "tolerance", "result"),
+            [
+                (c.what, c.measured, c.relation, c.expected, c.tolerance, _check_row(c)[-1])
+                for c in outcome.checks
+            ],
+        ),
+        _csv(
+            folder / f"{experiment.name}_claims.csv",
+            ("claim", "variant, images", "verdict", "evidence"),
+            [(c.text, c.where, c.verdict, c.evidence) for c in outcome.claims],
+        ),
+    ]
+    files += [
+        _csv(folder / f"{experiment.name}_{table.name}.csv", table.columns, table.rows)
+        for table in outcome.tables
+    ]
+    try:
+        files += (outcome.draw or _figures.panels)(outcome, experiment.name, folder)
+    except ImportError as error:
+        _console.say(f"no picture: {error}")
+    return files
+
+
+def _csv(path: Path, header: Sequence[str], rows: Sequence[Sequence[object]]) -> Path:
+    with path.open("w", newline="", encoding="utf-8") as file:
+        writer = csv.writer(file)
+        writer.writerow(header)
+        writer.writerows(rows)
+    return path
