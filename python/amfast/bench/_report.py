@@ -27,6 +27,11 @@ def heading(machine: Machine, quick: bool) -> list[str]:
         "float32 unless said; seeded random data in the shapes of real images; everyone in one "
         "process, in turn, best time kept",
     ]
+    if machine.unrest > 0.1:
+        lines.append(
+            f"THE MACHINE IS BUSY: readings of its clock lie {machine.unrest:.0%} apart; "
+            "close what else runs and measure again"
+        )
     if quick:
         lines.append("QUICK SIZES: this shows that everything runs, its figures mean nothing")
     return lines

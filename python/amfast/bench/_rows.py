@@ -141,6 +141,6 @@ def select(names: list[str]) -> list[Case]:
     known = {case.name for case in ROWS} | {str(case.row) for case in ROWS}
     for name in names:
         if name not in known:
-            choices = ", ".join(dict.fromkeys(f"{case.row}, {case.name}" for case in ROWS))
-            raise ValueError(f"no benchmark is called {name!r}; there are {choices}")
+            choices = ", ".join(f"{case.row} {case.name}" for case in ROWS)
+            raise ValueError(f"no benchmark is called {name!r}; rows by number or name: {choices}")
     return [c for c in ROWS if not names or c.name in names or str(c.row) in names]
