@@ -6,7 +6,8 @@ import argparse
 import importlib.util
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from typing import NoReturn
 
 _EXTRAS = {
     "demo": ("matplotlib", "rich"),
@@ -41,11 +42,17 @@ def main(argv: Sequence[str] | None = None) -> int:
     return _guarded(lambda: int(parsed.run(parsed)))
 
 
-def _guarded(command: object) -> int:
+class _Parser(argparse.ArgumentParser):
+    """Says what is wrong in one line, without repeating the usage."""
+
+    def error(self, message: str) -> NoReturn:
+        self.exit(2, f"{self.prog}: error: {message}\n")
+
+
+def _guarded(command: Callable[[], int]) -> int:
     """Run a command and turn what a user can put right into one line and exit code 2."""
-    assert callable(command)
     try:
-        return int(command())
+        return command()
     except (ValueError, TypeError, OSError, ImportError, MemoryError) as error:
         text = " ".join(str(error).split())
         print(f"amfast: error: {text or type(error).__name__}", file=sys.stderr)
@@ -56,7 +63,7 @@ def _guarded(command: object) -> int:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
+    parser = _Parser(
         prog="amfast",
         description="Associative memories at the speed of the machine.",
         epilog="Run 'amfast COMMAND --help' for the options of a command.",

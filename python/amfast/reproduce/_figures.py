@@ -118,6 +118,7 @@ def _one_variant(outcome: Outcome, variant: Variant, path: Path) -> Path:
     # Room above for the title and below for the legend, in inches, so that neither meets a panel.
     per_row = max(1, min(len(labels), int(width // 2.4)))
     legend_rows = -(-len(labels) // per_row)
+    per_row = -(-len(labels) // legend_rows)
     title = figure.suptitle(variant.title, fontsize=11, y=1 - 0.1 / height, va="top")
     legend = figure.legend(
         handles, labels, loc="lower center", ncol=per_row, frameon=False, fontsize=9

@@ -1,0 +1,217 @@
+"""The reproductions: the measuring is right, the reports say it, and every quick figure passes."""
+
+from __future__ import annotations
+
+import csv
+import os
+
+import numpy as np
+import pytest
+
+import amfast as am
+from amfast import datasets, reproduce
+from amfast.reproduce import _cues, _measure, _registry, _report
+from amfast.reproduce._images import ImageSet, find, rows
+
+NAMES = [
+    "uhn-capacity",
+    "uhn-hetero",
+    "uhn-perturbations",
+    "uhn-robustness",
+    "uhn-separation",
+    "uhn-threshold",
+]
+
+
+@pytest.fixture(scope="module")
+def images():
+    (bundled,), missing = find("quick", None)
+    assert not missing
+    return bundled.memory_sets(40, 1)[0]
+
+
+@pytest.fixture(scope="module")
+def trial(images):
+    cues = _cues.noisy(images, 0.4, "fold", np.random.default_rng(0))
+    return _measure.Trial(_measure.Memories(rows(images)), cues)
+
+
+def literal_answers(trial, similarity, n, separate):
+    """The authors' loop: one query at a time, every formula written out, in float64."""
+    scores = _measure.literal_scores(similarity, trial.cues[:n], trial.memories.rows[:n])
+    keys = trial.memories.rows[:n].astype(float)
+    winners, errors = [], []
+    for j in range(n):
+        weights = separate(scores[j])
+        weights = weights / weights.sum()
+        winners.append(weights.argmax())
+        errors.append(((keys[j] - keys.T @ weights) ** 2).sum())
+    return np.array(winners), np.array(errors)
+
+
+def softmax(scores):
+    return np.exp(100 * scores - (100 * scores).max())
+
+
+SEPARATIONS = {
+    "softmax": (am.Softmax(100.0), softmax),
+    "max": (am.Max(), lambda s: (np.arange(len(s)) == s.argmax()).astype(float)),
+    "identity": (am.Identity(), lambda s: s),
+    "tenth": (am.Polynomial(10), lambda s: s**10),
+    "log": (am.Log(), np.log),
+    "sqrt": (am.Sqrt(), np.sqrt),
+}
+
+
+@pytest.mark.parametrize("similarity", ["sqeuclidean", "manhattan", "dot", "kl", "reverse_kl"])
+@pytest.mark.parametrize("name", SEPARATIONS)
+@pytest.mark.parametrize("n", [1, 7, 40])
+def test_nested_measuring_is_the_authors_loop(trial, similarity, name, n) -> None:
+    separation, separate = SEPARATIONS[name]
+    if n == 1 and name == "log":
+        return  # ln 1 / ln 1: the code's answer is NaN, amfast's the memory
+    answers = trial.recall(similarity, n, separation)
+    winners, errors = literal_answers(trial, similarity, n, separate)
+    np.testing.assert_array_equal(answers.winner, winners)
+    np.testing.assert_allclose(answers.error, errors, rtol=1e-4, atol=1e-3)
+
+
+@pytest.mark.parametrize("similarity", _measure.SIX)
+@pytest.mark.parametrize("name", SEPARATIONS)
+def test_measuring_is_what_the_library_recalls(trial, similarity, name) -> None:
+    assert trial.library_gap(similarity, 25, SEPARATIONS[name][0]) < 1e-4
+
+
+def test_hetero_targets_share_the_weights(trial, images) -> None:
+    targets = _measure.Memories(_cues.masked_top(images))
+    hetero = trial.answering(targets)
+    for separation in (am.Max(), am.Softmax(1000.0)):
+        auto, twin = (t.recall("dot", 40, separation) for t in (trial, hetero))
+        np.testing.assert_array_equal(auto.winner, twin.winner)
+        assert auto.by_argmax == twin.by_argmax
+        # Half of the target is zero, so that half of the errors cannot happen.
+        assert (twin.error <= auto.error + 1e-9).all()
+
+
+def test_clean_cues_are_exact_matches(images) -> None:
+    memories = _measure.Memories(rows(images))
+    clean = _measure.Trial(memories, memories.rows)
+    for similarity in ("manhattan", "sqeuclidean", "kl", "reverse_kl"):
+        for separation in (am.Max(), am.Polynomial(10)):
+            answers = clean.recall(similarity, len(images), separation)
+            assert answers.by_argmax == 1 and answers.error.max() < 1e-6
+    assert np.isnan(_measure.literal_scores("manhattan", memories.rows, memories.rows)).any()
+
+
+def test_one_blank_row_ruins_the_literal_formulas_only(images) -> None:
+    stored = images.copy()
+    stored[12] = 0
+    memories = _measure.Memories(rows(stored))
+    trial = _measure.Trial(memories, _cues.masked_bottom_as_in_the_code(stored))
+    for similarity in ("dot", "kl", "reverse_kl"):
+        literal = _measure.literal_scores(similarity, trial.cues, memories.rows)
+        assert np.isnan(literal).all()
+        assert (literal.argmax(axis=1) == 0).all()
+        assert np.isfinite(trial.scores(similarity, len(stored))).all()
+        assert trial.recall(similarity, len(stored), am.Max()).by_argmax > 0.2
+
+
+def test_cues() -> None:
+    grey = np.ones((2, 28, 28), np.float32)
+    assert _cues.masked_bottom_as_in_the_code(grey, 0.3).reshape(grey.shape)[0, :, 0].sum() == 19
+    assert _cues.masked_top(grey, 0.3).reshape(grey.shape)[0, :9].sum() == 0
+    tiny = np.ones((2, 64, 64, 3), np.float32)
+    bands = _cues.masked_bottom_as_in_the_code(tiny).reshape(tiny.shape)[0, :, 0, 0]
+    assert bands[0] == 1 and bands[15] == 0 and bands[25] == 1 and bands[63] == 0
+
+
+def test_memory_sets_are_disjoint_and_run_out() -> None:
+    numbered = np.arange(100, dtype=np.uint8)[:, None, None] * np.ones((1, 2, 2), np.uint8)
+    image_set = ImageSet("mnist", numbered)
+    sets = image_set.memory_sets(30, 10)
+    assert len(sets) == 3
+    seen = np.concatenate([np.unique(np.rint(s * 255)) for s in sets])
+    assert len(seen) == len(np.unique(seen)) == 90
+    assert len(image_set.memory_sets(500, 5)[0]) == 100
+
+
+def test_checks_and_claims() -> None:
+    check = _registry.Check
+    assert check("a", 1.0, 1.05, 0.1).passed and not check("a", 1.0, 1.2, 0.1).passed
+    assert check("a", 2.0, 1.0, 0, "at least").passed
+    assert check("a", 0.0, 1.0, 0, "at most").passed
+    for relation in ("equal", "at least", "at most"):
+        assert not check("a", float("nan"), 1.0, 0.5, relation).passed
+    verdicts = {
+        (True, True): "holds",
+        (False, False): "does not hold",
+        (True, False): "holds by argmax only",
+        (False, True): "holds by threshold only",
+        (None, True): "holds",
+        (None, None): "not tested",
+    }
+    for (argmax, threshold), verdict in verdicts.items():
+        assert _registry.Claim("", "", argmax, threshold, "").verdict == verdict
+
+
+def test_std_is_the_papers() -> None:
+    curves = _registry.Curves()
+    curves.add("code", "MNIST", "dot", 5, "argmax", [0.0, 1.0])
+    (point,) = curves
+    assert (point.mean, point.std, point.runs) == (0.5, 0.5, 2)
+
+
+def test_every_experiment_is_registered() -> None:
+    assert sorted(reproduce.EXPERIMENTS) == NAMES
+    with pytest.raises(ValueError, match="already registered"):
+        _registry.experiment("uhn-capacity", "again")(lambda context: None)
+    with pytest.raises(ValueError, match="expected all or one of"):
+        reproduce.run("uhn-nothing")
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_quick(name, tmp_path, capsys) -> None:
+    assert reproduce.run(name, "quick", out=tmp_path) == 0
+    printed = capsys.readouterr().out
+    assert "PASS" in printed and "FAIL" not in printed
+    assert "What the paper says" in printed
+    with (tmp_path / f"{name}.csv").open(encoding="utf-8", newline="") as file:
+        points = list(csv.DictReader(file))
+    assert {point["accuracy"] for point in points} == {"argmax", "threshold"}
+    assert all(0 <= float(point["mean"]) <= 1 and int(point["runs"]) >= 3 for point in points)
+    with (tmp_path / f"{name}_checks.csv").open(encoding="utf-8", newline="") as file:
+        assert all(check["result"] == "PASS" for check in csv.DictReader(file))
+    variants = {point["variant"] for point in points}
+    assert len(variants) >= 2
+    pytest.importorskip("matplotlib")
+    assert len(list(tmp_path.glob("*.png"))) == len(variants)
+    if name != "uhn-perturbations":  # whose caption and code agree
+        assert any("code" in v for v in variants) and any("caption" in v for v in variants)
+
+
+def test_a_failed_check_is_exit_code_1(tmp_path, capsys, monkeypatch) -> None:
+    def run(context):
+        outcome = _registry.Outcome((), "x")
+        outcome.checks.append(_registry.Check("two is three", 2, 3, 0.5))
+        outcome.claims.append(_registry.Claim("false", "here", False, False, ""))
+        return outcome
+
+    failing = _registry.Experiment("failing", "always", run)
+    monkeypatch.setitem(_registry.EXPERIMENTS, "failing", failing)
+    assert _report.run("failing", "quick", out=tmp_path) == 1
+    assert "FAIL: two is three: 2" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("name", ["cifar10", "tinyimagenet"])
+def test_manhattan_leads_on_colour_images(name) -> None:
+    """PAPER.md D5, on the real images: half masked, max."""
+    if not os.environ.get("AMFAST_DATA") or not datasets.available(name):
+        pytest.skip(f"AMFAST_DATA names no folder with {name}.npz")
+    images = ImageSet(name, datasets.load(name, download=False).images)
+    right = {similarity: [] for similarity in _measure.THREE}
+    for stored in images.memory_sets(100, 3):
+        trial = _measure.Trial(_measure.Memories(rows(stored)), _cues.masked_top(stored))
+        for similarity in right:
+            right[similarity].append(trial.recall(similarity, 100, am.Max()).by_argmax)
+    mean = {similarity: np.mean(values) for similarity, values in right.items()}
+    assert mean["manhattan"] >= max(mean["dot"], mean["sqeuclidean"]) + 0.05
