@@ -20,9 +20,9 @@ pub trait Work {
 /// One instruction set.
 pub trait Isa: Copy + Send + Sync + 'static + Sized {
     /// Registers of f32.
-    type F32: Vector<E = f32>;
+    type F32: Vector<E = f32> + 'static;
     /// Registers of f64.
-    type F64: Vector<E = f64>;
+    type F64: Vector<E = f64> + 'static;
     /// Registers of bytes.
     type Words: Words;
     /// Enters code compiled for this instruction set.

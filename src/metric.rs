@@ -61,8 +61,6 @@ pub trait Score: Copy + Default + PartialOrd + Send + Sync + std::fmt::Debug + '
     const WORST: Self;
     /// The score with its order turned round.
     fn flip(self) -> Self;
-    /// The nearest double.
-    fn to_f64(self) -> f64;
     /// The smallest score above `x`, so that `score <= x` is `score < above(x)` for any real x.
     fn above(x: f64) -> Self;
     /// Lanes that [`Score::less`] looks at.
@@ -80,9 +78,6 @@ macro_rules! float_score {
             const WORST: Self = <$t>::INFINITY;
             fn flip(self) -> Self {
                 -self
-            }
-            fn to_f64(self) -> f64 {
-                self as f64
             }
             fn above(x: f64) -> Self {
                 let y = x as $t;
@@ -106,9 +101,6 @@ impl Score for i32 {
     const WORST: Self = i32::MAX;
     fn flip(self) -> Self {
         -self
-    }
-    fn to_f64(self) -> f64 {
-        self as f64
     }
     fn above(x: f64) -> Self {
         (x.floor() + 1.0) as i32
@@ -135,6 +127,8 @@ pub trait Metric<I: Isa>: 'static {
     type Acc: Copy;
     /// A register of keys, or where it is.
     type Key: Copy;
+    /// What every step needs besides its operands.
+    type Constant: Copy;
     /// Steps after which the running score is put aside and a new one begun: floats lose less that way.
     const FOLD: usize;
     /// Whether [`Metric::prepare`] does anything.
@@ -152,6 +146,11 @@ pub trait Metric<I: Isa>: 'static {
     /// # Safety
     /// Only below [`Isa::call`].
     unsafe fn zero() -> Self::Acc;
+    /// Made once a tile.
+    ///
+    /// # Safety
+    /// Only below [`Isa::call`].
+    unsafe fn constant() -> Self::Constant;
     /// Reads a register of keys.
     ///
     /// # Safety
@@ -161,13 +160,13 @@ pub trait Metric<I: Isa>: 'static {
     ///
     /// # Safety
     /// Only below [`Isa::call`]; `query` must be readable for a word.
-    unsafe fn step(acc: Self::Acc, key: Self::Key, query: *const u8) -> Self::Acc;
+    unsafe fn step(constant: Self::Constant, acc: Self::Acc, key: Self::Key, query: *const u8) -> Self::Acc;
     /// Adds a score that was put aside.
     ///
     /// # Safety
     /// Only below [`Isa::call`].
     unsafe fn fold(total: Self::Acc, acc: Self::Acc) -> Self::Acc;
-    /// Writes the scores of a register of keys; false if one is not finite although all entries should be.
+    /// Writes the scores of a register of keys, and marks in `odd` if one is not finite.
     ///
     /// # Safety
     /// Only below [`Isa::call`]; terms readable and out writable for the keys of a register.
@@ -176,7 +175,13 @@ pub trait Metric<I: Isa>: 'static {
         key_terms: *const Self::Score,
         query_term: Self::Score,
         out: *mut Self::Score,
-    ) -> bool;
+        odd: &mut Self::Acc,
+    );
+    /// Whether nothing was marked since `odd` was [`Metric::zero`].
+    ///
+    /// # Safety
+    /// Only below [`Isa::call`].
+    unsafe fn finite(odd: Self::Acc) -> bool;
 }
 
 /// What a float metric adds to the frame that all float metrics share.
@@ -193,11 +198,11 @@ pub trait FloatMetric<V: Vector>: 'static {
     unsafe fn prepare(_row: &mut [V::E], _side: Side) -> Result<V::E, &'static str> {
         Ok(V::E::ZERO)
     }
-    /// See [`Metric::step`].
+    /// See [`Metric::step`]; `one` is 1 in all lanes.
     ///
     /// # Safety
     /// Only below [`Isa::call`].
-    unsafe fn step(acc: V, key: V, query: V) -> V;
+    unsafe fn step(one: V, acc: V, key: V, query: V) -> V;
     /// The score from the sum of the steps and the rows' own terms.
     ///
     /// # Safety
@@ -222,6 +227,7 @@ where
     type Carrier = V;
     type Acc = V;
     type Key = V;
+    type Constant = V;
     const FOLD: usize = 256;
     const PREPARES: bool = F::PREPARES;
 
@@ -242,18 +248,27 @@ where
         V::load(p.cast())
     }
     #[inline(always)]
-    unsafe fn step(acc: V, key: V, query: *const u8) -> V {
-        F::step(acc, key, V::splat(query.cast::<V::E>().read()))
+    unsafe fn constant() -> V {
+        // Hidden from the compiler, which would else turn a product with it into nothing (see Manhattan).
+        V::splat(std::hint::black_box(V::E::ONE))
+    }
+    #[inline(always)]
+    unsafe fn step(one: V, acc: V, key: V, query: *const u8) -> V {
+        F::step(one, acc, key, V::splat(query.cast::<V::E>().read()))
     }
     #[inline(always)]
     unsafe fn fold(total: V, acc: V) -> V {
         total.add(acc)
     }
     #[inline(always)]
-    unsafe fn finish(acc: V, key_terms: *const V::E, query_term: V::E, out: *mut V::E) -> bool {
-        let finite = acc.abs().lt(V::splat(V::E::INFINITY));
+    unsafe fn finish(acc: V, key_terms: *const V::E, query_term: V::E, out: *mut V::E, odd: &mut V) {
+        // Zero times a finite number is zero, times anything else a NaN, and a NaN stays in a sum.
+        *odd = acc.fma(V::splat(V::E::ZERO), *odd);
         F::finish(acc, V::load(key_terms).add(V::splat(query_term))).store(out);
-        finite == ((1u64 << V::LANES) - 1) as u32
+    }
+    #[inline(always)]
+    unsafe fn finite(odd: V) -> bool {
+        odd.lt(V::splat(V::E::ONE)) == ((1u64 << V::LANES) - 1) as u32
     }
 }
 
@@ -264,7 +279,7 @@ impl<V: Vector> FloatMetric<V> for Dot {
         I::product::<M>()
     }
     #[inline(always)]
-    unsafe fn step(acc: V, key: V, query: V) -> V {
+    unsafe fn step(_one: V, acc: V, key: V, query: V) -> V {
         key.fma(query, acc)
     }
 }
@@ -276,7 +291,7 @@ impl<V: Vector, const ROOT: bool> FloatMetric<V> for Euclidean<ROOT> {
         I::difference::<M>()
     }
     #[inline(always)]
-    unsafe fn step(acc: V, key: V, query: V) -> V {
+    unsafe fn step(_one: V, acc: V, key: V, query: V) -> V {
         let d = key.sub(query);
         d.fma(d, acc)
     }
@@ -286,15 +301,15 @@ impl<V: Vector, const ROOT: bool> FloatMetric<V> for Euclidean<ROOT> {
     }
 }
 
-/// sum |x - k|. The sum goes through the multiplier (times one) because the adder already takes the difference.
+/// sum |x - k|. The sum goes through the multiplier, times one, because the adder is busy with the difference.
 pub struct Manhattan;
 impl<V: Vector> FloatMetric<V> for Manhattan {
     fn tiles<I: Isa, M: Metric<I>>() -> Tiles<M::Score> {
         I::absolute::<M>()
     }
     #[inline(always)]
-    unsafe fn step(acc: V, key: V, query: V) -> V {
-        key.sub(query).abs().fma(V::splat(V::E::ONE), acc)
+    unsafe fn step(one: V, acc: V, key: V, query: V) -> V {
+        key.sub(query).abs().fma(one, acc)
     }
 }
 
@@ -318,7 +333,7 @@ impl<V: Vector> FloatMetric<V> for Cosine {
         Ok(V::E::ZERO)
     }
     #[inline(always)]
-    unsafe fn step(acc: V, key: V, query: V) -> V {
+    unsafe fn step(_one: V, acc: V, key: V, query: V) -> V {
         key.fma(query, acc)
     }
     #[inline(always)]
@@ -374,7 +389,7 @@ impl<V: Vector, const KEY_FIRST: bool> FloatMetric<V> for Divergence<KEY_FIRST> 
         Ok(V::E::from_f64(own))
     }
     #[inline(always)]
-    unsafe fn step(acc: V, key: V, query: V) -> V {
+    unsafe fn step(_one: V, acc: V, key: V, query: V) -> V {
         key.fma(query, acc)
     }
     #[inline(always)]
@@ -398,7 +413,7 @@ impl<V: Vector> FloatMetric<V> for JensenShannon {
         Ok(V::E::ZERO)
     }
     #[inline(always)]
-    unsafe fn step(acc: V, key: V, query: V) -> V {
+    unsafe fn step(_one: V, acc: V, key: V, query: V) -> V {
         acc.add(math::jensen_shannon(key, query))
     }
     #[inline(always)]
@@ -415,6 +430,7 @@ impl<I: Isa> Metric<I> for ByteManhattan {
     type Carrier = I::F64;
     type Acc = <I::Words as Words>::Sad;
     type Key = *const u8;
+    type Constant = ();
     const FOLD: usize = usize::MAX;
     const PREPARES: bool = false;
 
@@ -434,7 +450,9 @@ impl<I: Isa> Metric<I> for ByteManhattan {
         p
     }
     #[inline(always)]
-    unsafe fn step(acc: Self::Acc, key: *const u8, query: *const u8) -> Self::Acc {
+    unsafe fn constant() {}
+    #[inline(always)]
+    unsafe fn step(_: (), acc: Self::Acc, key: *const u8, query: *const u8) -> Self::Acc {
         I::Words::sad(acc, key, query.cast::<u64>().read_unaligned())
     }
     #[inline(always)]
@@ -442,8 +460,11 @@ impl<I: Isa> Metric<I> for ByteManhattan {
         acc
     }
     #[inline(always)]
-    unsafe fn finish(acc: Self::Acc, _key_terms: *const i32, _query_term: i32, out: *mut i32) -> bool {
+    unsafe fn finish(acc: Self::Acc, _key_terms: *const i32, _query_term: i32, out: *mut i32, _odd: &mut Self::Acc) {
         I::Words::sad_store(acc, out);
+    }
+    #[inline(always)]
+    unsafe fn finite(_odd: Self::Acc) -> bool {
         true
     }
 }
@@ -465,6 +486,7 @@ impl<I: Isa, P: ByteProduct> Metric<I> for OnBytes<P> {
     type Carrier = I::F32;
     type Acc = <I::Words as Words>::Dot;
     type Key = *const u8;
+    type Constant = ();
     const FOLD: usize = usize::MAX;
     const PREPARES: bool = true;
 
@@ -490,7 +512,9 @@ impl<I: Isa, P: ByteProduct> Metric<I> for OnBytes<P> {
         p
     }
     #[inline(always)]
-    unsafe fn step(acc: Self::Acc, key: *const u8, query: *const u8) -> Self::Acc {
+    unsafe fn constant() {}
+    #[inline(always)]
+    unsafe fn step(_: (), acc: Self::Acc, key: *const u8, query: *const u8) -> Self::Acc {
         I::Words::dot(acc, key, query.cast::<u32>().read_unaligned())
     }
     #[inline(always)]
@@ -498,8 +522,11 @@ impl<I: Isa, P: ByteProduct> Metric<I> for OnBytes<P> {
         acc
     }
     #[inline(always)]
-    unsafe fn finish(acc: Self::Acc, key_terms: *const i32, query_term: i32, out: *mut i32) -> bool {
+    unsafe fn finish(acc: Self::Acc, key_terms: *const i32, query_term: i32, out: *mut i32, _odd: &mut Self::Acc) {
         I::Words::dot_store(acc, P::FACTOR, key_terms, query_term, out);
+    }
+    #[inline(always)]
+    unsafe fn finite(_odd: Self::Acc) -> bool {
         true
     }
 }

@@ -6,7 +6,7 @@
 use crate::error::{Error, Side};
 use crate::isa::{Isa, Level, Work};
 use crate::metric::*;
-use crate::simd::Vector;
+use crate::simd::{Vector, prefetch};
 use crate::tile::{PANELS, Tile, Tiles};
 use std::marker::PhantomData;
 use std::ops::Range;
@@ -88,6 +88,13 @@ impl<'a> Rows<'a> {
         self.data.wrapping_add(i * self.width * self.dtype.size())
     }
 
+    /// The memory of some rows.
+    pub fn memory(&self, range: Range<usize>) -> &'a [u8] {
+        assert!(range.end <= self.len);
+        // SAFETY: the rows are readable for as long as 'a lasts, by the contract of `new`.
+        unsafe { std::slice::from_raw_parts(self.row(range.start), range.len() * self.width * self.dtype.size()) }
+    }
+
     /// Copies row `i`, widened to E without loss.
     pub fn read<E: Widen>(&self, i: usize, out: &mut [E]) {
         assert!(i < self.len && out.len() == self.width);
@@ -95,11 +102,11 @@ impl<'a> Rows<'a> {
         unsafe {
             let p = self.row(i);
             match self.dtype {
-                Dtype::F32 => widen(p.cast::<f32>(), out, E::from_f32),
-                Dtype::F64 => widen(p.cast::<f64>(), out, E::from_f64),
-                Dtype::F16 => widen(p.cast::<u16>(), out, |x| E::from_f32(half(x))),
-                Dtype::U8 => widen(p, out, E::from_u8),
-                Dtype::I8 => widen(p.cast::<i8>(), out, E::from_i8),
+                Dtype::F32 => widen(p.cast::<f32>(), out, E::widen_f32),
+                Dtype::F64 => widen(p.cast::<f64>(), out, E::widen_f64),
+                Dtype::F16 => widen(p.cast::<u16>(), out, |x| E::widen_f32(half(x))),
+                Dtype::U8 => widen(p, out, E::widen_u8),
+                Dtype::I8 => widen(p.cast::<i8>(), out, E::widen_i8),
             }
         }
     }
@@ -159,13 +166,13 @@ pub trait Widen: Element {
     /// The dtype that needs no conversion.
     const DTYPE: Dtype;
     #[allow(missing_docs)]
-    fn from_f32(x: f32) -> Self;
+    fn widen_f32(x: f32) -> Self;
     #[allow(missing_docs)]
-    fn from_f64(x: f64) -> Self;
+    fn widen_f64(x: f64) -> Self;
     #[allow(missing_docs)]
-    fn from_u8(x: u8) -> Self;
+    fn widen_u8(x: u8) -> Self;
     #[allow(missing_docs)]
-    fn from_i8(x: i8) -> Self;
+    fn widen_i8(x: i8) -> Self;
 }
 
 macro_rules! widen_float {
@@ -173,19 +180,19 @@ macro_rules! widen_float {
         impl Widen for $t {
             const DTYPE: Dtype = $dtype;
             #[inline(always)]
-            fn from_f32(x: f32) -> Self {
+            fn widen_f32(x: f32) -> Self {
                 x as $t
             }
             #[inline(always)]
-            fn from_f64(x: f64) -> Self {
+            fn widen_f64(x: f64) -> Self {
                 x as $t
             }
             #[inline(always)]
-            fn from_u8(x: u8) -> Self {
+            fn widen_u8(x: u8) -> Self {
                 x as $t
             }
             #[inline(always)]
-            fn from_i8(x: i8) -> Self {
+            fn widen_i8(x: i8) -> Self {
                 x as $t
             }
         }
@@ -197,18 +204,18 @@ widen_float!(f64, Dtype::F64);
 /// Signed bytes are stored 128 higher, which no difference notices; see [`SignedDot`] for products.
 impl Widen for u8 {
     const DTYPE: Dtype = Dtype::U8;
-    fn from_f32(_: f32) -> Self {
+    fn widen_f32(_: f32) -> Self {
         unreachable!("floats are never scored as bytes")
     }
-    fn from_f64(_: f64) -> Self {
+    fn widen_f64(_: f64) -> Self {
         unreachable!("floats are never scored as bytes")
     }
     #[inline(always)]
-    fn from_u8(x: u8) -> Self {
+    fn widen_u8(x: u8) -> Self {
         x
     }
     #[inline(always)]
-    fn from_i8(x: i8) -> Self {
+    fn widen_i8(x: i8) -> Self {
         x as u8 ^ 0x80
     }
 }
@@ -327,10 +334,10 @@ impl<T: Score> Kernel<T> {
 /// A cache line: packed data starts at one, so that no load of a register touches two.
 #[derive(Clone, Copy)]
 #[repr(align(64))]
-struct Line(#[allow(dead_code)] [u8; 64]); // Read through pointers only.
+pub(crate) struct Line(#[allow(dead_code)] [u8; 64]); // Read through pointers only.
 
 impl Line {
-    const ZERO: Line = Line([0; 64]);
+    pub(crate) const ZERO: Line = Line([0; 64]);
 }
 
 /// Panels of a block and the keys' own terms, with the room needed to make them.
@@ -454,18 +461,6 @@ unsafe fn turn<V: Vector>(src: *const u8, stride: usize, bytes: usize, dst: *mut
             std::ptr::copy_nonoverlapping(src.add(i * stride + w * word), to, n);
         }
     }
-}
-
-/// Asks for a line of memory that will be read soon. Any address will do.
-#[inline(always)]
-fn prefetch(p: *const u8) {
-    #[cfg(target_arch = "x86_64")]
-    // SAFETY: a prefetch never faults, and SSE is part of x86-64.
-    unsafe {
-        std::arch::x86_64::_mm_prefetch::<{ std::arch::x86_64::_MM_HINT_T0 }>(p.cast());
-    }
-    #[cfg(not(target_arch = "x86_64"))]
-    let _ = p;
 }
 
 unsafe fn query_enter<I: Isa, M: Metric<I>>(
@@ -725,6 +720,14 @@ impl<T: Score> Keys<'_, T> {
                     count: range.len().div_ceil(kernel.lanes * PANELS) * PANELS,
                 })
             }
+        }
+    }
+    /// The memory that [`Keys::block`] or the tiles will read for these keys.
+    pub fn memory(&self, range: Range<usize>) -> &[u8] {
+        match self {
+            Keys::Rows(rows) => rows.memory(range),
+            // Panels are read from one end to the other, which the CPU notices by itself.
+            Keys::Packed(_) => &[],
         }
     }
     /// The first row with a NaN or an infinity; panels were checked when they were made.

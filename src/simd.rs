@@ -14,6 +14,18 @@ pub mod avx512;
 pub mod neon;
 pub mod portable;
 
+/// Asks for a line of memory to be brought into the second-level cache. Any address will do.
+#[inline(always)]
+pub fn prefetch(p: *const u8) {
+    #[cfg(target_arch = "x86_64")]
+    // SAFETY: a prefetch never faults, and SSE is part of x86-64.
+    unsafe {
+        std::arch::x86_64::_mm_prefetch::<{ std::arch::x86_64::_MM_HINT_T1 }>(p.cast());
+    }
+    #[cfg(not(target_arch = "x86_64"))]
+    let _ = p;
+}
+
 /// A floating-point element and the constants of its elementary functions.
 pub trait Float:
     Copy

@@ -4,6 +4,7 @@ use crate::error::{Error, Side};
 use crate::isa::Isa;
 use crate::metric::Score;
 use crate::pack::{Kernel, Keys, PackBuffer, Queries, Rows};
+use crate::simd::prefetch;
 use crate::parallel::Stop;
 use crate::tile::Place;
 use std::ops::Range;
@@ -27,6 +28,34 @@ pub trait Sink<T> {
     /// # Safety
     /// Only below [`Isa::call`].
     unsafe fn block(&mut self, _keys: Range<usize>) {}
+    /// Memory that [`Sink::block`] will read for these keys.
+    fn reads(&self, _keys: Range<usize>) -> &[u8] {
+        &[]
+    }
+}
+
+/// Memory to be fetched into the second-level cache in even shares.
+struct Ahead {
+    next: *const u8,
+    left: usize,
+    share: usize,
+}
+
+impl Ahead {
+    /// Memory to be fetched in `steps` shares, as far as that does not take too long in one go.
+    fn new(memory: &[u8], steps: usize) -> Self {
+        let share = (memory.len() / steps.max(1)).next_multiple_of(64).min(4096);
+        Ahead { next: memory.as_ptr(), left: memory.len(), share }
+    }
+    #[inline(always)]
+    fn fetch(&mut self, steps: usize) {
+        let bytes = (steps * self.share).min(self.left);
+        for at in (0..bytes).step_by(64) {
+            prefetch(self.next.wrapping_add(at));
+        }
+        self.next = self.next.wrapping_add(bytes);
+        self.left -= bytes;
+    }
 }
 
 /// One search: the arguments that all its tasks share.
@@ -95,6 +124,10 @@ impl<'a, T: Score> Search<'a, T> {
             }
             let range = start..(start + self.block).min(chunk.end);
             let block = self.keys.block(&self.kernel, range.clone(), &mut worker.buffer)?;
+            // The tiles need no new memory: time to fetch what comes after them.
+            let next = range.end..(range.end + self.block).min(chunk.end);
+            let tiles = queries.parts.len() * block.count;
+            let mut fetch = [Ahead::new(sink.reads(range.clone()), tiles), Ahead::new(self.keys.memory(next), tiles)];
             for part in &queries.parts {
                 let (rows, step) = (part.rows, part.tile.panels);
                 for p in (0..block.count).step_by(step) {
@@ -103,6 +136,9 @@ impl<'a, T: Score> Search<'a, T> {
                         break;
                     }
                     let keys = (range.end - key).min(step * lanes);
+                    for memory in &mut fetch {
+                        memory.fetch(step);
+                    }
                     let (out, stride) = sink.place(part.first, part.tile.rows, key, keys, step * lanes);
                     finite &= (part.tile.run)(&Place {
                         keys: block.panels.add(p * panel),
@@ -140,8 +176,9 @@ impl<'a, T: Score> Search<'a, T> {
     }
 }
 
-/// Room for a block of keys: half of a second-level cache of one megabyte, which the queries share.
-const CACHE: usize = 400 << 10;
+/// Room for a block of keys: a quarter of a second-level cache of one megabyte; the queries, the next block and the values
+/// want theirs.
+const CACHE: usize = 256 << 10;
 
 /// Cuts 0..n into pieces of `size`.
 pub fn pieces(n: usize, size: usize) -> Vec<Range<usize>> {

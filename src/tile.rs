@@ -85,6 +85,7 @@ impl<M: Metric<J>, J: Isa, const R: usize, const V: usize> Work for Body<'_, M, 
 unsafe fn tile<I: Isa, M: Metric<I>, const R: usize, const V: usize>(place: &Place<M::Score>) -> bool {
     let word = size_of::<<M::Carrier as crate::simd::Vector>::E>();
     let lanes = <M::Carrier as crate::simd::Vector>::LANES;
+    let constant = M::constant();
     let mut total = [[M::zero(); V]; R];
     let (mut key, mut query) = (place.keys, place.queries);
     // Equal parts, none longer than FOLD: the longest chain of roundings is then shortest.
@@ -100,7 +101,7 @@ unsafe fn tile<I: Isa, M: Metric<I>, const R: usize, const V: usize>(place: &Pla
             }
             for (r, row) in acc.iter_mut().enumerate() {
                 for (v, a) in row.iter_mut().enumerate() {
-                    *a = M::step(*a, keys[v], query.add(r * word));
+                    *a = M::step(constant, *a, keys[v], query.add(r * word));
                 }
             }
             key = key.add(lanes * word);
@@ -113,12 +114,12 @@ unsafe fn tile<I: Isa, M: Metric<I>, const R: usize, const V: usize>(place: &Pla
             }
         }
     }
-    let mut finite = true;
+    let mut odd = M::zero();
     for (r, row) in total.into_iter().enumerate() {
         for (v, t) in row.into_iter().enumerate() {
             let out = place.out.add(r * place.stride + v * lanes);
-            finite &= M::finish(t, place.key_terms.add(v * lanes), *place.query_terms.add(r), out);
+            M::finish(t, place.key_terms.add(v * lanes), *place.query_terms.add(r), out, &mut odd);
         }
     }
-    finite
+    M::finite(odd)
 }

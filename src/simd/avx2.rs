@@ -35,7 +35,8 @@ macro_rules! vector {
         impl Vector for $v {
             type E = $e;
             const LANES: usize = $lanes;
-            const ROWS: usize = 6;
+            // Twelve sums would fit, but not with the weights that the compiler loads ahead.
+            const ROWS: usize = 4;
             #[inline(always)]
             unsafe fn splat(x: $e) -> Self {
                 Self($set1(x))
@@ -194,14 +195,20 @@ unsafe fn transpose32(src: *const u8, stride: usize, dst: *mut f32) {
 /// Two rounds of four shuffles.
 #[inline(always)]
 unsafe fn transpose64(src: *const u8, stride: usize, dst: *mut f64) {
-    let row = |i: usize| _mm256_loadu_pd(src.add(i * stride).cast());
-    let (a, b, c, d) = (row(0), row(1), row(2), row(3));
-    let (ab0, ab1) = (_mm256_unpacklo_pd(a, b), _mm256_unpackhi_pd(a, b));
-    let (cd0, cd1) = (_mm256_unpacklo_pd(c, d), _mm256_unpackhi_pd(c, d));
-    _mm256_storeu_pd(dst, _mm256_permute2f128_pd::<0x20>(ab0, cd0));
-    _mm256_storeu_pd(dst.add(4), _mm256_permute2f128_pd::<0x20>(ab1, cd1));
-    _mm256_storeu_pd(dst.add(8), _mm256_permute2f128_pd::<0x31>(ab0, cd0));
-    _mm256_storeu_pd(dst.add(12), _mm256_permute2f128_pd::<0x31>(ab1, cd1));
+    let mut r = [_mm256_setzero_pd(); 4];
+    for (i, x) in r.iter_mut().enumerate() {
+        *x = _mm256_loadu_pd(src.add(i * stride).cast());
+    }
+    let t = [
+        _mm256_unpacklo_pd(r[0], r[1]),
+        _mm256_unpackhi_pd(r[0], r[1]),
+        _mm256_unpacklo_pd(r[2], r[3]),
+        _mm256_unpackhi_pd(r[2], r[3]),
+    ];
+    for j in 0..2 {
+        _mm256_storeu_pd(dst.add(4 * j), _mm256_permute2f128_pd::<0x20>(t[j], t[2 + j]));
+        _mm256_storeu_pd(dst.add(4 * (2 + j)), _mm256_permute2f128_pd::<0x31>(t[j], t[2 + j]));
+    }
 }
 
 impl Words for Avx2 {

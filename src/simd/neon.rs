@@ -32,7 +32,7 @@ macro_rules! vector {
         impl Vector for $v {
             type E = $e;
             const LANES: usize = $lanes;
-            const ROWS: usize = 12;
+            const ROWS: usize = 8;
             #[inline(always)]
             unsafe fn splat(x: $e) -> Self {
                 Self($dup(x))

@@ -4,113 +4,194 @@
 //! tile's queries gives a weight are left out, which changes no bit of the sums and is most of the work when memories are
 //! well separated. Each sum starts at zero and is added to what the blocks before gave, in any tile alike.
 
-use crate::pack::{Rows, Widen};
+use crate::isa::{Isa, Work};
+use crate::pack::{Line, Rows, Widen};
 use crate::simd::{Float, Vector};
 
 /// Distance between the rows of weights: blocks are smaller, and rows of a power of two would share cache sets.
-pub const STRIDE: usize = 528;
+pub const STRIDE: usize = 272;
 /// The most keys in a block.
-pub const BLOCK: usize = 512;
+pub const BLOCK: usize = 256;
 
 /// Values of the keys of a block.
 pub struct Values<E> {
-    data: *const E,
+    /// Row by row.
+    rows: *const E,
     width: usize,
     widened: Vec<E>,
+    /// The same two registers of columns at a time, so that a tile reads memory in one direction; zeros behind the last column.
+    panels: Vec<Line>,
 }
 
 impl<E: Widen + Float> Values<E> {
     /// No values yet.
     pub fn new() -> Self {
-        Values { data: std::ptr::null(), width: 0, widened: Vec::new() }
+        Values { rows: std::ptr::null(), width: 0, widened: Vec::new(), panels: Vec::new() }
     }
-    /// Points at the values of rows `first .. first + n`, widened where they are stored smaller.
-    pub fn load(&mut self, rows: &Rows, first: usize, n: usize) {
+
+    /// Points at the values of rows `first .. first + n`, widened where they are stored smaller, and lays out panels of
+    /// `columns` columns (a multiple of the lanes) for tiles if there are so many queries that they will be used.
+    #[inline(always)]
+    unsafe fn load(&mut self, rows: &Rows, first: usize, n: usize, columns: Option<usize>) {
         self.width = rows.width();
         if rows.dtype() == E::DTYPE {
-            self.data = rows.row(first).cast();
+            self.rows = rows.row(first).cast();
         } else {
             self.widened.resize(n * self.width, E::ZERO);
             for (i, row) in self.widened.chunks_exact_mut(self.width).enumerate() {
                 rows.read(first + i, row);
             }
-            self.data = self.widened.as_ptr();
+            self.rows = self.widened.as_ptr();
+        }
+        let Some(columns) = columns else { return };
+        let panel = n * columns;
+        let count = self.width.div_ceil(columns);
+        self.panels.resize((count * panel * size_of::<E>()).div_ceil(64), Line::ZERO);
+        let to = self.panels.as_mut_ptr().cast::<E>();
+        for key in 0..n {
+            let row = self.rows.add(key * self.width);
+            for c in 0..count {
+                let to = to.add(c * panel + key * columns);
+                let have = columns.min(self.width - c * columns);
+                std::ptr::copy_nonoverlapping(row.add(c * columns), to, have);
+                to.add(have).write_bytes(0, columns - have);
+            }
         }
     }
 }
 
-/// Adds weights times values to `out`: `rows` rows of weights, [`STRIDE`] apart, for `keys` keys.
+/// Adds weights times values to `out`: `rows` rows of weights, [`STRIDE`] apart, for the `keys` rows of values from `first` on.
 ///
 /// # Safety
 /// Only below [`Isa::call`](crate::isa::Isa::call); weights readable, out writable for `rows` rows of the values' width.
 #[inline(always)]
-pub unsafe fn project<V: Vector>(
+pub unsafe fn project<I: Isa, V: Vector + 'static>(
     weights: *const V::E,
     rows: usize,
+    source: &Rows,
+    first: usize,
     keys: usize,
-    values: &Values<V::E>,
     out: *mut V::E,
-    list: &mut Vec<u32>,
-    sums: &mut Vec<V::E>,
+    room: &mut Room<V::E>,
 ) where
     V::E: Widen,
 {
+    let Room { values, list, sums } = room;
+    let many = rows >= V::ROWS;
+    values.load(source, first, keys, many.then_some(2 * V::LANES));
     let mut r = 0;
     while r < rows {
         let (w, to) = (weights.add(r * STRIDE), out.add(r * values.width));
         let left = rows - r;
-        if left >= V::ROWS {
-            listed::<V>(w, V::ROWS, keys, list);
+        if many && left >= V::ROWS {
+            let list = listed::<V>(w, V::ROWS, keys, list);
             // The tile heights that the instruction sets name in `Vector::ROWS`; the others are not compiled.
             match V::ROWS {
-                12 => tiled::<V, 12>(w, values, to, list),
-                6 => tiled::<V, 6>(w, values, to, list),
-                _ => tiled::<V, 4>(w, values, to, list),
+                8 => enter::<I, V, 8>(&Tile { weights: w, values, keys, list }, to),
+                6 => enter::<I, V, 6>(&Tile { weights: w, values, keys, list }, to),
+                _ => enter::<I, V, 4>(&Tile { weights: w, values, keys, list }, to),
             }
             r += V::ROWS;
-        } else if left >= 4 {
-            listed::<V>(w, 4, keys, list);
-            tiled::<V, 4>(w, values, to, list);
+        } else if many && left >= 4 {
+            let list = listed::<V>(w, 4, keys, list);
+            enter::<I, V, 4>(&Tile { weights: w, values, keys, list }, to);
             r += 4;
         } else {
-            listed::<V>(w, 1, keys, list);
+            let list = listed::<V>(w, 1, keys, list);
             streamed::<V>(w, values, to, list, sums);
             r += 1;
         }
     }
 }
 
+/// Room that a projection needs and a worker keeps.
+pub struct Room<E> {
+    values: Values<E>,
+    list: List,
+    sums: Vec<E>,
+}
+
+impl<E: Widen + Float> Default for Room<E> {
+    fn default() -> Self {
+        let list = List { all: std::array::from_fn(|i| i as u32), some: Vec::new() };
+        Room { values: Values::new(), list, sums: Vec::new() }
+    }
+}
+
 /// The keys to which one of the rows gives a weight.
 #[inline(always)]
-unsafe fn listed<V: Vector>(weights: *const V::E, rows: usize, keys: usize, list: &mut Vec<u32>) {
-    list.clear();
+unsafe fn listed<'a, V: Vector>(weights: *const V::E, rows: usize, keys: usize, list: &'a mut List) -> &'a [u32] {
     let zero = V::splat(V::E::ZERO);
-    for start in (0..keys).step_by(V::LANES) {
-        let mut any = 0;
+    let mut masks = [0u32; BLOCK];
+    let mut count = 0;
+    for (start, mask) in (0..keys).step_by(V::LANES).zip(&mut masks) {
         for r in 0..rows {
             // "Not zero" as "below or above": a NaN cannot be here.
             let w = V::load(weights.add(r * STRIDE + start));
-            any |= w.lt(zero) | zero.lt(w);
+            *mask |= w.lt(zero) | zero.lt(w);
         }
-        while any != 0 {
-            let i = start + any.trailing_zeros() as usize;
-            any &= any - 1;
-            if i < keys {
-                list.push(i as u32);
-            }
+        let real = (keys - start).min(V::LANES);
+        *mask &= ((1u64 << real) - 1) as u32;
+        count += mask.count_ones() as usize;
+    }
+    if count == keys {
+        return &list.all[..keys];
+    }
+    list.some.clear();
+    for (start, mask) in (0..keys).step_by(V::LANES).zip(&masks) {
+        let mut mask = *mask;
+        while mask != 0 {
+            list.some.push((start + mask.trailing_zeros() as usize) as u32);
+            mask &= mask - 1;
         }
     }
+    &list.some
+}
+
+/// Keys of a block by number.
+struct List {
+    all: [u32; BLOCK],
+    some: Vec<u32>,
+}
+
+/// What a tile of the projection reads.
+struct Tile<'a, E> {
+    weights: *const E,
+    values: &'a Values<E>,
+    keys: usize,
+    list: &'a [u32],
+}
+
+struct Body<'a, V: Vector, const R: usize> {
+    tile: &'a Tile<'a, V::E>,
+    out: *mut V::E,
+}
+
+impl<V: Vector, const R: usize> Work for Body<'_, V, R> {
+    type Out = ();
+    #[inline(always)]
+    unsafe fn run<I: Isa>(self) {
+        tiled::<V, R>(self.tile, self.out)
+    }
+}
+
+/// A function of its own, because inlined into a larger one its sums do not stay in registers.
+#[inline(never)]
+unsafe fn enter<I: Isa, V: Vector, const R: usize>(tile: &Tile<V::E>, out: *mut V::E) {
+    I::call(Body::<V, R> { tile, out })
 }
 
 /// R queries by two registers of values at a time.
 #[inline(always)]
-unsafe fn tiled<V: Vector, const R: usize>(weights: *const V::E, values: &Values<V::E>, out: *mut V::E, list: &[u32]) {
-    let width = values.width;
+unsafe fn tiled<V: Vector, const R: usize>(tile: &Tile<V::E>, out: *mut V::E) {
+    let &Tile { weights, values, keys, list } = tile;
+    let (width, step) = (values.width, 2 * V::LANES);
+    let mut panel = values.panels.as_ptr().cast::<V::E>();
     let mut column = 0;
-    while column + 2 * V::LANES <= width {
+    while column < width {
         let mut acc = [[V::splat(V::E::ZERO); 2]; R];
         for &key in list {
-            let value = values.data.add(key as usize * width + column);
+            let value = panel.add(key as usize * step);
             let (a, b) = (V::load(value), V::load(value.add(V::LANES)));
             for (r, acc) in acc.iter_mut().enumerate() {
                 let w = V::splat(*weights.add(r * STRIDE + key as usize));
@@ -119,26 +200,17 @@ unsafe fn tiled<V: Vector, const R: usize>(weights: *const V::E, values: &Values
             }
         }
         for (r, acc) in acc.into_iter().enumerate() {
-            let to = out.add(r * width + column);
-            V::load(to).add(acc[0]).store(to);
-            V::load(to.add(V::LANES)).add(acc[1]).store(to.add(V::LANES));
-        }
-        column += 2 * V::LANES;
-    }
-    while column < width {
-        let n = (width - column).min(V::LANES);
-        let mut acc = [V::splat(V::E::ZERO); R];
-        for &key in list {
-            let value = first::<V>(values.data.add(key as usize * width + column), n);
-            for (r, acc) in acc.iter_mut().enumerate() {
-                *acc = V::splat(*weights.add(r * STRIDE + key as usize)).fma(value, *acc);
+            for (half, sum) in acc.into_iter().enumerate() {
+                let at = column + half * V::LANES;
+                if at < width {
+                    let n = (width - at).min(V::LANES);
+                    let to = out.add(r * width + at);
+                    put::<V>(first::<V>(to, n).add(sum), to, n);
+                }
             }
         }
-        for (r, acc) in acc.into_iter().enumerate() {
-            let to = out.add(r * width + column);
-            put::<V>(first::<V>(to, n).add(acc), to, n);
-        }
-        column += n;
+        column += step;
+        panel = panel.add(keys * step);
     }
 }
 
@@ -151,24 +223,25 @@ unsafe fn streamed<V: Vector>(weights: *const V::E, values: &Values<V::E>, out: 
     let sums = sums.as_mut_ptr();
     let mut fours = list.chunks_exact(4);
     for keys in fours.by_ref() {
-        let value = |i: usize| values.data.add(keys[i] as usize * width);
-        let w = |i: usize| V::splat(*weights.add(keys[i] as usize));
-        let (p, q, r, s) = (value(0), value(1), value(2), value(3));
-        let (wp, wq, wr, ws) = (w(0), w(1), w(2), w(3));
+        let mut value = [values.rows; 4];
+        let mut w = [V::splat(V::E::ZERO); 4];
+        for i in 0..4 {
+            value[i] = values.rows.add(keys[i] as usize * width);
+            w[i] = V::splat(*weights.add(keys[i] as usize));
+        }
         let mut column = 0;
         while column < width {
             let n = (width - column).min(V::LANES);
             let mut acc = first::<V>(sums.add(column), n);
-            acc = wp.fma(first::<V>(p.add(column), n), acc);
-            acc = wq.fma(first::<V>(q.add(column), n), acc);
-            acc = wr.fma(first::<V>(r.add(column), n), acc);
-            acc = ws.fma(first::<V>(s.add(column), n), acc);
+            for i in 0..4 {
+                acc = w[i].fma(first::<V>(value[i].add(column), n), acc);
+            }
             put::<V>(acc, sums.add(column), n);
             column += n;
         }
     }
     for &key in fours.remainder() {
-        let (value, w) = (values.data.add(key as usize * width), V::splat(*weights.add(key as usize)));
+        let (value, w) = (values.rows.add(key as usize * width), V::splat(*weights.add(key as usize)));
         let mut column = 0;
         while column < width {
             let n = (width - column).min(V::LANES);

@@ -5,7 +5,7 @@
 //! overflows: exp(beta (s - m)) and (s / m)^n. Keys are cut into chunks that depend on the shapes alone; the states of the
 //! chunks are joined in order, by one worker or by many, to the same bits.
 
-use super::project::{BLOCK, STRIDE, Values, project};
+use super::project::{BLOCK, Room, STRIDE, project};
 use crate::error::{Error, Side};
 use crate::isa::{Isa, Level, Work};
 use crate::math;
@@ -37,7 +37,7 @@ pub enum Separation {
 /// Elements that weights and values are computed in.
 pub trait Real: Float + Score + Widen {
     /// The register of an instruction set that holds them.
-    type Register<I: Isa>: Vector<E = Self>;
+    type Register<I: Isa>: Vector<E = Self> + 'static;
 }
 impl Real for f32 {
     type Register<I: Isa> = I::F32;
@@ -64,13 +64,13 @@ impl<'a, E: Real> Retrieval<'a, E> {
     /// `sign` is 1 for similarities and -1 for distances.
     pub fn new(separation: Separation, values: Rows<'a>, log_weight: Option<&[f64]>, sign: f64) -> Self {
         let convert = |f: &dyn Fn(f64) -> f64| -> Vec<E> {
-            log_weight.unwrap_or(&[]).iter().map(|&w| <E as Float>::from_f64(f(w))).collect()
+            log_weight.unwrap_or(&[]).iter().map(|&w| E::from_f64(f(w))).collect()
         };
         if let Separation::Softmax(beta) = separation {
             // beta s + b = beta (s + b / beta): the form in which nothing overflows depends on beta.
             let (factor, gain) = if beta <= 1.0 { (beta, 1.0) } else { (1.0, beta) };
             let terms = convert(&|w| w / gain);
-            let float = <E as Float>::from_f64;
+            let float = E::from_f64;
             return Retrieval { separation, values, factor: float(sign * factor), gain: float(gain), terms, log_unit: 0.0 };
         }
         let largest = log_weight.unwrap_or(&[]).iter().copied().fold(f64::NEG_INFINITY, f64::max);
@@ -78,7 +78,7 @@ impl<'a, E: Real> Retrieval<'a, E> {
         Retrieval {
             separation,
             values,
-            factor: <E as Float>::from_f64(sign),
+            factor: E::from_f64(sign),
             gain: E::ONE,
             terms: convert(&|w| (w - unit).exp()),
             log_unit: unit,
@@ -91,9 +91,9 @@ impl<'a, E: Real> Retrieval<'a, E> {
             return E::ONE;
         }
         match self.separation {
-            Separation::Softmax(_) => <E as Float>::from_f64((self.gain.to_f() * (old.to_f() - new.to_f())).exp()),
+            Separation::Softmax(_) => E::from_f64((self.gain.to_f64() * (old.to_f64() - new.to_f64())).exp()),
             Separation::Power(n) | Separation::Rectified(n) => {
-                <E as Float>::from_f64((old.to_f() / new.to_f()).powi(n as i32))
+                E::from_f64((old.to_f64() / new.to_f64()).powi(n as i32))
             }
             _ => E::ONE,
         }
@@ -105,15 +105,6 @@ impl<'a, E: Real> Retrieval<'a, E> {
             Separation::Softmax(_) => -E::INFINITY,
             _ => E::ZERO,
         }
-    }
-}
-
-trait ToF {
-    fn to_f(self) -> f64;
-}
-impl<E: Float> ToF for E {
-    fn to_f(self) -> f64 {
-        Float::to_f64(self)
     }
 }
 
@@ -172,11 +163,11 @@ impl<E: Real> State<E> {
                 unsafe { *out.add(row * width + j) = if mass > E::ZERO { x / mass } else { E::ZERO } };
             }
             let scale = match retrieval.separation {
-                Separation::Softmax(_) => retrieval.gain.to_f() * largest.to_f(),
-                Separation::Power(n) | Separation::Rectified(n) => n as f64 * largest.to_f().ln(),
+                Separation::Softmax(_) => retrieval.gain.to_f64() * largest.to_f64(),
+                Separation::Power(n) | Separation::Rectified(n) => n as f64 * largest.to_f64().ln(),
                 _ => 0.0,
             };
-            let log = if mass > E::ZERO { mass.to_f().ln() + scale + retrieval.log_unit } else { f64::NEG_INFINITY };
+            let log = if mass > E::ZERO { mass.to_f64().ln() + scale + retrieval.log_unit } else { f64::NEG_INFINITY };
             // SAFETY: as above.
             unsafe { *log_scale.add(row) = log };
         }
@@ -184,25 +175,23 @@ impl<E: Real> State<E> {
     }
 }
 
-struct Retrieve<'a, 'b, V: Vector> {
+struct Retrieve<'a, 'b, I, V: Vector> {
     retrieval: &'a Retrieval<'b, V::E>,
     state: &'a mut State<V::E>,
     group: Range<usize>,
     scores: &'a mut Buffers<V::E>,
     /// First key of the block at hand.
     start: usize,
-    vector: PhantomData<V>,
+    registers: PhantomData<(I, V)>,
 }
 
 /// Scores of a block and room for its projection.
 struct Buffers<E> {
     scores: Vec<E>,
-    values: Values<E>,
-    list: Vec<u32>,
-    sums: Vec<E>,
+    room: Room<E>,
 }
 
-impl<V: Vector> Sink<V::E> for Retrieve<'_, '_, V>
+impl<I: Isa, V: Vector + 'static> Sink<V::E> for Retrieve<'_, '_, I, V>
 where
     V::E: Real,
 {
@@ -214,6 +203,10 @@ where
     }
     #[inline(always)]
     unsafe fn tile(&mut self, _query: usize, _rows: usize, _key: usize, _keys: usize) {}
+
+    fn reads(&self, keys: Range<usize>) -> &[u8] {
+        self.retrieval.values.memory(keys)
+    }
 
     #[inline(always)]
     unsafe fn block(&mut self, keys: Range<usize>) {
@@ -233,18 +226,52 @@ where
             }
         }
         let buffers = &mut *self.scores;
-        buffers.values.load(&self.retrieval.values, keys.start, n);
-        project::<V>(
+        project::<I, V>(
             buffers.scores.as_ptr(),
             self.group.len(),
+            &self.retrieval.values,
+            keys.start,
             n,
-            &buffers.values,
             self.state.sums.as_mut_ptr(),
-            &mut buffers.list,
-            &mut buffers.sums,
+            &mut buffers.room,
         );
         self.start = keys.end;
     }
+}
+
+/// Replaces the first `n` numbers of a row by an expression of them and of their terms (0 without terms), and shows each
+/// register of results to a second expression. What stands behind them in the last register reads as 0 and becomes `fill`.
+/// A macro, because a closure is compiled without the instruction set's features unless it happens to be inlined.
+macro_rules! each {
+    ($v:ident, $row:expr, $n:expr, $terms:expr, $fill:expr, |$s:ident, $term:ident| $f:expr, |$w:ident| $g:expr) => {{
+        let (row, n, terms): (*mut $v::E, usize, Option<*const $v::E>) = ($row, $n, $terms);
+        let nothing = $v::splat($v::E::ZERO);
+        let full = n / $v::LANES * $v::LANES;
+        let mut i = 0;
+        while i < full {
+            let $s = $v::load(row.add(i));
+            let $term = match terms {
+                Some(p) => $v::load(p.add(i)),
+                None => nothing,
+            };
+            let $w = $f;
+            $g;
+            $w.store(row.add(i));
+            i += $v::LANES;
+        }
+        if i < n {
+            let rest = n - i;
+            let end = $v::splat($v::E::from_f64(rest as f64));
+            let $s = $v::select_lt($v::lanes(), end, $v::load(row.add(i)), nothing);
+            let $term = match terms {
+                Some(p) => $v::load_first(p.add(i), rest),
+                None => nothing,
+            };
+            let $w = $v::select_lt($v::lanes(), end, $f, $fill);
+            $g;
+            $w.store(row.add(i));
+        }
+    }};
 }
 
 /// Turns `n` scores of row `r` into weights, zeros behind them to the end of the register, and returns what the sums so far
@@ -269,44 +296,47 @@ where
             let none = V::splat(-V::E::INFINITY);
             let mut largest = none;
             // The new value comes second: a register maximum answers with its second operand where one is NaN.
-            each::<V>(row, n, terms, none, |s, term| s.fma(factor, term), |z| largest = largest.max(z));
+            each!(V, row, n, terms, none, |s, term| s.fma(factor, term), |z| largest = largest.max(z));
             let new = larger(old, largest.largest());
             // A row without any weight so far has no largest score; relative to 0 all its weights are exp(-inf) = 0.
             let reference = V::splat(if new == -V::E::INFINITY { V::E::ZERO } else { new });
             let gain = V::splat(retrieval.gain);
             let mut mass = zero;
-            each::<V>(row, n, None, zero, |z, _| math::exp(z.sub(reference).mul(gain)), |w| mass = mass.add(w));
+            each!(V, row, n, None, zero, |z, _none| math::exp(z.sub(reference).mul(gain)), |w| mass = mass.add(w));
             settle::<V>(retrieval, state, r, new, mass)
         }
         Separation::Power(p) | Separation::Rectified(p) => {
             let rectified = matches!(retrieval.separation, Separation::Rectified(_));
             let mut largest = zero;
-            let signed = |s: V, _| {
-                let s = s.mul(factor);
-                if rectified { zero.max(s) } else { s }
-            };
-            each::<V>(row, n, None, zero, signed, |s| largest = largest.max(s.abs()));
+            let floor = V::splat(if rectified { V::E::ZERO } else { -V::E::INFINITY });
+            each!(V, row, n, None, zero, |s, _none| floor.max(s.mul(factor)), |s| largest = largest.max(s.abs()));
             let new = larger(old, largest.largest());
             let reference = V::splat(if new == V::E::ZERO { V::E::ONE } else { new });
             let mut mass = zero;
-            let weight = |s: V, term| {
-                let w = math::power(s.div(reference), p);
-                if terms.is_some() { w.mul(term) } else { w }
-            };
-            each::<V>(row, n, terms, zero, weight, |w| mass = mass.add(w.abs()));
+            each!(
+                V, row, n, terms, zero,
+                |s, term| {
+                    let w = math::power(s.div(reference), p);
+                    if terms.is_some() { w.mul(term) } else { w }
+                },
+                |w| mass = mass.add(w.abs())
+            );
             settle::<V>(retrieval, state, r, new, mass)
         }
         Separation::Sqrt | Separation::Log => {
             let log = retrieval.separation == Separation::Log;
             let tiny = V::splat(V::E::MIN_POSITIVE);
             let (mut mass, mut negative) = (zero, 0);
-            let weight = |s: V, term| {
-                let s = s.mul(factor);
-                negative |= s.lt(zero);
-                let w = if log { math::ln(tiny.max(s)) } else { s.sqrt() };
-                if terms.is_some() { w.mul(term) } else { w }
-            };
-            each::<V>(row, n, terms, zero, weight, |w| mass = mass.add(w.abs()));
+            each!(
+                V, row, n, terms, zero,
+                |s, term| {
+                    let s = s.mul(factor);
+                    negative |= s.lt(zero);
+                    let w = if log { math::ln(tiny.max(s)) } else { s.sqrt() };
+                    if terms.is_some() { w.mul(term) } else { w }
+                },
+                |w| mass = mass.add(w.abs())
+            );
             state.negative[r] |= negative != 0;
             settle::<V>(retrieval, state, r, old, mass)
         }
@@ -315,11 +345,14 @@ where
             let bound = V::splat(V::E::above(if retrieval.factor < V::E::ZERO { radius } else { -radius }));
             let one = V::splat(V::E::ONE);
             let mut mass = zero;
-            let weight = |s: V, term| {
-                let distance = zero.sub(s.mul(factor));
-                V::select_lt(distance, bound, if terms.is_some() { term } else { one }, zero)
-            };
-            each::<V>(row, n, terms, zero, weight, |w| mass = mass.add(w));
+            each!(
+                V, row, n, terms, zero,
+                |s, term| {
+                    let distance = zero.sub(s.mul(factor));
+                    V::select_lt(distance, bound, if terms.is_some() { term } else { one }, zero)
+                },
+                |w| mass = mass.add(w)
+            );
             settle::<V>(retrieval, state, r, old, mass)
         }
     }
@@ -343,44 +376,6 @@ where
     rescale
 }
 
-/// Replaces the first `n` numbers of a row by `f` of them and of their terms (0 without terms), and shows the results to `g`.
-/// What stands behind them in the last register reads as 0 and becomes `fill`.
-#[inline(always)]
-unsafe fn each<V: Vector>(
-    row: *mut V::E,
-    n: usize,
-    terms: Option<*const V::E>,
-    fill: V,
-    mut f: impl FnMut(V, V) -> V,
-    mut g: impl FnMut(V),
-) {
-    let zero = V::splat(V::E::ZERO);
-    let full = n / V::LANES * V::LANES;
-    let mut i = 0;
-    while i < full {
-        let term = match terms {
-            Some(p) => V::load(p.add(i)),
-            None => zero,
-        };
-        let y = f(V::load(row.add(i)), term);
-        g(y);
-        y.store(row.add(i));
-        i += V::LANES;
-    }
-    if i < n {
-        let rest = n - i;
-        let end = V::splat(V::E::from_f64(rest as f64));
-        let term = match terms {
-            Some(p) => V::load_first(p.add(i), rest),
-            None => zero,
-        };
-        let x = V::select_lt(V::lanes(), end, V::load(row.add(i)), zero);
-        let y = V::select_lt(V::lanes(), end, f(x, term), fill);
-        g(y);
-        y.store(row.add(i));
-    }
-}
-
 struct Task<'a, 'b, E: Real> {
     search: &'a Search<'b, E>,
     retrieval: &'a Retrieval<'b, E>,
@@ -396,13 +391,13 @@ impl<E: Real> Work for Task<'_, '_, E> {
     unsafe fn run<I: Isa>(self) -> Self::Out {
         let mut state = State::new(self.retrieval, self.group.len());
         let (worker, scores) = self.worker;
-        let mut sink = Retrieve::<E::Register<I>> {
+        let mut sink = Retrieve::<I, E::Register<I>> {
             retrieval: self.retrieval,
             state: &mut state,
             group: self.group.clone(),
             scores,
             start: self.chunk.start,
-            vector: PhantomData,
+            registers: PhantomData,
         };
         self.search.sweep::<I, _>(worker, self.group, self.chunk, &mut sink, self.stop)?;
         Ok(state)
@@ -410,7 +405,7 @@ impl<E: Real> Work for Task<'_, '_, E> {
 }
 
 /// The most queries in a group; a multiple of the heights of the common tiles.
-const GROUP: usize = 120;
+const GROUP: usize = 240;
 /// Cache that a group's queries and sums may take.
 const GROUP_BYTES: usize = 768 << 10;
 /// Into how many chunks many keys are cut: so many workers can share one query.
@@ -437,11 +432,7 @@ pub fn retrieve<E: Real>(
     let groups = pieces(q, (fit / 60 * 60).clamp(60, GROUP));
     let chunks = pieces(n, n.div_ceil(CHUNKS).max(2 * search.block).div_ceil(search.block) * search.block);
     let cost = 2 * search.cost();
-    let init = || {
-        let buffers =
-            Buffers { scores: Vec::new(), values: Values::new(), list: Vec::new(), sums: Vec::new() };
-        (Worker::default(), buffers)
-    };
+    let init = || (Worker::default(), Buffers { scores: Vec::new(), room: Room::default() });
     let state = |worker: &mut (Worker<E>, Buffers<E>), group: &Range<usize>, chunk: &Range<usize>, stop: &Stop| {
         let rows = group.len().next_multiple_of(GROUP);
         worker.1.scores.resize(rows * STRIDE, E::ZERO);
@@ -477,7 +468,7 @@ pub fn retrieve<E: Real>(
     // An input that is no number is the cause of whatever else went wrong with the scores.
     search.check()?;
     finished?;
-    if out.iter().any(|x| !(Float::to_f64(*x)).is_finite()) {
+    if out.iter().any(|x| !(x.to_f64()).is_finite()) {
         if let Some(row) = retrieval.values.first_non_finite() {
             return Err(Error::NonFinite(Side::Value, row));
         }
