@@ -400,6 +400,25 @@ def test_weights_out_of_range_are_named():
         m.recall(np.ones((1, 4), np.float32))
 
 
+def test_scores_that_overflow_are_named():
+    """A product beyond float32 is no score; a distance beyond it is infinitely far."""
+    k = np.array([[1e30, 0], [1, 1]], np.float32)
+    for separation in ("softmax", "identity", "cube", am.Polynomial(3, True), am.TopK(2, 1.0)):
+        with pytest.raises(ValueError, match="cues row 1 has a score too large"):
+            am.retrieve(k[::-1], k, separation=separation)
+        m = stored(k, separation=separation)
+        for verb in (m.recall, m.weights):
+            with pytest.raises(ValueError, match="cues row 1 has a score too large"):
+                verb(k[::-1])
+    for separation in ("softmax", "max", am.TopK(2, 1.0)):
+        m = stored(k, similarity="sqeuclidean", separation=separation)
+        np.testing.assert_array_equal(m.weights(k), np.eye(2))
+        np.testing.assert_array_equal(m.recall(k), k)
+    far = stored(k, similarity="sqeuclidean", separation=am.TopK(2))
+    np.testing.assert_array_equal(far.weights(k), np.full((2, 2), 0.5))
+    np.testing.assert_array_equal(far.recall(k), np.tile(k.mean(axis=0), (2, 1)))
+
+
 def test_tensors_that_cannot_be_read():
     """torch tensors with a gradient or of an unknown type are refused by name."""
     torch = pytest.importorskip("torch")
@@ -519,7 +538,12 @@ def finite_rows(*arrays):
 
 
 @pytest.mark.filterwarnings("ignore")
-@given(problem=problems(), metric=metrics, k=scalars, radius=scalars)
+@given(
+    problem=problems(),
+    metric=metrics,
+    k=st.one_of(st.integers(1, 3), st.integers(1, 6), scalars),
+    radius=scalars,
+)
 def test_kernels_answer_or_refuse(problem, metric, k, radius):
     """What is accepted is answered as the reference answers."""
     queries, keys, *_ = problem

@@ -218,7 +218,8 @@ def test_never_nan(rng, similarity, dtype, d):
     x[4], x[5] = 0, x[2]
     x[0] = 0.5
     q = np.concatenate([x, np.zeros((1, d), dtype), x[:2] + dtype_of(dtype, 0.25)])
-    for separation in ("softmax", "max", "identity", "quartic", "tenth", "log", "sqrt"):
+    separations = ("softmax", "max", "identity", "quartic", "tenth", "log", "sqrt")
+    for separation in separations if d < 100 else ("softmax", "tenth"):
         for beta in (0.0, 1.0, 1e8) if separation == "softmax" else (None,):
             for stored in (x, x[:1], x[4:5]):
                 m = memory(similarity, separation, beta=beta)

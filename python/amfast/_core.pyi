@@ -5,6 +5,8 @@ from typing import Any, TypedDict, final
 from numpy import float64, int64
 from numpy.typing import NDArray
 
+__all__ = ["Keys", "pairwise", "topk", "within", "retrieve", "cpu_info", "probe"]
+
 class _CpuInfo(TypedDict):
     isa: str
     available: list[str]

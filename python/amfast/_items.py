@@ -101,14 +101,10 @@ class Items:
     def __len__(self) -> int:
         return 0 if self._keys is None else len(self._keys.view)
 
-    def append(self, keys: Array, values: Array | None, weights: Float | None) -> NDArray[np.int64]:
+    def append(self, keys: Array, values: Array | None, log_weight: Float) -> NDArray[np.int64]:
         """Add checked rows and return their ids. Nothing changes if it fails."""
-        log_weight = np.zeros(len(keys))
-        if weights is not None:
-            with np.errstate(divide="ignore"):
-                log_weight = np.log(weights)
-        ids = np.arange(self._next_id, self._next_id + len(keys), dtype=np.int64)
         with self._lock:
+            ids = np.arange(self._next_id, self._next_id + len(keys), dtype=np.int64)
             if self._keys is None or self._log_weight is None or self._ids is None:
                 self._keys = _Rows(keys)
                 self._values = None if values is None else _Rows(values)

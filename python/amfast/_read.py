@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from amfast import _check, _core
-from amfast.parts import Separation, Similarity
+from amfast.parts import Separation, Similarity, TopK
 
 Array = NDArray[Any]
 Float = NDArray[np.float64]
@@ -96,36 +96,30 @@ def read(
                 source.log_weight,
                 threads,
             )
-        if separation.n_best is not None:
+        if isinstance(separation, TopK):
             return _read_best(cues, source, similarity, separation, threads)
     return _read_tiles(cues, source, similarity, separation, threads)
 
 
 def _read_best(
-    cues: Array, source: Source, similarity: Similarity, separation: Separation, threads: int
+    cues: Array, source: Source, similarity: Similarity, separation: TopK, threads: int
 ) -> tuple[Array, Float]:
-    assert similarity.metric is not None and separation.n_best is not None
+    assert similarity.metric is not None
     keys, packed, b = source.keys, source.packed, source.log_weight
     values = keys if source.values is None else source.values
-    k = separation.n_best
+    k = separation.k
     if b is not None and not (b > -np.inf).all():
         # Items of weight 0 are never chosen, so their scores are masked out.
         return _read_tiles(cues, source, similarity, separation, threads)
     best, indices = _core.topk(cues, packed, k, similarity.metric, threads)
     dtype = cues.dtype if cues.dtype.kind == "f" else _check.compute_type(values)
-    magnitude = best.astype(np.float64) * (separation.beta or 0.0)
     if not similarity.larger_is_better:
-        magnitude = -magnitude
-    if b is not None:
-        magnitude = magnitude + b[indices]
-    top = magnitude.max(axis=1, keepdims=True)
-    share = np.exp(magnitude - top)
-    total = share.sum(axis=1, keepdims=True)
-    log_scale = (top + np.log(total))[:, 0]
+        best = np.negative(best, out=best)
+    share, log_scale = separation.shares(best, 0.0 if b is None else b[indices])
     if k == 1:
         return values[indices[:, 0]].astype(dtype), log_scale
     out = np.zeros((len(cues), values.shape[1]))
-    for weight, index in zip((share / total).T, indices.T, strict=True):
+    for weight, index in zip(share.T, indices.T, strict=True):
         out += weight[:, None] * values[index]
     return out.astype(dtype), log_scale
 

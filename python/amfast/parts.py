@@ -133,6 +133,19 @@ class Similarity:
 # -- separation -----------------------------------------------------------------------------------
 
 
+def _separated(
+    scores: Array, name: str, param: float, log_weight: Float | None
+) -> tuple[Float, Float]:
+    """Separate densely, refusing scores that overflowed."""
+    w, log_scale = reference.separate(scores, name, param, log_weight)
+    if np.isnan(w).any():
+        row = int(np.flatnonzero(np.isnan(w).any(axis=1))[0])
+        raise ValueError(
+            f"cues row {row} has a score too large for its type; scale the data or use float64"
+        )
+    return w, log_scale
+
+
 class Separation:
     """A separation given as a Python function, and the base of the named ones.
 
@@ -208,7 +221,7 @@ class Separation:
         """
         fused = self.engine()
         if fused is not None:
-            return reference.separate(scores, *fused, log_weight)
+            return _separated(scores, *fused, log_weight)
         raw = _check.array(self.fn(scores), f"weights of {self.name}")
         if raw.shape != scores.shape:
             raise ValueError(
@@ -373,7 +386,7 @@ class Threshold(Separation):
     ) -> tuple[Float, Float]:
         """Compare scores with the radius, or negated distances with its negative."""
         least = self.radius if larger_is_better else -self.radius
-        return reference.separate(scores, "threshold", least, log_weight)
+        return _separated(scores, "threshold", least, log_weight)
 
 
 @dataclass(frozen=True)
@@ -412,16 +425,18 @@ class TopK(Separation):
         self, scores: Array, log_weight: Float | None, larger_is_better: bool = True
     ) -> tuple[Float, Float]:
         """Softmax over the k best, leaving out items of weight 0."""
-        s = scores.astype(np.float64)
-        b = np.zeros(s.shape[1]) if log_weight is None else log_weight
+        b = np.zeros(scores.shape[1]) if log_weight is None else log_weight
         live = np.flatnonzero(b > -np.inf)
-        best = live[np.argsort(-s[:, live], axis=1, kind="stable")[:, : self.k]]
-        chosen, log_scale = reference.separate(
-            np.take_along_axis(s, best, axis=1) * (self.beta or 0.0) + b[best], "softmax", 1.0
-        )
-        w = np.zeros(s.shape)
+        best = live[np.argsort(-scores[:, live], axis=1, kind="stable")[:, : self.k]]
+        chosen, log_scale = self.shares(np.take_along_axis(scores, best, axis=1), b[best])
+        w = np.zeros(scores.shape)
         np.put_along_axis(w, best, chosen, axis=1)
         return w, log_scale
+
+    def shares(self, best: Array, bias: Array | float) -> tuple[Float, Float]:
+        """Weights among the best (q, k), given their scores and log weights, and their log sum."""
+        s = best.astype(np.float64) * self.beta if self.beta else np.zeros(best.shape)
+        return _separated(s + bias, "softmax", 1.0, None)
 
 
 @dataclass(frozen=True)

@@ -150,7 +150,7 @@ def separate(
     ============= ==================================
 
     Everything is done on logarithms of magnitudes and the largest is subtracted first, so nothing
-    overflows whatever the scores, ``param`` or the log weights.
+    overflows whatever the scores, ``param`` or the log weights. Scores of +inf give NaN.
 
     Parameters
     ----------
@@ -181,7 +181,7 @@ def separate(
         negative = np.flatnonzero((s < 0).any(axis=1))
         if len(negative):
             raise ValueError(f"cues row {negative[0]} has a negative score; {separation} has none")
-    with np.errstate(divide="ignore", invalid="ignore"):
+    with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
         if separation == "softmax":
             magnitude = param * s if param else np.where(s == -np.inf, s, 0.0)
         elif separation == "power":
@@ -204,8 +204,8 @@ def separate(
         top = magnitude.max(axis=1, keepdims=True, initial=-np.inf)
         share = np.exp(magnitude - np.where(top == -np.inf, 0.0, top))
         total = share.sum(axis=1, keepdims=True)
-        weights = sign * np.divide(share, total, out=np.zeros_like(share), where=total > 0)
-        log_scale = np.where(total > 0, top + np.log(total), -np.inf)[:, 0]
+        weights = sign * np.divide(share, total, out=np.zeros_like(share), where=total != 0)
+        log_scale = np.where(total != 0, top + np.log(total), -np.inf)[:, 0]
     return weights, log_scale
 
 

@@ -145,25 +145,33 @@ class UniversalHopfield:
             For element types that are no real numbers; for what does not fit.
         """
         k = _check.rows(keys, "keys")
-        items = self._items
-        if items.width is not None:
-            _check.same_width(k, "keys", items.width, "the memory stores")
-            if items.heteroassociative != (values is not None):
-                kind = "values with" if items.heteroassociative else "no values beside"
-                raise ValueError(f"the memory stores {kind} its keys; values must be given alike")
+        v = None if values is None else _check.rows(values, "values")
+        self._check_fit(k, v)
         _check.finite(k, "keys")
-        v = None if values is None else _check.rows(values, "values", "N")
         if v is not None:
             if len(v) != len(k):
                 raise ValueError(f"values have {len(v)} rows, keys have {len(k)}")
-            if items.width is not None:
-                _check.same_width(v, "values", items.values.shape[1], "the memory stores")
             _check.finite(v, "values")
-        w = None if weights is None else _check.item_weights(weights, len(k))
+        log_weight = np.zeros(len(k))
+        if weights is not None:
+            with np.errstate(divide="ignore"):
+                log_weight = np.log(_check.item_weights(weights, len(k)))
         self._model.check_domain(k, "keys")
         if len(k) == 0:
             return np.empty(0, np.int64)
-        return items.append(k, v, w)
+        return self._items.append(k, v, log_weight)
+
+    def _check_fit(self, keys: Array, values: Array | None) -> None:
+        """Refuse items of other widths than those stored, or of the other kind."""
+        items = self._items
+        if items.width is None:
+            return
+        _check.same_width(keys, "keys", items.width, "the memory stores")
+        if items.heteroassociative != (values is not None):
+            kind = "values with" if items.heteroassociative else "no values beside"
+            raise ValueError(f"the memory stores {kind} its keys; values must be given alike")
+        if values is not None:
+            _check.same_width(values, "values", items.values.shape[1], "the memory stores")
 
     def delete(self, ids: Any) -> None:
         """Remove items by the ids that `store` returned.
@@ -202,13 +210,10 @@ class UniversalHopfield:
         if self._model != other._model or self._readout != other._readout:
             raise ValueError(f"memories differ in their parts: {self!r} and {other!r}")
         items = other._items
-        if len(items) == 0:
-            return self
-        self.store(
-            items.keys,
-            items.values if items.heteroassociative else None,
-            weights=None if items.bias is None else np.exp(items.log_weight),
-        )
+        if len(items):
+            values = items.values if items.heteroassociative else None
+            self._check_fit(items.keys, values)
+            self._items.append(items.keys, values, items.log_weight)
         return self
 
     # -- recalling --------------------------------------------------------------------------------
