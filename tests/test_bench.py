@@ -135,7 +135,7 @@ def test_unknown_option():
 def test_the_command(tmp_path, capfd):
     file = tmp_path / "figures.json"
     arguments = ["--quick", "--seconds", "0.01", "--threads", "1", "--json", str(file)]
-    assert main([*arguments, "pairwise-dot", "7", "21", "growth-cues"]) == 0
+    assert main([*arguments, "one-cue-dot", "7", "21", "growth-cues"]) == 0
     shown = capfd.readouterr().out
     assert "QUICK SIZES" in shown
     assert "topk(1) manhattan, uint8" in shown
@@ -143,6 +143,6 @@ def test_the_command(tmp_path, capfd):
     assert content["machine"]["threads"] == 1
     assert content["machine"]["isa"] == amfast.cpu_info()["isa"]
     rows = {row["name"]: row for row in content["results"]}
-    assert set(rows) == {"pairwise-dot", "one-cue-uint8", "memory", "growth-cues"}
+    assert set(rows) == {"one-cue-dot", "one-cue-uint8", "memory", "growth-cues"}
     assert all(row["ours"] >= 0 for row in rows.values())
-    assert rows["pairwise-dot"]["peers"]["NumPy"] > 0
+    assert rows["one-cue-dot"]["peers"]["NumPy"] > 0
