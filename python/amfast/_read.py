@@ -113,11 +113,12 @@ def _read_best(
         return _read_tiles(cues, source, similarity, separation, threads)
     best, indices = _core.topk(cues, packed, k, similarity.metric, threads)
     dtype = cues.dtype if cues.dtype.kind == "f" else _check.compute_type(values)
+    bias = 0.0 if b is None else b[indices]
+    if k == 1 and not separation.beta:
+        return values[indices[:, 0]].astype(dtype), np.zeros(len(cues)) + np.ravel(bias)
     if not similarity.larger_is_better:
         best = np.negative(best, out=best)
-    share, log_scale = separation.shares(best, 0.0 if b is None else b[indices])
-    if k == 1:
-        return values[indices[:, 0]].astype(dtype), log_scale
+    share, log_scale = separation.shares(best, bias)
     out = np.zeros((len(cues), values.shape[1]))
     for weight, index in zip(share.T, indices.T, strict=True):
         out += weight[:, None] * values[index]
