@@ -55,10 +55,9 @@ impl fmt::Display for Error {
                 "cues row {row} has a negative score, which the 'sqrt' and 'log' separations do not take; \
                  use a similarity without negative scores or convention='paper'"
             ),
-            Error::Overflow(row) => write!(
-                f,
-                "cues row {row} has a score too large for its type; scale the data or use float64"
-            ),
+            Error::Overflow(row) => {
+                write!(f, "cues row {row} has a score too large for its type; scale the data or use float64")
+            }
             Error::Argument(text) => f.write_str(text),
             Error::Interrupted => f.write_str("interrupted"),
             Error::OutOfMemory(bytes) => write!(f, "a buffer of {bytes} bytes could not be allocated"),

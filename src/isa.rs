@@ -128,7 +128,10 @@ impl Level {
         };
         available.iter().copied().find(|level| level.name() == wish).ok_or_else(|| {
             let names: Vec<_> = available.iter().map(|level| level.name()).collect();
-            Error::Argument(format!("AMFAST_ISA={wish} is unknown or absent on this CPU, which has {}", names.join(", ")))
+            Error::Argument(format!(
+                "AMFAST_ISA={wish} is unknown or absent on this CPU, which has {}",
+                names.join(", ")
+            ))
         })
     }
 

@@ -65,9 +65,7 @@ pub unsafe fn jensen_shannon<V: Vector>(p: V, q: V) -> V {
     let square = r.mul(r);
     let near = polynomial(square, V::E::ENTROPY).mul(square).mul(sum.mul(V::splat(V::E::from_f64(0.5))));
     let two = V::splat(V::E::from_f64(2.0)).div(safe);
-    let far = large
-        .mul(ln(tiny.max(large.mul(two))))
-        .add(small.mul(ln(tiny.max(small.mul(two)))));
+    let far = large.mul(ln(tiny.max(large.mul(two)))).add(small.mul(ln(tiny.max(small.mul(two)))));
     V::select_lt(r, V::splat(V::E::from_f64(0.25)), near, far)
 }
 

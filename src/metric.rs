@@ -549,11 +549,7 @@ pub struct SignedDot;
 impl ByteProduct for SignedDot {
     const FACTOR: i32 = 1;
     fn term(row: &[u8], side: Side) -> i32 {
-        if side == Side::Query {
-            byte_sum(row).wrapping_sub(128 * row.len() as i32).wrapping_mul(-128)
-        } else {
-            0
-        }
+        if side == Side::Query { byte_sum(row).wrapping_sub(128 * row.len() as i32).wrapping_mul(-128) } else { 0 }
     }
 }
 

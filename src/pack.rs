@@ -604,9 +604,7 @@ impl<T: Score> Panels<T> {
         let (old, new) = (self.len, self.len + rows.len());
         let keys = new.div_ceil(few) * few;
         let size = (keys / kernel.lanes * panel).div_ceil(64);
-        self.data
-            .try_reserve(size.saturating_sub(self.data.len()))
-            .map_err(|_| Error::OutOfMemory(size * 64))?;
+        self.data.try_reserve(size.saturating_sub(self.data.len())).map_err(|_| Error::OutOfMemory(size * 64))?;
         // Prepared before anything is kept, so that a bad row leaves the keys as they were.
         let mut buffer = PackBuffer::default();
         let step = kernel.block(self.width, 0, 1 << 20, 4096);
@@ -700,7 +698,12 @@ impl<T: Score> Keys<'_, T> {
         }
     }
     /// The panels of `range`, which starts at a multiple of a block's granularity.
-    pub fn block(&self, kernel: &Kernel<T>, range: Range<usize>, buffer: &mut PackBuffer<T>) -> Result<Block<T>, Error> {
+    pub fn block(
+        &self,
+        kernel: &Kernel<T>,
+        range: Range<usize>,
+        buffer: &mut PackBuffer<T>,
+    ) -> Result<Block<T>, Error> {
         match self {
             Keys::Rows(rows) => {
                 kernel.pack(rows, range, buffer)?;

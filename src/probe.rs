@@ -1,7 +1,7 @@
 //! What this machine can do at most: its clock and how fast it reads memory.
 
-use crate::parallel::{Context, map};
 use crate::error::Error;
+use crate::parallel::{Context, map};
 use std::hint::black_box;
 use std::time::Instant;
 

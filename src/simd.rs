@@ -108,8 +108,7 @@ macro_rules! float {
             const LN2: (Self, Self) = $ln2;
             const EXP: &'static [Self] = table!($exp, $t, |k| 1.0 / factorial(k));
             const LOG: &'static [Self] = table!($log, $t, |k| 2.0 / (2.0 * k + 1.0));
-            const ENTROPY: &'static [Self] =
-                table!($entropy, $t, |k| 1.0 / ((k + 1.0) * (2.0 * k + 1.0)));
+            const ENTROPY: &'static [Self] = table!($entropy, $t, |k| 1.0 / ((k + 1.0) * (2.0 * k + 1.0)));
             const PENALTY: Self = $penalty;
             const DUST: Self = $dust;
             #[inline(always)]
@@ -124,13 +123,16 @@ macro_rules! float {
     };
 }
 // The constants are 2^100 and 2^-80, 2^1000 and 2^-900.
+float!(f32, 8, 5, 6, -87.33654, (0.693_359_4, -2.121_944_4e-4), 1.267_650_6e30, 8.271_806e-25);
 float!(
-    f32, 8, 5, 6, -87.33654, (0.693_359_4, -2.121_944_4e-4),
-    1.267_650_6e30, 8.271_806e-25
-);
-float!(
-    f64, 14, 11, 13, -708.396_418_532_264_1, (0.693_147_180_369_123_8, 1.908_214_929_270_587_7e-10),
-    1.071_508_607_186_267_3e301, 1.183_052_186_166_774_7e-271
+    f64,
+    14,
+    11,
+    13,
+    -708.396_418_532_264_1,
+    (0.693_147_180_369_123_8, 1.908_214_929_270_587_7e-10),
+    1.071_508_607_186_267_3e301,
+    1.183_052_186_166_774_7e-271
 );
 
 /// One register of floats.
@@ -193,19 +195,19 @@ pub trait Vector: Copy {
         for (i, x) in out.iter_mut().enumerate() {
             *x = Self::E::from_f64(i as f64);
         }
-        unsafe { Self::load(out.as_ptr()) }
+        Self::load(out.as_ptr())
     }
 
     /// Sum of the lanes, always in the same order.
     #[inline(always)]
     unsafe fn sum(self) -> Self::E {
         let mut out = [Self::E::ZERO; 16];
-        unsafe { self.store(out.as_mut_ptr()) };
+        self.store(out.as_mut_ptr());
         let mut width = Self::LANES;
         while width > 1 {
             width /= 2;
             for i in 0..width {
-                out[i] = out[i] + out[i + width];
+                out[i] += out[i + width];
             }
         }
         out[0]
@@ -215,7 +217,7 @@ pub trait Vector: Copy {
     #[inline(always)]
     unsafe fn largest(self) -> Self::E {
         let mut out = [Self::E::ZERO; 16];
-        unsafe { self.store(out.as_mut_ptr()) };
+        self.store(out.as_mut_ptr());
         let mut best = out[0];
         for &x in &out[1..Self::LANES] {
             #[allow(clippy::neg_cmp_op_on_partial_ord)] // a NaN must win, so "not at most"

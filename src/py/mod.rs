@@ -6,7 +6,7 @@ use crate::metric::MetricName;
 use crate::pack::{BYTE_WIDTH, Dtype, Keys, Panels, Rows, Scored};
 use crate::parallel::Context;
 use crate::sink::matrix::matrix;
-use crate::sink::retrieve::{Real, Retrieval, Separation, most_keys, retrieve};
+use crate::sink::retrieve::{BLOCK, Real, Retrieval, Separation, retrieve};
 use crate::sink::topk::topk;
 use crate::sink::within::within;
 use crate::sweep::Search;
@@ -74,7 +74,9 @@ fn dtype(array: &Bound<'_, PyUntypedArray>) -> PyResult<Dtype> {
         (b'f', 2) => Ok(Dtype::F16),
         (b'u', 1) => Ok(Dtype::U8),
         (b'i', 1) => Ok(Dtype::I8),
-        _ => Err(PyTypeError::new_err(format!("the engine takes float16, float32, float64, uint8 and int8 arrays, got {descr}"))),
+        _ => Err(PyTypeError::new_err(format!(
+            "the engine takes float16, float32, float64, uint8 and int8 arrays, got {descr}"
+        ))),
     }
 }
 
@@ -270,7 +272,10 @@ impl<'a> Request<'a> {
             _ => exact,
         };
         if !lossless {
-            return Err(PyTypeError::new_err(format!("{:?} queries cannot be scored against {dtype:?} keys", queries.dtype())));
+            return Err(PyTypeError::new_err(format!(
+                "{:?} queries cannot be scored against {dtype:?} keys",
+                queries.dtype()
+            )));
         }
         Ok(Request { queries, held, metric, exact })
     }
@@ -362,7 +367,12 @@ fn topk_py<'py>(
     metric: &str,
     threads: usize,
 ) -> PyResult<Pair<'py>> {
-    fn run<'py, T: Scored + Element>(py: Python<'py>, request: &Request<'_>, k: usize, threads: usize) -> PyResult<Pair<'py>>
+    fn run<'py, T: Scored + Element>(
+        py: Python<'py>,
+        request: &Request<'_>,
+        k: usize,
+        threads: usize,
+    ) -> PyResult<Pair<'py>>
     where
         AnyPanels: Of<T>,
     {
@@ -395,7 +405,12 @@ fn within_py<'py>(
     metric: &str,
     threads: usize,
 ) -> PyResult<Csr<'py>> {
-    fn run<'py, T: Scored + Element>(py: Python<'py>, request: &Request<'_>, radius: f64, threads: usize) -> PyResult<Csr<'py>>
+    fn run<'py, T: Scored + Element>(
+        py: Python<'py>,
+        request: &Request<'_>,
+        radius: f64,
+        threads: usize,
+    ) -> PyResult<Csr<'py>>
     where
         AnyPanels: Of<T>,
     {
@@ -411,11 +426,7 @@ fn within_py<'py>(
             }
             starts.push(indices.len() as i64);
         }
-        Ok((
-            PyArray1::from_vec(py, starts),
-            PyArray1::from_vec(py, indices),
-            PyArray1::from_vec(py, scores).into_any(),
-        ))
+        Ok((PyArray1::from_vec(py, starts), PyArray1::from_vec(py, indices), PyArray1::from_vec(py, scores).into_any()))
     }
     let request = Request::new(queries, &keys, metric)?;
     by_score!(request, run(py, &request, radius, threads))
@@ -448,7 +459,7 @@ fn retrieve_py<'py>(
     where
         AnyPanels: Of<E>,
     {
-        let search = request.search::<E>(values.width() * size_of::<E>(), most_keys());
+        let search = request.search::<E>(values.width() * size_of::<E>(), BLOCK);
         if values.len() != search.keys.len() || log_weight.is_some_and(|w| w.len() != search.keys.len()) {
             return Err(PyValueError::new_err("values and log_weight must have as many rows as keys"));
         }

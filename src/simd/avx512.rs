@@ -1,7 +1,7 @@
 //! AVX-512 (F, BW, DQ, VL, VNNI): sixteen floats or sixty-four bytes a register.
 
 use super::{Vector, Words};
-use crate::isa::{tiles, Avx512, Isa, Work};
+use crate::isa::{Avx512, Isa, Work, tiles};
 use std::arch::x86_64::*;
 
 impl Isa for Avx512 {

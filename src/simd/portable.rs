@@ -1,7 +1,7 @@
 //! No intrinsics: what the compiler makes of four-element arrays with the architecture's baseline features.
 
 use super::{Float, Vector, Words};
-use crate::isa::{tiles, Isa, Portable, Work};
+use crate::isa::{Isa, Portable, Work, tiles};
 
 impl Isa for Portable {
     type F32 = Array<f32>;

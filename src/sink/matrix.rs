@@ -22,11 +22,7 @@ impl<T: Score> Sink<T> for Matrix<'_, T> {
     unsafe fn place(&mut self, query: usize, rows: usize, key: usize, keys: usize, width: usize) -> (*mut T, usize) {
         self.direct = keys == width && query + rows <= self.queries;
         self.width = width;
-        if self.direct {
-            (self.out.0.add(query * self.keys + key), self.keys)
-        } else {
-            self.scratch.place(rows, width)
-        }
+        if self.direct { (self.out.0.add(query * self.keys + key), self.keys) } else { self.scratch.place(rows, width) }
     }
     #[inline(always)]
     unsafe fn tile(&mut self, query: usize, rows: usize, key: usize, keys: usize) {

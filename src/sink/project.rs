@@ -14,7 +14,7 @@ pub const STRIDE: usize = 272;
 pub const BLOCK: usize = 256;
 
 /// Values of the keys of a block.
-pub struct Values<E> {
+struct Values<E> {
     /// Row by row.
     rows: *const E,
     width: usize,
@@ -24,8 +24,7 @@ pub struct Values<E> {
 }
 
 impl<E: Widen + Float> Values<E> {
-    /// No values yet.
-    pub fn new() -> Self {
+    fn new() -> Self {
         Values { rows: std::ptr::null(), width: 0, widened: Vec::new(), panels: Vec::new() }
     }
 
@@ -120,7 +119,7 @@ impl<E: Widen + Float> Default for Room<E> {
 
 /// The keys to which one of the rows gives a weight.
 #[inline(always)]
-unsafe fn listed<'a, V: Vector>(weights: *const V::E, rows: usize, keys: usize, list: &'a mut List) -> &'a [u32] {
+unsafe fn listed<V: Vector>(weights: *const V::E, rows: usize, keys: usize, list: &mut List) -> &[u32] {
     let zero = V::splat(V::E::ZERO);
     let mut masks = [0u32; BLOCK];
     let mut count = 0;
@@ -216,7 +215,13 @@ unsafe fn tiled<V: Vector, const R: usize>(tile: &Tile<V::E>, out: *mut V::E) {
 
 /// One query, whole rows of values one after another, as memory likes to be read.
 #[inline(always)]
-unsafe fn streamed<V: Vector>(weights: *const V::E, values: &Values<V::E>, out: *mut V::E, list: &[u32], sums: &mut Vec<V::E>) {
+unsafe fn streamed<V: Vector>(
+    weights: *const V::E,
+    values: &Values<V::E>,
+    out: *mut V::E,
+    list: &[u32],
+    sums: &mut Vec<V::E>,
+) {
     let width = values.width;
     sums.clear();
     sums.resize(width, V::E::ZERO);

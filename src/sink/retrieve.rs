@@ -5,7 +5,8 @@
 //! overflows: exp(beta (s - m)) and (s / m)^n. Keys are cut into chunks that depend on the shapes alone; the states of the
 //! chunks are joined in order, by one worker or by many, to the same bits.
 
-use super::project::{BLOCK, Room, STRIDE, project};
+pub use super::project::BLOCK;
+use super::project::{Room, STRIDE, project};
 use crate::error::{Error, Side};
 use crate::isa::{Isa, Level, Work};
 use crate::math;
@@ -71,7 +72,14 @@ impl<'a, E: Real> Retrieval<'a, E> {
             let (factor, gain) = if beta <= 1.0 { (beta, 1.0) } else { (1.0, beta) };
             let terms = convert(&|w| w / gain);
             let float = E::from_f64;
-            return Retrieval { separation, values, factor: float(sign * factor), gain: float(gain), terms, log_unit: 0.0 };
+            return Retrieval {
+                separation,
+                values,
+                factor: float(sign * factor),
+                gain: float(gain),
+                terms,
+                log_unit: 0.0,
+            };
         }
         let largest = log_weight.unwrap_or(&[]).iter().copied().fold(f64::NEG_INFINITY, f64::max);
         let unit = if largest.is_finite() { largest } else { 0.0 };
@@ -148,7 +156,13 @@ impl<E: Real> State<E> {
     }
 
     /// Divides by the masses into `out` and tells their logarithms.
-    fn finish(self, retrieval: &Retrieval<E>, group: Range<usize>, out: *mut E, log_scale: *mut f64) -> Result<(), Error> {
+    fn finish(
+        self,
+        retrieval: &Retrieval<E>,
+        group: Range<usize>,
+        out: *mut E,
+        log_scale: *mut f64,
+    ) -> Result<(), Error> {
         let width = retrieval.values.width();
         for (r, row) in group.enumerate() {
             if self.negative[r] {
@@ -196,7 +210,14 @@ where
     V::E: Real,
 {
     #[inline(always)]
-    unsafe fn place(&mut self, query: usize, rows: usize, key: usize, _keys: usize, _width: usize) -> (*mut V::E, usize) {
+    unsafe fn place(
+        &mut self,
+        query: usize,
+        rows: usize,
+        key: usize,
+        _keys: usize,
+        _width: usize,
+    ) -> (*mut V::E, usize) {
         debug_assert!((query - self.group.start + rows) * STRIDE <= self.scores.scores.len());
         let at = (query - self.group.start) * STRIDE + key - self.start;
         (self.scores.scores.as_mut_ptr().add(at), STRIDE)
@@ -314,7 +335,11 @@ where
             let reference = V::splat(if new == V::E::ZERO { V::E::ONE } else { new });
             let mut mass = zero;
             each!(
-                V, row, n, terms, zero,
+                V,
+                row,
+                n,
+                terms,
+                zero,
                 |s, term| {
                     let w = math::power(s.div(reference), p);
                     if terms.is_some() { w.mul(term) } else { w }
@@ -328,7 +353,11 @@ where
             let tiny = V::splat(V::E::MIN_POSITIVE);
             let (mut mass, mut negative) = (zero, 0);
             each!(
-                V, row, n, terms, zero,
+                V,
+                row,
+                n,
+                terms,
+                zero,
                 |s, term| {
                     let s = s.mul(factor);
                     negative |= s.lt(zero);
@@ -346,7 +375,11 @@ where
             let one = V::splat(V::E::ONE);
             let mut mass = zero;
             each!(
-                V, row, n, terms, zero,
+                V,
+                row,
+                n,
+                terms,
+                zero,
                 |s, term| {
                     let distance = zero.sub(s.mul(factor));
                     V::select_lt(distance, bound, if terms.is_some() { term } else { one }, zero)
@@ -411,11 +444,6 @@ const GROUP_BYTES: usize = 768 << 10;
 /// Into how many chunks many keys are cut: so many workers can share one query.
 const CHUNKS: usize = 16;
 
-/// Keys in a block of a retrieval, at the least cost in cache for keys and values together.
-pub fn most_keys() -> usize {
-    BLOCK
-}
-
 /// Retrieves into `out` (queries by width of the values) and tells for every query the logarithm of its weights' mass.
 pub fn retrieve<E: Real>(
     context: &Context,
@@ -468,10 +496,10 @@ pub fn retrieve<E: Real>(
     // An input that is no number is the cause of whatever else went wrong with the scores.
     search.check()?;
     finished?;
-    if out.iter().any(|x| !(x.to_f64()).is_finite()) {
-        if let Some(row) = retrieval.values.first_non_finite() {
-            return Err(Error::NonFinite(Side::Value, row));
-        }
+    if out.iter().any(|x| !x.to_f64().is_finite())
+        && let Some(row) = retrieval.values.first_non_finite()
+    {
+        return Err(Error::NonFinite(Side::Value, row));
     }
     Ok(())
 }
