@@ -1,0 +1,540 @@
+//! The engine end to end: scores by their definitions, what the sinks keep of them, and what must not change a bit.
+
+mod common;
+
+use _core::error::{Error, Side};
+use _core::isa::Level;
+use _core::metric::MetricName;
+use _core::pack::{Dtype, Keys, Panels, Rows, Scored};
+use _core::parallel::Context;
+use _core::sink::matrix;
+use _core::sweep::Search;
+use common::*;
+use std::time::{Duration, Instant};
+
+fn definition<E: Real>() {
+    for metric in all_metrics() {
+        for (q, n, d) in shapes() {
+            let random = &mut Random((q * 1_000_003 + n * 1009 + d) as u64);
+            let (queries, keys) = (rows_for::<E>(random, metric, q * d), rows_for::<E>(random, metric, n * d));
+            let (queries, keys) = (Rows::of(&queries, d), Rows::of(&keys, d));
+            let all: Vec<Vec<E>> =
+                Level::available().iter().map(|&l| Run::new(l, metric).matrix(queries, keys).unwrap()).collect();
+            let keys: Vec<Vec<f64>> = (0..n).map(|j| doubles(&keys, j)).collect();
+            for i in 0..q {
+                let query = doubles(&queries, i);
+                for (j, key) in keys.iter().enumerate() {
+                    let (want, scale) = score(metric, &query, key);
+                    // The formula itself rounds as often as there are terms.
+                    let tolerance = (roundings(d) * E::UNIT + d as f64 * f64::EPSILON) * scale;
+                    for (level, scores) in Level::available().iter().zip(&all) {
+                        let got = scores[i * n + j].double();
+                        close(got, want, tolerance, &(level, metric, (q, n, d), i, j));
+                    }
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn definition_f32() {
+    definition::<f32>();
+}
+
+#[test]
+fn definition_f64() {
+    definition::<f64>();
+}
+
+/// Close rows far from the origin keep their digits.
+#[test]
+fn no_cancellation() {
+    let random = &mut Random(11);
+    let d = 100;
+    let base: Vec<f32> = random.floats(d, 9000.0, 11000.0);
+    let near: Vec<f32> = (0..17).flat_map(|_| base.clone()).map(|x| x + random.below(5) as f32 / 1024.0).collect();
+    let (queries, keys) = (Rows::of(&base, d), Rows::of(&near, d));
+    for level in Level::available() {
+        for metric in [MetricName::SqEuclidean, MetricName::Euclidean, MetricName::Manhattan] {
+            let got: Vec<f32> = Run::new(level, metric).matrix(queries, keys).unwrap();
+            for (j, got) in got.iter().enumerate() {
+                let (want, scale) = score(metric, &doubles(&queries, 0), &doubles(&keys, j));
+                close(*got as f64, want, roundings(d) * f32::UNIT * scale, &(level, metric, j));
+            }
+        }
+    }
+}
+
+#[test]
+fn identical_rows_and_zeros() {
+    let random = &mut Random(12);
+    for level in Level::available() {
+        for metric in all_metrics() {
+            let x: Vec<f64> = rows_for(random, metric, 9 * 33);
+            let got: Vec<f64> = Run::new(level, metric).matrix(Rows::of(&x, 33), Rows::of(&x, 33)).unwrap();
+            for i in 0..9 {
+                let zero = got[i * 9 + i];
+                match metric {
+                    MetricName::Dot => assert!(zero > 0.0),
+                    MetricName::Cosine | MetricName::Kl | MetricName::ReverseKl => {
+                        assert!((0.0..1e-14).contains(&zero))
+                    }
+                    _ => assert_eq!(zero, 0.0, "{metric:?}"),
+                }
+            }
+        }
+        // Cosine of nothing is 0; its distance 1. Huge and tiny rows neither overflow nor vanish.
+        let rows = [0.0f32, 0.0, 3e38, 3e38, 1e-38, 1e-38, -1e-30, 0.0];
+        let got: Vec<f32> = Run::new(level, MetricName::Cosine).matrix(Rows::of(&rows, 2), Rows::of(&rows, 2)).unwrap();
+        let diagonal = 1.0 + 0.5f32.sqrt();
+        let want = [1.0, 1.0, 1.0, 1.0, 1.0, 0.0, 0.0, diagonal, 1.0, 0.0, 0.0, diagonal, 1.0, diagonal, diagonal, 0.0];
+        for (got, want) in got.iter().zip(want) {
+            close(*got as f64, want as f64, 1e-6, &(level, got));
+        }
+    }
+}
+
+#[test]
+fn infinite_divergences() {
+    let (p, r): ([f64; 4], [f64; 4]) = ([0.5, 0.5, 0.0, 0.0], [0.0, 0.5, 0.5, 0.0]);
+    let half: [f64; 4] = [0.25, 0.25, 0.25, 0.25];
+    let queries: Vec<f64> = [p, half].concat();
+    let keys: Vec<f64> = [p, r, half].concat();
+    for level in Level::available() {
+        let run = |metric| Run::new(level, metric).matrix::<f64>(Rows::of(&queries, 4), Rows::of(&keys, 4)).unwrap();
+        let (kl, reverse) = (run(MetricName::Kl), run(MetricName::ReverseKl));
+        let (none, ln2) = (f64::INFINITY, std::f64::consts::LN_2);
+        for (got, want) in kl.iter().zip([0.0, none, none, ln2, ln2, 0.0]) {
+            close(*got, want, 1e-14, &(level, "kl", got));
+        }
+        for (got, want) in reverse.iter().zip([0.0, none, ln2, none, none, 0.0]) {
+            close(*got, want, 1e-14, &(level, "reverse_kl", got));
+        }
+        for (metric, side) in
+            [(MetricName::Kl, Side::Key), (MetricName::ReverseKl, Side::Query), (MetricName::JensenShannon, Side::Key)]
+        {
+            for (bad, what) in [(-0.5f64, "negative"), (0.0, "zeros")] {
+                let mut wrong = half.repeat(20);
+                wrong[4 * 17..4 * 18].fill(bad);
+                let (queries, keys) = if side == Side::Key { (&queries, &wrong) } else { (&wrong, &queries) };
+                let result = Run::new(level, metric).matrix::<f64>(Rows::of(queries, 4), Rows::of(keys, 4));
+                match result {
+                    Err(Error::NotADistribution(at, 17, text)) => assert!(at == side && text.contains(what), "{text}"),
+                    other => panic!("{metric:?} {what}: {other:?}"),
+                }
+            }
+        }
+    }
+}
+
+fn integer(metric: MetricName, q: &[i64], k: &[i64]) -> i64 {
+    q.iter()
+        .zip(k)
+        .map(|(&q, &k)| match metric {
+            MetricName::Dot => q * k,
+            MetricName::SqEuclidean => (q - k) * (q - k),
+            _ => (q - k).abs(),
+        })
+        .sum()
+}
+
+/// Byte rows as numbers.
+fn integers(rows: &Rows) -> Vec<Vec<i64>> {
+    (0..rows.len()).map(|i| doubles(rows, i).into_iter().map(|x| x as i64).collect()).collect()
+}
+
+fn exact(queries: Rows, keys: Rows) {
+    let (a, b) = (integers(&queries), integers(&keys));
+    for metric in [MetricName::Dot, MetricName::SqEuclidean, MetricName::Manhattan] {
+        let want: Vec<i64> = a.iter().flat_map(|q| b.iter().map(move |k| integer(metric, q, k))).collect();
+        for level in Level::available() {
+            for form in [Form::Rows, Form::Packed(7)] {
+                let got: Vec<i32> = Run::new(level, metric).form(form).threads(2).matrix(queries, keys).unwrap();
+                let same = got.iter().zip(&want).all(|(&x, &y)| x as i64 == y);
+                assert!(same, "{level:?} {metric:?} {form:?} {}x{}x{}", queries.len(), keys.len(), queries.width());
+            }
+            let k = keys.len().min(5);
+            let (scores, indices): (Vec<i32>, _) = Run::new(level, metric).topk(queries, keys, k).unwrap();
+            for i in 0..queries.len() {
+                let row: Vec<i32> = want[i * keys.len()..][..keys.len()].iter().map(|&x| x as i32).collect();
+                let best = sorted(&row, metric.larger_is_better());
+                for (j, &best) in best[..k].iter().enumerate() {
+                    assert_eq!((scores[i * k + j], indices[i * k + j]), (row[best], best as i64));
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn bytes_are_exact() {
+    for (q, n, d) in shapes() {
+        let random = &mut Random((q + n + d) as u64);
+        let (queries, keys) = (random.bytes(q * d), random.bytes(n * d));
+        exact(Rows::of(&queries, d), Rows::of(&keys, d));
+        let signed = |x: &[u8]| x.iter().map(|&x| x as i8).collect::<Vec<_>>();
+        exact(Rows::of(&signed(&queries), d), Rows::of(&signed(&keys), d));
+    }
+    // The longest rows whose scores surely fit.
+    let d = _core::pack::BYTE_WIDTH;
+    let (black, white) = (vec![0u8; 3 * d], vec![255u8; 2 * d]);
+    exact(Rows::of(&white, d), Rows::of(&black, d));
+    exact(Rows::of(&white, d), Rows::of(&white, d));
+    let (low, high) = (vec![-128i8; 3 * d], vec![127i8; 2 * d]);
+    exact(Rows::of(&high, d), Rows::of(&low, d));
+    exact(Rows::of(&low, d), Rows::of(&low, d));
+}
+
+/// The value of a half-precision number, by arithmetic.
+fn half(bits: u16) -> f64 {
+    let (exponent, fraction) = ((bits >> 10 & 31) as i32, (bits & 1023) as f64);
+    let magnitude = match exponent {
+        0 => fraction * 2f64.powi(-24),
+        31 => {
+            return if fraction > 0.0 {
+                f64::NAN
+            } else if bits >> 15 == 1 {
+                f64::NEG_INFINITY
+            } else {
+                f64::INFINITY
+            };
+        }
+        _ => (1.0 + fraction / 1024.0) * 2f64.powi(exponent - 15),
+    };
+    if bits >> 15 == 1 { -magnitude } else { magnitude }
+}
+
+#[test]
+fn halves() {
+    let all: Vec<u16> = (0..=u16::MAX).collect();
+    // SAFETY: as many 16-bit numbers as the view says.
+    let rows = unsafe { Rows::new(all.as_ptr().cast(), Dtype::F16, 1, all.len()) };
+    let (mut single, mut double) = (vec![0f32; all.len()], vec![0f64; all.len()]);
+    rows.read(0, &mut single);
+    rows.read(0, &mut double);
+    for &bits in &all {
+        let (want, single, double) = (half(bits), single[bits as usize], double[bits as usize]);
+        assert!(want.is_nan() == single.is_nan() && want.is_nan() == double.is_nan());
+        if !want.is_nan() {
+            assert_eq!((single as f64).to_bits(), want.to_bits(), "{bits:#x}");
+            assert_eq!(double.to_bits(), want.to_bits(), "{bits:#x}");
+        }
+    }
+}
+
+/// Small keys score as the floats that they are.
+#[test]
+fn widened_keys() {
+    let random = &mut Random(13);
+    let (q, n, d) = (5, 70, 19);
+    let bytes = random.bytes(n * d);
+    let signed: Vec<i8> = bytes.iter().map(|&x| x as i8).collect();
+    let halves: Vec<u16> = (0..n * d).map(|_| (random.bits() as u16) & 0xbfff).collect();
+    // SAFETY: as many 16-bit numbers as the view says.
+    let halves_rows = unsafe { Rows::new(halves.as_ptr().cast(), Dtype::F16, n, d) };
+    for keys in [Rows::of(&bytes, d), Rows::of(&signed, d), halves_rows] {
+        let wide: Vec<f32> = (0..n).flat_map(|i| doubles(&keys, i)).map(|x| x as f32).collect();
+        let queries: Vec<f32> = random.floats(q * d, -3.0, 3.0);
+        let doubles: Vec<f64> = queries.iter().map(|&x| x as f64).collect();
+        let wider: Vec<f64> = wide.iter().map(|&x| x as f64).collect();
+        for level in Level::available() {
+            for metric in [MetricName::Dot, MetricName::SqEuclidean, MetricName::Manhattan, MetricName::Cosine] {
+                for form in [Form::Rows, Form::Packed(13)] {
+                    let run = Run::new(level, metric).form(form);
+                    let got: Vec<f32> = run.matrix(Rows::of(&queries, d), keys).unwrap();
+                    let want: Vec<f32> = run.matrix(Rows::of(&queries, d), Rows::of(&wide, d)).unwrap();
+                    assert_eq!(bits(&got), bits(&want));
+                    let got: Vec<f64> = run.matrix(Rows::of(&doubles, d), keys).unwrap();
+                    let want: Vec<f64> = run.matrix(Rows::of(&doubles, d), Rows::of(&wider, d)).unwrap();
+                    assert_eq!(bits(&got), bits(&want));
+                }
+            }
+        }
+    }
+}
+
+/// Threads, blocks, packing and the company of other queries change no bit of a score.
+fn same_bits<E: Real>() {
+    let many = [(21, 65, 17), (41, 700, 257), (13, 129, 785), (130, 3000, 65)];
+    let few = [(21, 65, 17), (41, 700, 150)];
+    for (case, &(q, n, d)) in if quick() { &few[..] } else { &many[..] }.iter().enumerate() {
+        for metric in all_metrics() {
+            // The largest are there for the threads.
+            if (case == 3 || case == 1 && quick()) && !matches!(metric, MetricName::Dot | MetricName::Manhattan) {
+                continue;
+            }
+            let random = &mut Random((q * n * d) as u64);
+            let (queries, keys) = (rows_for::<E>(random, metric, q * d), rows_for::<E>(random, metric, n * d));
+            let (queries, keys) = (Rows::of(&queries, d), Rows::of(&keys, d));
+            for level in Level::available() {
+                let run = Run::new(level, metric);
+                let want = bits::<E>(&run.matrix(queries, keys).unwrap());
+                let same = |run: Run| assert!(bits::<E>(&run.matrix(queries, keys).unwrap()) == want, "{run:?}");
+                same(run.threads(2));
+                same(run.threads(3));
+                same(run.most(64));
+                for piece in [1, 13, 64, 100, n] {
+                    same(run.form(Form::Packed(piece)));
+                }
+                same(run.form(Form::Packed(37)).threads(3).most(64));
+                for (first, m) in [(0, 1), (q / 2, 1), (q - 1, 1), (1, 2), (2, 5), (q - 9, 9)] {
+                    let some: Vec<E> = run.matrix(slice(&queries, first, m), keys).unwrap();
+                    assert!(bits(&some) == want[first * n..][..m * n], "{run:?} queries {first}..{}", first + m);
+                }
+                for (first, m) in [(0, 1), (n - 1, 1), (n / 3, 17)] {
+                    let some: Vec<E> = run.matrix(queries, slice(&keys, first, m)).unwrap();
+                    for (i, some) in some.chunks(m).enumerate() {
+                        assert!(bits(some) == want[i * n + first..][..m], "{run:?} keys {first}..{}", first + m);
+                    }
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn same_bits_f32() {
+    same_bits::<f32>();
+}
+
+#[test]
+fn same_bits_f64() {
+    same_bits::<f64>();
+}
+
+/// Top-k and radius keep what the matrix says, ties to the lowest index.
+fn kept<E: Real>() {
+    for (case, (q, n, d)) in shapes().into_iter().enumerate() {
+        let metric = MetricName::ALL[case % 8].1;
+        let random = &mut Random((q * n + d) as u64);
+        let (mut queries, mut keys) = (rows_for::<E>(random, metric, q * d), rows_for::<E>(random, metric, n * d));
+        if case % 3 != 0 {
+            // Many ties: few values, and rows that return.
+            for x in queries.iter_mut().chain(&mut keys) {
+                *x = E::of((x.double() * 2.0).round().abs() + 1.0);
+            }
+            for i in (3..n).step_by(3) {
+                keys.copy_within((i / 5) * d..(i / 5 + 1) * d, i * d);
+            }
+        }
+        let (queries, keys) = (Rows::of(&queries, d), Rows::of(&keys, d));
+        let larger = metric.larger_is_better();
+        for level in Level::available() {
+            let run = Run::new(level, metric);
+            let scores: Vec<E> = run.matrix(queries, keys).unwrap();
+            let ways = [
+                run,
+                run.threads(2),
+                run.threads(3).most(64),
+                run.form(Form::Packed(13)).threads(2),
+                run.form(Form::Packed(64)),
+            ];
+            for k in [1, 3.min(n), n.div_ceil(2), n] {
+                let run = ways[k % ways.len()];
+                let (best, indices): (Vec<E>, _) = run.topk(queries, keys, k).unwrap();
+                for i in 0..q {
+                    let row = &scores[i * n..][..n];
+                    let want = sorted(row, larger);
+                    for (j, &want) in want[..k].iter().enumerate() {
+                        let got = (best[i * k + j].pattern(), indices[i * k + j]);
+                        assert_eq!(
+                            got,
+                            (row[want].pattern(), want as i64),
+                            "{run:?} {:?} k {k} row {i} place {j}",
+                            (q, n, d)
+                        );
+                    }
+                }
+            }
+            // A radius that some key is exactly at, one between scores, none and all.
+            let at = scores[case % scores.len()].double();
+            for (way, radius) in [at, at * 1.01 + 1e-3, f64::NEG_INFINITY, f64::INFINITY].into_iter().enumerate() {
+                let got = ways[way].within::<E>(queries, keys, radius).unwrap();
+                for (i, got) in got.iter().enumerate() {
+                    let row = &scores[i * n..][..n];
+                    let inside = |x: f64| if larger { x >= radius } else { x <= radius };
+                    let want: Vec<usize> = (0..n).filter(|&j| inside(row[j].double())).collect();
+                    let found: Vec<usize> = got.iter().map(|x| x.1 as usize).collect();
+                    assert_eq!(found, want, "{:?} radius {radius}", ways[way]);
+                    assert!(got.iter().all(|&(x, j)| x.pattern() == row[j as usize].pattern()));
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn kept_f32() {
+    kept::<f32>();
+}
+
+#[test]
+fn kept_f64() {
+    kept::<f64>();
+}
+
+/// Keys that come ever closer: every one of them is a candidate.
+#[test]
+fn every_key_better_than_the_last() {
+    let n = if quick() { 2000 } else { 20_000 };
+    let keys: Vec<f32> = (0..n).flat_map(|i| [i as f32, 1.0]).collect();
+    let queries = [1.0f32, 0.0, 1.0, 0.0, 2.0, 0.5];
+    for level in Level::available() {
+        for k in [1, 7, 100, n / 2, n] {
+            for threads in [1, 3] {
+                let run = Run::new(level, MetricName::Dot).threads(threads);
+                let (scores, indices): (Vec<f32>, _) = run.topk(Rows::of(&queries, 2), Rows::of(&keys, 2), k).unwrap();
+                for j in 0..k {
+                    assert_eq!((scores[j], indices[j]), ((n - 1 - j) as f32, (n - 1 - j) as i64));
+                }
+                // The other way round the first k are the best.
+                let run = Run::new(level, MetricName::SqEuclidean).threads(threads);
+                let (_, indices): (Vec<f32>, _) = run.topk(Rows::of(&[0.0f32, 0.0], 2), Rows::of(&keys, 2), k).unwrap();
+                assert!((0..k).all(|j| indices[j] == j as i64));
+            }
+        }
+    }
+}
+
+#[test]
+fn all_keys_equal() {
+    let keys = vec![0.5f64; 300 * 3];
+    for level in Level::available() {
+        for metric in all_metrics() {
+            let run = Run::new(level, metric).threads(2).most(64);
+            let (_, indices): (Vec<f64>, _) = run.topk(Rows::of(&keys[..9], 3), Rows::of(&keys, 3), 40).unwrap();
+            assert!(indices.iter().enumerate().all(|(j, &index)| index == (j % 40) as i64), "{run:?}");
+        }
+    }
+}
+
+/// NaN and infinity are told with their side and row, wherever they are.
+fn non_finite<E: Real>(odd: f64) {
+    let (q, n, d) = (13, 70, 9);
+    for metric in all_metrics() {
+        let random = &mut Random(14);
+        let good_queries = rows_for::<E>(random, metric, q * d);
+        let good_keys = rows_for::<E>(random, metric, n * d);
+        for level in Level::available() {
+            let run = Run::new(level, metric);
+            let told = |queries: &[E], keys: &[E], side: Side, row: usize, what: &str| {
+                let (queries, keys) = (Rows::of(queries, d), Rows::of(keys, d));
+                let want = Error::NonFinite(side, row);
+                let told = |result: Result<(), Error>, sink: &str| {
+                    assert_eq!(result, Err(want.clone()), "{run:?} {sink}, {odd} in {what}");
+                };
+                told(run.matrix::<E>(queries, keys).map(|_| ()), "matrix");
+                told(run.topk::<E>(queries, keys, 3).map(|_| ()), "topk");
+                told(run.within::<E>(queries, keys, 0.5).map(|_| ()), "within");
+                told(run.form(Form::Packed(11)).matrix::<E>(queries, keys).map(|_| ()), "matrix of panels");
+            };
+            for row in [0, 5, q - 1] {
+                let mut queries = good_queries.clone();
+                queries[row * d + row % d] = E::of(odd);
+                told(&queries, &good_keys, Side::Query, row, "one entry");
+                queries[row * d..][..d].fill(E::of(odd));
+                told(&queries, &good_keys, Side::Query, row, "a whole row");
+            }
+            for row in [0, 33, n - 1] {
+                let mut keys = good_keys.clone();
+                keys[row * d + (row + 3) % d] = E::of(odd);
+                let side = Side::Key;
+                // Packing tells the row within the piece that was packed.
+                let (queries, rows) = (Rows::of(&good_queries, d), Rows::of(&keys, d));
+                let want = Err(Error::NonFinite(side, row));
+                assert_eq!(run.matrix::<E>(queries, rows).map(|_| ()), want, "{run:?} key row {row} of {odd}");
+                assert_eq!(run.topk::<E>(queries, rows, 3).map(|_| ()), want, "{run:?} key row {row} of {odd}");
+                assert_eq!(run.within::<E>(queries, rows, 0.5).map(|_| ()), want, "{run:?} key row {row} of {odd}");
+                assert_eq!(run.form(Form::Packed(n)).matrix::<E>(queries, rows).map(|_| ()), want);
+                keys[row * d..][..d].fill(E::of(odd));
+                let rows = Rows::of(&keys, d);
+                assert_eq!(run.matrix::<E>(queries, rows).map(|_| ()), want, "{run:?} whole key row {row} of {odd}");
+            }
+        }
+    }
+}
+
+#[test]
+fn nan_is_told() {
+    non_finite::<f32>(f64::NAN);
+    non_finite::<f64>(f64::NAN);
+}
+
+#[test]
+fn infinity_is_told() {
+    non_finite::<f32>(f64::INFINITY);
+    non_finite::<f64>(f64::INFINITY);
+    non_finite::<f64>(f64::NEG_INFINITY);
+}
+
+/// Finite inputs whose scores overflow are not the inputs' fault: the scores are infinite, as in NumPy.
+#[test]
+fn overflow_is_no_error() {
+    let (big, small) = ([1e30f32, 1e30, 1.0, 2.0], [1e30f32, 1e30]);
+    for level in Level::available() {
+        let run = Run::new(level, MetricName::Dot);
+        let got: Vec<f32> = run.matrix(Rows::of(&small, 2), Rows::of(&big, 2)).unwrap();
+        assert!(got[0] == f32::INFINITY && got[1] > 2.9e30 && got[1] < 3.1e30, "{got:?}");
+        let (scores, indices): (Vec<f32>, _) = run.topk(Rows::of(&small, 2), Rows::of(&big, 2), 2).unwrap();
+        assert_eq!((scores, indices), (got, vec![0, 1]));
+    }
+}
+
+#[test]
+fn panels_refuse_bad_rows_whole() {
+    let random = &mut Random(15);
+    let d = 5;
+    let good: Vec<f64> = random.floats(40 * d, 0.1, 1.0);
+    let query = &good[..d];
+    for level in Level::available() {
+        for (metric, bad) in [(MetricName::Dot, f64::NAN), (MetricName::Kl, -1.0)] {
+            let kernel = f64::kernel(level, metric, Dtype::F64);
+            let mut panels = Panels::new(kernel, d);
+            assert!(panels.is_empty());
+            panels.append(&Rows::of(&good[..23 * d], d)).unwrap();
+            let mut wrong = good[23 * d..].to_vec();
+            wrong[3 * d + 1] = bad;
+            match panels.append(&Rows::of(&wrong, d)) {
+                Err(Error::NonFinite(Side::Key, 3) | Error::NotADistribution(Side::Key, 3, _)) => {}
+                other => panic!("{other:?}"),
+            }
+            assert_eq!(panels.len(), 23);
+            panels.append(&Rows::of(&good[23 * d..], d)).unwrap();
+            assert_eq!((panels.len(), panels.width()), (40, d));
+            assert!(panels.bytes() >= 40 * d * 8);
+            let search = Search::new(kernel, Rows::of(query, d), Keys::Packed(&panels), 0, 4096);
+            let mut got = vec![0.0; 40];
+            let context = Context { threads: 1, poll: &|| false };
+            matrix::matrix(&context, level, &search, &mut got).unwrap();
+            let want: Vec<f64> = Run::new(level, metric).matrix(Rows::of(query, d), Rows::of(&good, d)).unwrap();
+            assert_eq!(bits(&got), bits(&want));
+        }
+    }
+}
+
+#[test]
+fn a_long_call_can_be_interrupted() {
+    let (q, n, d) = (120, if quick() { 20_000 } else { 100_000 }, 64);
+    let random = &mut Random(16);
+    let (queries, keys): (Vec<f32>, Vec<f32>) = (random.floats(q * d, 0.0, 1.0), random.floats(n * d, 0.0, 1.0));
+    let level = Level::available()[0];
+    for threads in [1, 2] {
+        let kernel = f32::kernel(level, MetricName::JensenShannon, Dtype::F32);
+        let search = Search::new(kernel, Rows::of(&queries, d), Keys::Rows(Rows::of(&keys, d)), 0, 512);
+        let context = Context { threads, poll: &|| true };
+        let mut out = vec![0f32; q * n];
+        let begun = Instant::now();
+        let result = matrix::matrix(&context, level, &search, &mut out);
+        assert_eq!(result, Err(Error::Interrupted));
+        assert!(begun.elapsed() < Duration::from_secs(10), "{:?}", begun.elapsed());
+        // The next call is not disturbed.
+        let few = slice(&Rows::of(&keys, d), 0, 100);
+        assert!(
+            Run::new(level, MetricName::JensenShannon)
+                .threads(threads)
+                .matrix::<f32>(Rows::of(&queries, d), few)
+                .is_ok()
+        );
+    }
+}

@@ -1,0 +1,538 @@
+//! Every operation of every instruction set against plain arithmetic, and the elementary functions built on them.
+
+mod common;
+
+use _core::isa::{Isa, Level, Work};
+use _core::math;
+use _core::simd::{Float, Vector, Words};
+use common::{Random, Real, cases, close, jensen_shannon_term};
+use proptest::prelude::*;
+
+/// A check that any register must pass.
+trait Check {
+    /// # Safety
+    /// Only below [`Isa::call`].
+    unsafe fn check<V: Vector>(&self)
+    where
+        V::E: Real;
+}
+
+struct OnBoth<'a, C>(&'a C);
+impl<C: Check> Work for OnBoth<'_, C> {
+    type Out = ();
+    unsafe fn run<I: Isa>(self) {
+        self.0.check::<I::F32>();
+        self.0.check::<I::F64>();
+    }
+}
+
+fn everywhere(check: impl Check) {
+    for level in Level::available() {
+        println!("{}", level.name());
+        level.run(OnBoth(&check));
+    }
+}
+
+unsafe fn lanes<V: Vector>(x: V) -> Vec<V::E> {
+    let mut out = vec![V::E::ZERO; V::LANES];
+    x.store(out.as_mut_ptr());
+    out
+}
+
+/// Numbers of every kind that the operations meet, signs and sizes mixed.
+fn numbers<E: Real>(random: &mut Random, n: usize) -> Vec<E> {
+    let special = [0.0, -0.0, 1.0, -1.0, 0.5, 2.5, -3.5, 1e-30, -1e30, 4096.0, f64::INFINITY, f64::NEG_INFINITY];
+    (0..n)
+        .map(|_| match random.below(4) {
+            0 => E::of(special[random.below(special.len())]),
+            1 => E::of(random.between(-8.0, 8.0)),
+            2 => E::of(random.between(-1.0, 1.0) * 2f64.powi(random.below(60) as i32 - 30)),
+            _ => E::of((random.below(41) as f64 - 20.0) / 2.0),
+        })
+        .collect()
+}
+
+#[track_caller]
+fn same<E: Real>(got: E, want: E, what: &str) {
+    let both_odd = got.double().is_nan() && want.double().is_nan();
+    assert!(both_odd || got.pattern() == want.pattern(), "{what}: got {got:?}, want {want:?}");
+}
+
+struct Arithmetic;
+impl Check for Arithmetic {
+    unsafe fn check<V: Vector>(&self)
+    where
+        V::E: Real,
+    {
+        let random = &mut Random(1);
+        // In double precision the four operations and the root of floats lose nothing that a second rounding could show.
+        let via = |f: &dyn Fn(f64) -> f64, x: V::E| V::E::of(f(x.double()));
+        for _ in 0..cases(2000) {
+            let (a, b, c) = (
+                numbers::<V::E>(random, V::LANES),
+                numbers::<V::E>(random, V::LANES),
+                numbers::<V::E>(random, V::LANES),
+            );
+            let (x, y, z) = (V::load(a.as_ptr()), V::load(b.as_ptr()), V::load(c.as_ptr()));
+            let sums = lanes(x.add(y));
+            let differences = lanes(x.sub(y));
+            let products = lanes(x.mul(y));
+            let quotients = lanes(x.div(y));
+            let fused = lanes(x.fma(y, z));
+            let negated = lanes(x.fnma(y, z));
+            let (smaller, larger) = (lanes(x.min(y)), lanes(x.max(y)));
+            let (magnitudes, roots) = (lanes(x.abs()), lanes(x.sqrt()));
+            let below = x.lt(y);
+            let chosen = lanes(V::select_lt(x, y, z, x));
+            assert_eq!(below >> (V::LANES - 1) >> 1, 0, "bits beyond the lanes");
+            for i in 0..V::LANES {
+                let (a, b, c) = (a[i], b[i], c[i]);
+                same(sums[i], a + b, "add");
+                same(differences[i], a - b, "sub");
+                same(products[i], a * b, "mul");
+                same(quotients[i], a / b, "div");
+                if fused[i].pattern() != (a * b + c).pattern() {
+                    same(fused[i], a.fused(b, c), "fma");
+                }
+                if negated[i].pattern() != (c - a * b).pattern() {
+                    same(negated[i], (-a).fused(b, c), "fnma");
+                }
+                assert_eq!(smaller[i].double(), a.double().min(b.double()), "min {a:?} {b:?}");
+                assert_eq!(larger[i].double(), a.double().max(b.double()), "max {a:?} {b:?}");
+                same(magnitudes[i], via(&f64::abs, a), "abs");
+                same(roots[i], via(&f64::sqrt, a), "sqrt");
+                assert_eq!(below >> i & 1 == 1, a < b, "lt {a:?} {b:?}");
+                same(chosen[i], if a < b { c } else { a }, "select_lt");
+            }
+        }
+    }
+}
+
+#[test]
+fn arithmetic() {
+    everywhere(Arithmetic);
+}
+
+struct NoNumber;
+impl Check for NoNumber {
+    unsafe fn check<V: Vector>(&self)
+    where
+        V::E: Real,
+    {
+        let (odd, two) = (V::splat(V::E::of(f64::NAN)), V::splat(V::E::of(2.0)));
+        for (a, b) in [(odd, two), (two, odd), (odd, odd)] {
+            assert_eq!(a.lt(b), 0);
+            same(lanes(V::select_lt(a, b, two, V::splat(V::E::ONE)))[0], V::E::ONE, "select_lt of a NaN");
+        }
+        // What exp and the softmax rely on: the second operand wins, or the NaN.
+        assert!(lanes(two.max(odd))[V::LANES - 1].double().is_nan());
+        assert!(lanes(two.min(odd))[V::LANES - 1].double().is_nan());
+        assert!(lanes(math::exp(odd)).iter().all(|x| x.double().is_nan()));
+        for i in 0..V::LANES {
+            let mut x = vec![V::E::ONE; V::LANES];
+            x[i] = V::E::of(f64::NAN);
+            assert!(V::load(x.as_ptr()).largest().double().is_nan());
+            assert!(V::load(x.as_ptr()).sum().double().is_nan());
+        }
+    }
+}
+
+#[test]
+fn nan() {
+    everywhere(NoNumber);
+}
+
+struct Memory;
+impl Check for Memory {
+    unsafe fn check<V: Vector>(&self)
+    where
+        V::E: Real,
+    {
+        let n = V::LANES;
+        let source: Vec<V::E> = (0..3 * n).map(|i| V::E::of(i as f64 + 1.0)).collect();
+        let mark = V::E::of(-7.0);
+        for start in 0..n {
+            assert_eq!(lanes(V::load(source[start..].as_ptr())), source[start..start + n]);
+            for first in 0..n {
+                // The end of the buffer is the end of what may be read and written.
+                let tail = source[..start + first].to_vec();
+                let x = lanes(V::load_first(tail[start..].as_ptr(), first));
+                assert_eq!(x[..first], tail[start..]);
+                assert!(x[first..].iter().all(|&x| x == V::E::ZERO));
+                let mut to = vec![mark; start + n];
+                V::load(source.as_ptr()).store_first(to[start..].as_mut_ptr(), first);
+                assert_eq!(to[start..start + first], source[..first]);
+                assert!(to[..start].iter().chain(&to[start + first..]).all(|&x| x == mark));
+            }
+        }
+        assert_eq!(lanes(V::splat(mark)), vec![mark; n]);
+        assert_eq!(lanes(V::lanes()), (0..n).map(|i| V::E::of(i as f64)).collect::<Vec<_>>());
+        assert_eq!(V::load(source.as_ptr()).sum(), V::E::of((n * (n + 1) / 2) as f64));
+        assert_eq!(V::load(source.as_ptr()).largest(), V::E::of(n as f64));
+        assert_eq!(V::splat(mark).largest(), mark);
+        assert_eq!(V::splat(-V::E::INFINITY).largest(), -V::E::INFINITY);
+    }
+}
+
+#[test]
+fn memory() {
+    everywhere(Memory);
+}
+
+struct Exponents;
+impl Check for Exponents {
+    unsafe fn check<V: Vector>(&self)
+    where
+        V::E: Real,
+    {
+        let random = &mut Random(2);
+        let lowest = Float::to_f64(V::E::MIN_POSITIVE).log2() as i32;
+        for n in lowest..=0 {
+            // The result is a normal number: from 2^-126 on a factor of at least one is needed.
+            let low = if n == lowest { 1.0 } else { 2f64.powi(lowest - n).max(0.7) };
+            let x = V::E::of(random.between(low, 1.42));
+            let got = lanes(V::splat(x).scale(V::splat(V::E::of(n as f64))));
+            assert!(got.iter().all(|y| y.double() == x.double() * 2f64.powi(n)), "scale {x:?} by {n}: {got:?}");
+        }
+        for exponent in lowest..-lowest + 2 {
+            let mantissa = V::E::of(random.between(1.0, 2.0));
+            let mantissa = if mantissa.double() < 2.0 { mantissa } else { V::E::ONE };
+            for m in [mantissa, V::E::ONE] {
+                let (e, got) = V::splat(V::E::of(m.double() * 2f64.powi(exponent))).split();
+                assert_eq!(lanes(e), vec![V::E::of(exponent as f64); V::LANES]);
+                assert_eq!(lanes(got), vec![m; V::LANES]);
+            }
+        }
+        for _ in 0..cases(2000) {
+            // The range of exponents, halves included.
+            let x: Vec<V::E> = (0..V::LANES)
+                .map(|_| match random.below(2) {
+                    0 => V::E::of(random.below(300) as f64 / 2.0 - 140.0),
+                    _ => V::E::of(random.between(1.5 * lowest as f64, 10.0)),
+                })
+                .collect();
+            for (x, y) in x.iter().zip(lanes(V::load(x.as_ptr()).round())) {
+                assert_eq!(y.double(), x.double().round_ties_even());
+            }
+        }
+    }
+}
+
+#[test]
+fn exponents() {
+    everywhere(Exponents);
+}
+
+struct Transpose;
+impl Check for Transpose {
+    unsafe fn check<V: Vector>(&self)
+    where
+        V::E: Real,
+    {
+        let size = size_of::<V::E>();
+        for (offset, gap) in [(0, 0), (1, 0), (3, 1), (0, 5), (7, 64)] {
+            let stride = V::LANES * size + gap;
+            // All bytes, so that patterns of NaNs pass too, signalling ones included.
+            let mut source = Random(3).bytes(offset + V::LANES * stride);
+            let signalling: &[u8] = if size == 4 { &[1, 0, 0x80, 0x7f] } else { &[1, 0, 0, 0, 0, 0, 0xf0, 0x7f] };
+            source[offset..offset + size].copy_from_slice(signalling);
+            source[offset + stride + size..][..size].copy_from_slice(signalling);
+            let mut out = vec![0u8; V::LANES * V::LANES * size];
+            // Aligned for its elements, as `dst` is.
+            let mut aligned = vec![V::E::ZERO; V::LANES * V::LANES];
+            V::transpose(source.as_ptr().add(offset), stride, aligned.as_mut_ptr());
+            std::ptr::copy_nonoverlapping(aligned.as_ptr().cast(), out.as_mut_ptr(), out.len());
+            for i in 0..V::LANES {
+                for j in 0..V::LANES {
+                    let got = &out[(j * V::LANES + i) * size..][..size];
+                    assert_eq!(got, &source[offset + i * stride + j * size..][..size], "row {i} column {j}");
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn transpose() {
+    everywhere(Transpose);
+}
+
+/// Runs an elementary function over a list.
+struct Mapped<'a, E> {
+    function: Function,
+    x: &'a [E],
+    y: &'a [E],
+}
+
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum Function {
+    Exp,
+    Ln,
+    JensenShannon,
+    Power(u32),
+}
+
+impl<E: Real> Work for Mapped<'_, E> {
+    type Out = Vec<E>;
+    unsafe fn run<I: Isa>(self) -> Vec<E> {
+        type Register<E, I> = <E as _core::sink::retrieve::Real>::Register<I>;
+        let n = Register::<E, I>::LANES;
+        let mut out = vec![E::ZERO; self.x.len()];
+        for start in (0..self.x.len()).step_by(n) {
+            let rest = (self.x.len() - start).min(n);
+            let load = |x: &[E]| {
+                let mut padded = [E::ONE; 16];
+                padded[..rest].copy_from_slice(&x[start..start + rest]);
+                Register::<E, I>::load(padded.as_ptr())
+            };
+            let x = load(self.x);
+            let result = match self.function {
+                Function::Exp => math::exp(x),
+                Function::Ln => math::ln(x),
+                Function::JensenShannon => math::jensen_shannon(x, load(self.y)),
+                Function::Power(n) => math::power(x, n),
+            };
+            out[start..start + rest].copy_from_slice(&lanes(result)[..rest]);
+        }
+        out
+    }
+}
+
+/// The largest error in units of the last place, and where it is.
+fn worst<E: Real>(level: Level, function: Function, x: &[E], y: &[E], want: impl Fn(usize) -> f64) -> (f64, usize) {
+    let got = level.run(Mapped { function, x, y });
+    let mut worst = (0.0, 0);
+    for (i, got) in got.iter().enumerate() {
+        let want = want(i);
+        let error = (got.double() - want).abs() / E::ulp(want);
+        assert!(error.is_finite(), "{function:?} of {:?}: {got:?}", x[i]);
+        if error > worst.0 {
+            worst = (error, i);
+        }
+    }
+    worst
+}
+
+#[track_caller]
+fn within_ulp<E: Real>(function: Function, x: &[E], y: &[E], limit: f64, want: impl Fn(usize) -> f64) {
+    for level in Level::available() {
+        let (error, i) = worst(level, function, x, y, &want);
+        let name = std::any::type_name::<E>();
+        println!("{} {name} {function:?}: {error:.2} ulp at {:?} {:?}", level.name(), x[i], y.get(i));
+        assert!(error <= limit, "{} {name} {function:?} of {:?} {:?}: {error} ulp", level.name(), x[i], y.get(i));
+    }
+}
+
+fn exp_everywhere<E: Real>() {
+    let random = &mut Random(4);
+    let lowest = E::EXP_MIN.double();
+    let mut x = vec![E::ZERO, -E::ZERO, E::EXP_MIN, E::of(-f64::MIN_POSITIVE), E::of(-1e-20)];
+    let n = cases(200_000);
+    x.extend((0..n).map(|i| E::of(lowest * i as f64 / n as f64)));
+    x.extend((0..n).map(|_| E::of(-2f64.powf(random.between(-60.0, (-lowest).log2())))));
+    // Around the half-way points of the reduction.
+    x.extend((1..250).map(|i| E::of(-(i as f64 - 0.5) * std::f64::consts::LN_2)).filter(|x| x.double() > lowest));
+    within_ulp(Function::Exp, &x, &[], 2.0, |i| x[i].double().exp());
+    let none = [E::of(lowest * 1.0001), E::of(2.0 * lowest), E::of(-1e30), -E::INFINITY];
+    for level in Level::available() {
+        let zeros = level.run(Mapped { function: Function::Exp, x: &none, y: &[] });
+        assert!(zeros.iter().all(|y| y.pattern() == 0), "{zeros:?}");
+    }
+}
+
+#[test]
+fn exp() {
+    exp_everywhere::<f32>();
+    exp_everywhere::<f64>();
+}
+
+fn ln_everywhere<E: Real>() {
+    let random = &mut Random(5);
+    let (low, high) = (E::MIN_POSITIVE.pattern(), E::INFINITY.pattern());
+    let n = cases(200_000) as u64;
+    let mut x: Vec<E> = (0..n).map(|i| E::from_pattern(low + (high - low) / n * i)).collect();
+    x.extend((0..n).map(|_| E::of(random.between(0.5, 2.0))));
+    x.extend(
+        (0..n)
+            .map(|_| E::of(1.0 + random.between(-1.0, 1.0) * 2f64.powi(-(random.below(30) as i32))))
+            .filter(|x| *x > E::ZERO),
+    );
+    x.extend([E::ONE, E::from_pattern(low), E::from_pattern(high - 1)]);
+    for near in [1.0, std::f64::consts::SQRT_2, std::f64::consts::FRAC_1_SQRT_2] {
+        let at = E::of(near).pattern();
+        x.extend((at - 500..at + 500).map(E::from_pattern));
+    }
+    within_ulp(Function::Ln, &x, &[], 2.0, |i| x[i].double().ln());
+}
+
+#[test]
+fn ln() {
+    ln_everywhere::<f32>();
+    ln_everywhere::<f64>();
+}
+
+/// Where the logarithms take over from the series their terms cancel to a sixteenth, and so their errors weigh more.
+const JENSEN_SHANNON_ULP: f64 = 64.0;
+
+fn jensen_shannon_everywhere<E: Real>() {
+    let random = &mut Random(6);
+    let (mut p, mut q) =
+        (vec![E::ZERO, E::ZERO, E::ONE, E::ONE, E::of(1e-30)], vec![E::ZERO, E::ONE, E::ZERO, E::ONE, E::ONE]);
+    for _ in 0..cases(100_000) {
+        let size = 2f64.powi(-(random.below(40) as i32));
+        let x = random.unit() * size;
+        p.push(E::of(x));
+        q.push(E::of(match random.below(3) {
+            0 => random.unit() * size,
+            1 => x * (1.0 + random.between(-1.0, 1.0) * 2f64.powi(-(random.below(24) as i32))),
+            // About where series and logarithms meet: r = 1/4.
+            _ => x * random.between(0.55, 0.65),
+        }));
+    }
+    let want = |i: usize| jensen_shannon_term(p[i].double(), q[i].double());
+    within_ulp(Function::JensenShannon, &p, &q, JENSEN_SHANNON_ULP, want);
+    within_ulp(Function::JensenShannon, &q, &p, JENSEN_SHANNON_ULP, want);
+}
+
+#[test]
+fn jensen_shannon() {
+    jensen_shannon_everywhere::<f32>();
+    jensen_shannon_everywhere::<f64>();
+}
+
+#[test]
+fn jensen_shannon_of_nan() {
+    for level in Level::available() {
+        let (odd, one) = ([f32::NAN; 5], [0.5f32; 5]);
+        for (x, y) in [(odd, one), (one, odd), (odd, odd)] {
+            let got = level.run(Mapped { function: Function::JensenShannon, x: &x, y: &y });
+            assert!(got.iter().all(|y| y.is_nan()), "{} {x:?} {y:?}: {got:?}", level.name());
+        }
+    }
+}
+
+#[test]
+fn power() {
+    let x: Vec<f64> = Random(7).floats(100, -1.0, 1.0);
+    let single: Vec<f32> = x.iter().map(|&x| x as f32).collect();
+    for level in Level::available() {
+        for n in [1, 2, 3, 4, 5, 7, 16, 31, 100] {
+            for (x, y) in x.iter().zip(level.run(Mapped { function: Function::Power(n), x: &x, y: &[] })) {
+                close(y, x.powi(n as i32), 2.0 * n as f64 * f64::EPSILON * y.abs(), &(level, n, x));
+            }
+            for (x, y) in single.iter().zip(level.run(Mapped { function: Function::Power(n), x: &single, y: &[] })) {
+                let want = (*x as f64).powi(n as i32);
+                let tolerance = n as f64 * f32::EPSILON as f64 * want.abs() + f32::MIN_POSITIVE as f64;
+                close(y as f64, want, tolerance, &(level, n, x));
+            }
+        }
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: if common::quick() { 32 } else { 256 }, failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn exp_of_any(x in prop::collection::vec(-87.33f64..=0.0, 1..40)) {
+        let single: Vec<f32> = x.iter().map(|&x| x as f32).collect();
+        let large: Vec<f64> = x.iter().map(|x| x * 8.1).collect();
+        within_ulp(Function::Exp, &single, &[], 2.0, |i| (single[i] as f64).exp());
+        within_ulp(Function::Exp, &large, &[], 2.0, |i| large[i].exp());
+    }
+
+    #[test]
+    fn ln_of_any(
+        x in prop::collection::vec(prop::num::f32::POSITIVE | prop::num::f32::NORMAL, 1..40),
+        y in prop::collection::vec(prop::num::f64::POSITIVE | prop::num::f64::NORMAL, 1..40),
+    ) {
+        let (x, y): (Vec<f32>, Vec<f64>) = (x.iter().map(|x| x.abs()).collect(), y.iter().map(|y| y.abs()).collect());
+        within_ulp(Function::Ln, &x, &[], 2.0, |i| (x[i] as f64).ln());
+        within_ulp(Function::Ln, &y, &[], 2.0, |i| y[i].ln());
+    }
+
+    #[test]
+    fn jensen_shannon_of_any(pairs in prop::collection::vec((0.0f64..1.0, 0.0f64..1.0), 1..40)) {
+        let (p, q): (Vec<f64>, Vec<f64>) = pairs.into_iter().unzip();
+        within_ulp(Function::JensenShannon, &p, &q, JENSEN_SHANNON_ULP, |i| jensen_shannon_term(p[i], q[i]));
+    }
+}
+
+struct Bytes;
+impl Work for Bytes {
+    type Out = ();
+    unsafe fn run<I: Isa>(self) {
+        let random = &mut Random(8);
+        let (sads, dots) = (<I::F64 as Vector>::LANES, <I::F32 as Vector>::LANES);
+        let extremes = [0u8, 255, 127, 128, 1];
+        for case in 0..cases(300) {
+            let words = 1 + case % 40;
+            let mut fill = |n: usize| match case % 4 {
+                // The largest sums that there are.
+                0 => vec![extremes[random.below(5)]; n],
+                _ => random.bytes(n),
+            };
+            let (keys, query) = (fill(words * 8 * sads), fill(words * 8));
+            let mut acc = I::Words::sad_zero();
+            for w in 0..words {
+                let q = u64::from_ne_bytes(query[8 * w..][..8].try_into().unwrap());
+                acc = I::Words::sad(acc, keys[8 * w * sads..].as_ptr(), q);
+            }
+            let mut got = vec![-1i32; sads + 1];
+            I::Words::sad_store(acc, got.as_mut_ptr());
+            for (lane, &got) in got[..sads].iter().enumerate() {
+                let key = |j: usize| keys[8 * (j / 8 * sads + lane) + j % 8];
+                let want: i32 = (0..8 * words).map(|j| (key(j) as i32 - query[j] as i32).abs()).sum();
+                assert_eq!(got, want, "sad");
+            }
+            assert_eq!(got[sads], -1, "sad_store wrote too far");
+
+            let (keys, query) = (fill(words * 4 * dots), fill(words * 4));
+            let mut acc = I::Words::dot_zero();
+            for w in 0..words {
+                let q = u32::from_ne_bytes(query[4 * w..][..4].try_into().unwrap());
+                acc = I::Words::dot(acc, keys[4 * w * dots..].as_ptr(), q);
+            }
+            let terms: Vec<i32> = (0..dots).map(|_| random.bits() as i32 / 4).collect();
+            for (factor, term) in [(1, 0), (-2, 12345), (1, -77)] {
+                let mut got = vec![-1i32; dots + 1];
+                I::Words::dot_store(acc, factor, terms.as_ptr(), term, got.as_mut_ptr());
+                for (lane, &got) in got[..dots].iter().enumerate() {
+                    let key = |j: usize| keys[4 * (j / 4 * dots + lane) + j % 4];
+                    let sum: i32 = (0..4 * words).map(|j| key(j) as i32 * query[j] as i8 as i32).sum();
+                    assert_eq!(got, terms[lane] + term + factor * sum, "dot");
+                }
+                assert_eq!(got[dots], -1, "dot_store wrote too far");
+            }
+
+            let near: Vec<i32> = (0..dots).map(|_| random.below(7) as i32 - 3).collect();
+            for than in [-3, 0, 3, i32::MIN, i32::MAX] {
+                let want = near.iter().enumerate().fold(0, |mask, (i, &x)| mask | ((x < than) as u32) << i);
+                assert_eq!(I::Words::less(near.as_ptr(), than), want, "less");
+            }
+            let ends = vec![if case % 2 == 0 { i32::MIN } else { i32::MAX }; dots];
+            assert_eq!(
+                I::Words::less(ends.as_ptr(), i32::MAX).count_ones() as usize,
+                if case % 2 == 0 { dots } else { 0 }
+            );
+        }
+    }
+}
+
+#[test]
+fn bytes() {
+    for level in Level::available() {
+        level.run(Bytes);
+    }
+}
+
+#[test]
+fn wishes() {
+    let best = Level::available()[0];
+    assert_eq!(Level::detect(None).unwrap(), best);
+    assert_eq!(Level::detect(Some("")).unwrap(), best);
+    for level in Level::available() {
+        assert_eq!(Level::detect(Some(level.name())).unwrap(), level);
+    }
+    let error = Level::detect(Some("mmx")).unwrap_err().to_string();
+    assert!(error.contains("mmx") && error.contains("portable"), "{error}");
+}
