@@ -13,6 +13,7 @@ Examples
 array([0., 1., 0.])
 """
 
+from amfast import corrupt, datasets
 from amfast.kernels import (
     cpu_info,
     get_num_threads,
@@ -57,7 +58,9 @@ __all__ = [
     "TopK",
     "UniversalHopfield",
     "__version__",
+    "corrupt",
     "cpu_info",
+    "datasets",
     "get_num_threads",
     "pairwise",
     "retrieve",
