@@ -61,7 +61,9 @@ def style(line: str, lines: Sequence[str], outcome: Outcome) -> dict[str, Any]:
     """Return colour and marker of a line, the same in every figure."""
     place = list(lines).index(line)
     colour = outcome.colours.get(line) or COLOURS.get(line) or _SPARE[place % len(_SPARE)]
-    return {"color": colour, "marker": _MARKERS[place % len(_MARKERS)]}
+    # Dashed, because it lies on the autoassociative line wherever the two agree.
+    dashes = "--" if line == "heteroassociative" else "-"
+    return {"color": colour, "marker": _MARKERS[place % len(_MARKERS)], "linestyle": dashes}
 
 
 def panels(outcome: Outcome, name: str, folder: Path) -> list[Path]:
@@ -113,7 +115,7 @@ def _one_variant(outcome: Outcome, variant: Variant, path: Path) -> Path:
         runs = max(point.runs for point in points if point.panel == panel)
         axis.set_title(f"{panel}  ({runs} run{'s' if runs > 1 else ''})", fontsize=10)
     for axis in axes[-1]:
-        axis.set_xlabel(outcome.x_label)
+        axis.set_xlabel(variant.x_label or outcome.x_label)
     handles, labels = axes[0][0].get_legend_handles_labels()
     # Room above for the title and below for the legend, in inches, so that neither meets a panel.
     per_row = max(1, min(len(labels), int(width // 2.4)))

@@ -45,6 +45,7 @@ class Variant:
 
     name: str  # short, for file names: "code", "caption"
     title: str  # for tables and pictures: what exactly was run
+    x_label: str | None = None  # where it differs from the outcome's
 
 
 @dataclass(frozen=True)

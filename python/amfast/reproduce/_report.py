@@ -18,6 +18,7 @@ from amfast.reproduce._registry import (
     Experiment,
     Level,
     Outcome,
+    Variant,
 )
 
 _SHOWN_COLUMNS = 6
@@ -81,7 +82,7 @@ def show(experiment: Experiment, outcome: Outcome) -> None:
     """Print the tables of one outcome."""
     _console.say(f"\n== {experiment.name}: {experiment.summary}")
     for variant in outcome.variants:
-        _show_variant(outcome, variant.name, variant.title)
+        _show_variant(outcome, variant)
     for table in outcome.tables:
         _console.table(table.title, table.columns, table.rows, left=2)
     for note in outcome.notes:
@@ -112,8 +113,8 @@ def _check_row(check: Check) -> tuple[str, ...]:
     )
 
 
-def _show_variant(outcome: Outcome, variant: str, title: str) -> None:
-    points = [point for point in outcome.curves if point.variant == variant]
+def _show_variant(outcome: Outcome, variant: Variant) -> None:
+    points = [point for point in outcome.curves if point.variant == variant.name]
     if not points:
         return
     xs = sorted({point.x for point in points})
@@ -131,7 +132,8 @@ def _show_variant(outcome: Outcome, variant: str, title: str) -> None:
             rows.append((panel, line, *cells))
     columns = ("images", "line", *(f"{x:g}" for x in xs))
     _console.table(
-        f"{title}\nfraction recalled, by argmax / by threshold; columns: {outcome.x_label}",
+        f"{variant.title}\nfraction recalled, by argmax / by threshold; columns: "
+        f"{variant.x_label or outcome.x_label}",
         columns,
         rows,
         left=2,

@@ -93,7 +93,7 @@ def _noisy(variant: Variant, images: Images, number: int) -> _cues.Cues:
 def _modern(tally: Tally, variant: Variant, image_set: ImageSet, hetero: Trial) -> None:
     separation = am.Max() if variant is CODE else am.Softmax(100.0)
     threshold = 60.0 if variant is CODE else 50.0
-    for line, trial in {HETERO: hetero, AUTO: hetero.answering(None)}.items():
+    for line, trial in {AUTO: hetero.answering(None), HETERO: hetero}.items():
         for n in sizes_up_to(len(hetero.memories), SIZES):
             answers = trial.recall("dot", n, separation)
             tally.add(variant.name, image_set.title, line, n, answers, threshold)

@@ -27,19 +27,23 @@ FRACTIONS = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9)
 NOISE_CODE = Variant(
     "noise code",
     "Fig. 4 top as the authors' code runs: noise of std σ folded at 0, max, N = 100, threshold 60",
+    x_label="noise level σ, the standard deviation",
 )
 NOISE_CAPTION = Variant(
     "noise caption",
     "Fig. 4 top as the caption says: noise of variance σ clipped, softmax β = 100, N = 100, "
     "threshold 50",
+    x_label="noise level σ, the variance",
 )
 MASK_CODE = Variant(
     "mask code",
     "Fig. 4 bottom as the authors' code runs: lower rows masked, max, N = 50, threshold 60",
+    x_label="masked fraction",
 )
 MASK_CAPTION = Variant(
     "mask caption",
     "Fig. 4 bottom as the caption says: upper rows masked, softmax β = 100, N = 100, threshold 50",
+    x_label="masked fraction",
 )
 VARIANTS = (NOISE_CODE, NOISE_CAPTION, MASK_CODE, MASK_CAPTION)
 
