@@ -225,7 +225,7 @@ fn logarithm_of_zero() {
 fn same_bits<E: Real>() {
     // The last is long enough to be cut into chunks that several threads share.
     let shapes = if quick() {
-        [(13, 100, 17), (22, 65, 20), (2, 3000, 24)]
+        [(13, 100, 17), (22, 65, 20), (3, 3000, 24)]
     } else {
         [(41, 700, 100), (250, 129, 33), (3, 12_000, 70)]
     };
