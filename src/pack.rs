@@ -414,8 +414,9 @@ where
         if have == 0 {
             dst.write_bytes(0, panel);
         } else if direct && have == lanes {
-            // The rows after these are the next panel: fetched while these are turned.
-            let ahead = if first + 2 * lanes <= rows.len() { lanes * bytes } else { 0 };
+            // The rows of later panels stand right behind these: fetched while these are turned.
+            let later = (AHEAD / (lanes * bytes) + 1) * lanes;
+            let ahead = if first + later + lanes <= rows.len() { later * bytes } else { 0 };
             turn::<M::Carrier>(rows.row(first), bytes, bytes, dst, ahead);
         } else {
             buffer.scratch.clear();
@@ -436,32 +437,42 @@ where
 }
 
 /// Turns a register's worth of rows, `bytes` each and `stride` apart, into a panel. A last word that is not full is filled
-/// with zeros. `ahead` bytes further on the same amount of memory is asked for, if not 0.
+/// with zeros. Memory `ahead` bytes further on is asked for meanwhile, if not 0.
 #[inline(always)]
 unsafe fn turn<V: Vector>(src: *const u8, stride: usize, bytes: usize, dst: *mut u8, ahead: usize) {
     let word = size_of::<V::E>();
     let full = bytes / word;
     let squares = full / V::LANES;
+    let square = V::LANES * V::LANES * word;
     for s in 0..squares {
         if ahead > 0 {
-            let next = src.wrapping_add(ahead + s * V::LANES * V::LANES * word);
-            for line in 0..(V::LANES * V::LANES * word).div_ceil(64) {
-                prefetch(next.wrapping_add(64 * line));
+            for line in (0..square).step_by(64) {
+                prefetch(src.wrapping_add(ahead + s * square + line));
             }
         }
-        V::transpose(src.add(s * V::LANES * word), stride, dst.add(s * V::LANES * V::LANES * word).cast());
+        V::transpose(src.add(s * V::LANES * word), stride, dst.add(s * square).cast());
     }
-    for w in squares * V::LANES..bytes.div_ceil(word) {
-        for i in 0..V::LANES {
+    for i in 0..V::LANES {
+        let row = src.add(i * stride);
+        for w in squares * V::LANES..full {
             let to = dst.add((w * V::LANES + i) * word);
-            let n = word.min(bytes - w * word);
-            if n < word {
-                to.write_bytes(0, word);
+            // As integers of fixed size: copies of a length known at run time only would be calls.
+            if word == 8 {
+                to.cast::<u64>().write(row.add(w * 8).cast::<u64>().read_unaligned());
+            } else {
+                to.cast::<u32>().write(row.add(w * 4).cast::<u32>().read_unaligned());
             }
-            std::ptr::copy_nonoverlapping(src.add(i * stride + w * word), to, n);
+        }
+        if full * word < bytes {
+            let to = dst.add((full * V::LANES + i) * word);
+            to.write_bytes(0, word);
+            std::ptr::copy_nonoverlapping(row.add(full * word), to, bytes - full * word);
         }
     }
 }
+
+/// How far ahead of the rows being turned memory is asked for, at the least.
+const AHEAD: usize = 24 << 10;
 
 unsafe fn query_enter<I: Isa, M: Metric<I>>(
     rows: &Rows,
