@@ -43,15 +43,20 @@ pub unsafe fn ln<V: Vector>(x: V) -> V {
     let root2 = V::splat(V::E::from_f64(std::f64::consts::SQRT_2));
     let n = V::select_lt(m, root2, n, n.add(one));
     let m = V::select_lt(m, root2, m, m.mul(V::splat(V::E::from_f64(0.5))));
-    let s = m.sub(one).div(m.add(one));
-    let y = polynomial(s.mul(s), V::E::LOG).mul(s);
+    // 2s = f - s f with f = m - 1, which is exact: the rest is small beside it and so are its errors.
+    let f = m.sub(one);
+    let s = f.div(m.add(one));
+    let square = s.mul(s);
+    let (rest, _two) = V::E::LOG.split_at(V::E::LOG.len() - 1);
+    let y = s.fnma(f.sub(polynomial(square, rest).mul(square)), f);
     n.fma(V::splat(V::E::LN2.0), n.fma(V::splat(V::E::LN2.1), y))
 }
 
 /// p ln(2p/(p+q)) + q ln(2q/(p+q)) for p, q >= 0: twice one term of the Jensen-Shannon divergence.
 ///
 /// With r = |p-q|/(p+q) this is (p+q)/2 [(1+r)ln(1+r) + (1-r)ln(1-r)], whose power series in r^2 has no cancellation;
-/// from r = 1/4 on the logarithms themselves lose no more than two bits.
+/// from r = 1/4
+/// on the logarithms serve, which lose up to six bits there and none towards r = 1.
 ///
 /// # Safety
 /// Only below [`Isa::call`](crate::isa::Isa::call).
@@ -62,11 +67,14 @@ pub unsafe fn jensen_shannon<V: Vector>(p: V, q: V) -> V {
     let safe = tiny.max(sum);
     let (large, small) = (p.max(q), p.min(q));
     let r = large.sub(small).div(safe);
+    let half = sum.mul(V::splat(V::E::from_f64(0.5)));
     let square = r.mul(r);
-    let near = polynomial(square, V::E::ENTROPY).mul(square).mul(sum.mul(V::splat(V::E::from_f64(0.5))));
-    let two = V::splat(V::E::from_f64(2.0)).div(safe);
-    let far = large.mul(ln(tiny.max(large.mul(two)))).add(small.mul(ln(tiny.max(small.mul(two)))));
-    V::select_lt(r, V::splat(V::E::from_f64(0.25)), near, far)
+    let near = polynomial(square, V::E::ENTROPY).mul(square).mul(half);
+    let one = V::splat(V::E::ONE);
+    let (above, below) = (one.add(r), one.sub(r));
+    let far = above.mul(ln(above)).add(below.mul(ln(tiny.max(below)))).mul(half);
+    // In this order a NaN takes the series, which keeps it; the logarithms may lose it.
+    V::select_lt(V::splat(V::E::from_f64(0.25)), r, far, near)
 }
 
 /// x^n by repeated squaring, n >= 1.

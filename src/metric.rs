@@ -345,6 +345,11 @@ impl<V: Vector> FloatMetric<V> for Cosine {
 
 /// Divides a row by its sum; false if the row is not a distribution.
 fn normalise<E: Float>(row: &mut [E]) -> Result<(), &'static str> {
+    if row.iter().any(|x| !x.to_f64().is_finite()) {
+        // Left for the score to show: the search then names the row.
+        row.fill(E::from_f64(f64::NAN));
+        return Ok(());
+    }
     let largest = row.iter().fold(0.0f64, |m, x| m.max(x.to_f64()));
     if row.iter().any(|x| *x < E::ZERO) {
         return Err("has a negative entry");
@@ -383,7 +388,7 @@ impl<V: Vector, const KEY_FIRST: bool> FloatMetric<V> for Divergence<KEY_FIRST> 
                     own += p * (p * d).ln();
                 }
             } else {
-                *x = if p > 0.0 { V::E::from_f64((p * d).ln()) } else { -V::E::PENALTY };
+                *x = if p == 0.0 { -V::E::PENALTY } else { V::E::from_f64((p * d).ln()) };
             }
         }
         Ok(V::E::from_f64(own))

@@ -220,8 +220,8 @@ pub trait Vector: Copy {
         self.store(out.as_mut_ptr());
         let mut best = out[0];
         for &x in &out[1..Self::LANES] {
-            #[allow(clippy::neg_cmp_op_on_partial_ord)] // a NaN must win, so "not at most"
-            if !(x <= best) {
+            #[allow(clippy::eq_op)] // The test for a NaN, which must win.
+            if x > best || x != x {
                 best = x;
             }
         }

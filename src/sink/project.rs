@@ -75,6 +75,7 @@ pub unsafe fn project<I: Isa, V: Vector + 'static>(
 ) where
     V::E: Widen,
 {
+    const { assert!(V::ROWS == 8 || V::ROWS == 6 || V::ROWS == 4) };
     let Room { values, list, sums } = room;
     let many = rows >= V::ROWS;
     values.load(source, first, keys, many.then_some(2 * V::LANES));
