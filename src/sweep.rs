@@ -119,9 +119,6 @@ impl<'a, T: Score> Search<'a, T> {
         let mut finite = true;
         let mut start = chunk.start;
         while start < chunk.end {
-            if stop.wanted() {
-                return Err(Error::Interrupted);
-            }
             let range = start..(start + self.block).min(chunk.end);
             let block = self.keys.block(&self.kernel, range.clone(), &mut worker.buffer)?;
             // The tiles need no new memory: time to fetch what comes after them.
@@ -129,6 +126,9 @@ impl<'a, T: Score> Search<'a, T> {
             let tiles = queries.parts.len() * block.count;
             let mut fetch = [Ahead::new(sink.reads(range.clone()), tiles), Ahead::new(self.keys.memory(next), tiles)];
             for part in &queries.parts {
+                if stop.wanted() {
+                    return Err(Error::Interrupted);
+                }
                 let (rows, step) = (part.rows, part.tile.panels);
                 for p in (0..block.count).step_by(step) {
                     let key = start + p * lanes;

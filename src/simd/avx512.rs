@@ -27,7 +27,7 @@ macro_rules! vector {
     ($v:ident, $e:ty, $lanes:literal, $rows:literal, $mask:ty,
      $set1:ident $loadu:ident $storeu:ident $maskz_loadu:ident $mask_storeu:ident $add:ident $sub:ident $mul:ident
      $div:ident $fmadd:ident $fnmadd:ident $min:ident $max:ident $abs:ident $sqrt:ident $roundscale:ident $cmp:ident
-     $blend:ident $scalef:ident $getexp:ident $getmant:ident, $transpose:ident) => {
+     $blend:ident $scale:ident $getexp:ident $getmant:ident, $transpose:ident) => {
         impl Vector for $v {
             type E = $e;
             const LANES: usize = $lanes;
@@ -106,7 +106,8 @@ macro_rules! vector {
             }
             #[inline(always)]
             unsafe fn scale(self, n: Self) -> Self {
-                Self($scalef(self.0, n.0))
+                // Added to the exponent's bits, which leaves the multipliers free.
+                Self($scale(self.0, n.0))
             }
             #[inline(always)]
             unsafe fn split(self) -> (Self, Self) {
@@ -126,13 +127,25 @@ macro_rules! vector {
 vector!(F32, f32, 16, 8, __mmask16,
     _mm512_set1_ps _mm512_loadu_ps _mm512_storeu_ps _mm512_maskz_loadu_ps _mm512_mask_storeu_ps _mm512_add_ps
     _mm512_sub_ps _mm512_mul_ps _mm512_div_ps _mm512_fmadd_ps _mm512_fnmadd_ps _mm512_min_ps _mm512_max_ps
-    _mm512_abs_ps _mm512_sqrt_ps _mm512_roundscale_ps _mm512_cmp_ps_mask _mm512_mask_blend_ps _mm512_scalef_ps
+    _mm512_abs_ps _mm512_sqrt_ps _mm512_roundscale_ps _mm512_cmp_ps_mask _mm512_mask_blend_ps scale32
     _mm512_getexp_ps _mm512_getmant_ps, transpose32);
 vector!(F64, f64, 8, 8, __mmask8,
     _mm512_set1_pd _mm512_loadu_pd _mm512_storeu_pd _mm512_maskz_loadu_pd _mm512_mask_storeu_pd _mm512_add_pd
     _mm512_sub_pd _mm512_mul_pd _mm512_div_pd _mm512_fmadd_pd _mm512_fnmadd_pd _mm512_min_pd _mm512_max_pd
-    _mm512_abs_pd _mm512_sqrt_pd _mm512_roundscale_pd _mm512_cmp_pd_mask _mm512_mask_blend_pd _mm512_scalef_pd
+    _mm512_abs_pd _mm512_sqrt_pd _mm512_roundscale_pd _mm512_cmp_pd_mask _mm512_mask_blend_pd scale64
     _mm512_getexp_pd _mm512_getmant_pd, transpose64);
+
+#[inline(always)]
+unsafe fn scale32(x: __m512, n: __m512) -> __m512 {
+    let bits = _mm512_slli_epi32::<23>(_mm512_cvtps_epi32(n));
+    _mm512_castsi512_ps(_mm512_add_epi32(_mm512_castps_si512(x), bits))
+}
+
+#[inline(always)]
+unsafe fn scale64(x: __m512d, n: __m512d) -> __m512d {
+    let bits = _mm512_slli_epi64::<52>(_mm512_cvtpd_epi64(n));
+    _mm512_castsi512_pd(_mm512_add_epi64(_mm512_castpd_si512(x), bits))
+}
 
 /// Interleaves single elements, then pairs, then quarters: four rounds of sixteen shuffles.
 #[inline(always)]

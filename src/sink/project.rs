@@ -28,10 +28,10 @@ impl<E: Widen + Float> Values<E> {
         Values { rows: std::ptr::null(), width: 0, widened: Vec::new(), panels: Vec::new() }
     }
 
-    /// Points at the values of rows `first .. first + n`, widened where they are stored smaller, and lays out panels of
-    /// `columns` columns (a multiple of the lanes) for tiles if there are so many queries that they will be used.
+    /// Points at the values of rows `first .. first + n`, widened where they are stored smaller, and lays out the panels if
+    /// there are so many queries that tiles will use them.
     #[inline(always)]
-    unsafe fn load(&mut self, rows: &Rows, first: usize, n: usize, columns: Option<usize>) {
+    unsafe fn load<V: Vector<E = E>>(&mut self, rows: &Rows, first: usize, n: usize, panels: bool) {
         self.width = rows.width();
         if rows.dtype() == E::DTYPE {
             self.rows = rows.row(first).cast();
@@ -42,7 +42,10 @@ impl<E: Widen + Float> Values<E> {
             }
             self.rows = self.widened.as_ptr();
         }
-        let Some(columns) = columns else { return };
+        if !panels {
+            return;
+        }
+        let columns = 2 * V::LANES;
         let panel = n * columns;
         let count = self.width.div_ceil(columns);
         self.panels.resize((count * panel * size_of::<E>()).div_ceil(64), Line::ZERO);
@@ -50,23 +53,30 @@ impl<E: Widen + Float> Values<E> {
         for key in 0..n {
             let row = self.rows.add(key * self.width);
             for c in 0..count {
-                let to = to.add(c * panel + key * columns);
+                let (from, to) = (row.add(c * columns), to.add(c * panel + key * columns));
                 let have = columns.min(self.width - c * columns);
-                std::ptr::copy_nonoverlapping(row.add(c * columns), to, have);
-                to.add(have).write_bytes(0, columns - have);
+                for half in 0..2 {
+                    let at = half * V::LANES;
+                    let value = match have.saturating_sub(at) {
+                        0 => V::splat(E::ZERO),
+                        left => first_of::<V>(from.add(at), left.min(V::LANES)),
+                    };
+                    value.store(to.add(at));
+                }
             }
         }
     }
 }
 
 /// Adds weights times values to `out`: `rows` rows of weights, [`STRIDE`] apart, for the `keys` rows of values from `first` on.
+/// `dense` says of a row that none of its weights is zero.
 ///
 /// # Safety
 /// Only below [`Isa::call`](crate::isa::Isa::call); weights readable, out writable for `rows` rows of the values' width.
 #[inline(always)]
 pub unsafe fn project<I: Isa, V: Vector + 'static>(
     weights: *const V::E,
-    rows: usize,
+    dense: &[bool],
     source: &Rows,
     first: usize,
     keys: usize,
@@ -77,14 +87,15 @@ pub unsafe fn project<I: Isa, V: Vector + 'static>(
 {
     const { assert!(V::ROWS == 8 || V::ROWS == 6 || V::ROWS == 4) };
     let Room { values, list, sums } = room;
+    let rows = dense.len();
     let many = rows >= V::ROWS;
-    values.load(source, first, keys, many.then_some(2 * V::LANES));
+    values.load::<V>(source, first, keys, many);
     let mut r = 0;
     while r < rows {
         let (w, to) = (weights.add(r * STRIDE), out.add(r * values.width));
         let left = rows - r;
         if many && left >= V::ROWS {
-            let list = listed::<V>(w, V::ROWS, keys, list);
+            let list = listed::<V>(w, &dense[r..r + V::ROWS], keys, list);
             // The tile heights that the instruction sets name in `Vector::ROWS`; the others are not compiled.
             match V::ROWS {
                 8 => enter::<I, V, 8>(&Tile { weights: w, values, keys, list }, to),
@@ -93,11 +104,11 @@ pub unsafe fn project<I: Isa, V: Vector + 'static>(
             }
             r += V::ROWS;
         } else if many && left >= 4 {
-            let list = listed::<V>(w, 4, keys, list);
+            let list = listed::<V>(w, &dense[r..r + 4], keys, list);
             enter::<I, V, 4>(&Tile { weights: w, values, keys, list }, to);
             r += 4;
         } else {
-            let list = listed::<V>(w, 1, keys, list);
+            let list = listed::<V>(w, &dense[r..r + 1], keys, list);
             streamed::<V>(w, values, to, list, sums);
             r += 1;
         }
@@ -120,12 +131,15 @@ impl<E: Widen + Float> Default for Room<E> {
 
 /// The keys to which one of the rows gives a weight.
 #[inline(always)]
-unsafe fn listed<V: Vector>(weights: *const V::E, rows: usize, keys: usize, list: &mut List) -> &[u32] {
+unsafe fn listed<'a, V: Vector>(weights: *const V::E, dense: &[bool], keys: usize, list: &'a mut List) -> &'a [u32] {
+    if dense.contains(&true) {
+        return &list.all[..keys];
+    }
     let zero = V::splat(V::E::ZERO);
     let mut masks = [0u32; BLOCK];
     let mut count = 0;
     for (start, mask) in (0..keys).step_by(V::LANES).zip(&mut masks) {
-        for r in 0..rows {
+        for r in 0..dense.len() {
             // "Not zero" as "below or above": a NaN cannot be here.
             let w = V::load(weights.add(r * STRIDE + start));
             *mask |= w.lt(zero) | zero.lt(w);
@@ -205,7 +219,7 @@ unsafe fn tiled<V: Vector, const R: usize>(tile: &Tile<V::E>, out: *mut V::E) {
                 if at < width {
                     let n = (width - at).min(V::LANES);
                     let to = out.add(r * width + at);
-                    put::<V>(first::<V>(to, n).add(sum), to, n);
+                    put::<V>(first_of::<V>(to, n).add(sum), to, n);
                 }
             }
         }
@@ -238,9 +252,9 @@ unsafe fn streamed<V: Vector>(
         let mut column = 0;
         while column < width {
             let n = (width - column).min(V::LANES);
-            let mut acc = first::<V>(sums.add(column), n);
+            let mut acc = first_of::<V>(sums.add(column), n);
             for i in 0..4 {
-                acc = w[i].fma(first::<V>(value[i].add(column), n), acc);
+                acc = w[i].fma(first_of::<V>(value[i].add(column), n), acc);
             }
             put::<V>(acc, sums.add(column), n);
             column += n;
@@ -251,7 +265,7 @@ unsafe fn streamed<V: Vector>(
         let mut column = 0;
         while column < width {
             let n = (width - column).min(V::LANES);
-            let acc = w.fma(first::<V>(value.add(column), n), first::<V>(sums.add(column), n));
+            let acc = w.fma(first_of::<V>(value.add(column), n), first_of::<V>(sums.add(column), n));
             put::<V>(acc, sums.add(column), n);
             column += n;
         }
@@ -260,13 +274,13 @@ unsafe fn streamed<V: Vector>(
     while column < width {
         let n = (width - column).min(V::LANES);
         let to = out.add(column);
-        put::<V>(first::<V>(to, n).add(first::<V>(sums.add(column), n)), to, n);
+        put::<V>(first_of::<V>(to, n).add(first_of::<V>(sums.add(column), n)), to, n);
         column += n;
     }
 }
 
 #[inline(always)]
-unsafe fn first<V: Vector>(p: *const V::E, n: usize) -> V {
+unsafe fn first_of<V: Vector>(p: *const V::E, n: usize) -> V {
     if n == V::LANES { V::load(p) } else { V::load_first(p, n) }
 }
 

@@ -202,6 +202,8 @@ struct Retrieve<'a, 'b, I, V: Vector> {
 /// Scores of a block and room for its projection.
 struct Buffers<E> {
     scores: Vec<E>,
+    /// Rows in which no weight is zero, as far as that was seen without looking for it.
+    dense: Vec<bool>,
     room: Room<E>,
 }
 
@@ -237,9 +239,11 @@ where
             true => None,
             false => Some(self.retrieval.terms[keys.start..].as_ptr()),
         };
+        self.scores.dense.clear();
+        self.scores.dense.resize(self.group.len(), false);
         for r in 0..self.group.len() {
             let row = self.scores.scores.as_mut_ptr().add(r * STRIDE);
-            let rescale = separate::<V>(self.retrieval, row, n, terms, self.state, r);
+            let rescale = separate::<V>(self.retrieval, row, n, terms, self.state, r, &mut self.scores.dense[r]);
             if rescale != V::E::ONE {
                 for x in &mut self.state.sums[r * width..][..width] {
                     *x *= rescale;
@@ -249,7 +253,7 @@ where
         let buffers = &mut *self.scores;
         project::<I, V>(
             buffers.scores.as_ptr(),
-            self.group.len(),
+            &buffers.dense,
             &self.retrieval.values,
             keys.start,
             n,
@@ -296,7 +300,7 @@ macro_rules! each {
 }
 
 /// Turns `n` scores of row `r` into weights, zeros behind them to the end of the register, and returns what the sums so far
-/// must be multiplied by.
+/// must be multiplied by. `dense` is set if it shows that none of the weights is zero.
 #[inline(always)]
 unsafe fn separate<V: Vector>(
     retrieval: &Retrieval<V::E>,
@@ -305,6 +309,7 @@ unsafe fn separate<V: Vector>(
     terms: Option<*const V::E>,
     state: &mut State<V::E>,
     r: usize,
+    dense: &mut bool,
 ) -> V::E
 where
     V::E: Real,
@@ -315,15 +320,20 @@ where
     match retrieval.separation {
         Separation::Softmax(_) => {
             let none = V::splat(-V::E::INFINITY);
-            let mut largest = none;
+            let (mut largest, mut smallest) = (none, V::splat(V::E::INFINITY));
             // The new value comes second: a register maximum answers with its second operand where one is NaN.
-            each!(V, row, n, terms, none, |s, term| s.fma(factor, term), |z| largest = largest.max(z));
+            each!(V, row, n, terms, none, |s, term| s.fma(factor, term), |z| {
+                largest = largest.max(z);
+                smallest = smallest.min(z);
+            });
             let new = larger(old, largest.largest());
             // A row without any weight so far has no largest score; relative to 0 all its weights are exp(-inf) = 0.
             let reference = V::splat(if new == -V::E::INFINITY { V::E::ZERO } else { new });
             let gain = V::splat(retrieval.gain);
             let mut mass = zero;
             each!(V, row, n, None, zero, |z, _none| math::exp(z.sub(reference).mul(gain)), |w| mass = mass.add(w));
+            let lowest = -zero.sub(smallest).largest();
+            *dense = retrieval.gain * (lowest - new) > V::E::EXP_MIN + V::E::ONE;
             settle::<V>(retrieval, state, r, new, mass)
         }
         Separation::Power(p) | Separation::Rectified(p) => {
@@ -457,10 +467,13 @@ pub fn retrieve<E: Real>(
     assert!(out.len() == q * width && log_scale.len() == q && retrieval.values.len() == n);
     assert!(retrieval.terms.is_empty() || retrieval.terms.len() == n);
     let fit = GROUP_BYTES / ((search.keys.width() + width) * size_of::<E>()).max(1);
-    let groups = pieces(q, (fit / 60 * 60).clamp(60, GROUP));
+    let most = (fit / 60 * 60).clamp(60, GROUP);
+    // The same number of groups for every thread, all about as large. Which groups there are changes no bit.
+    let count = q.div_ceil(most).next_multiple_of(if q > most { context.threads } else { 1 });
+    let groups = pieces(q, q.div_ceil(count.max(1)).next_multiple_of(4).min(most));
     let chunks = pieces(n, n.div_ceil(CHUNKS).max(2 * search.block).div_ceil(search.block) * search.block);
     let cost = 2 * search.cost();
-    let init = || (Worker::default(), Buffers { scores: Vec::new(), room: Room::default() });
+    let init = || (Worker::default(), Buffers { scores: Vec::new(), dense: Vec::new(), room: Room::default() });
     let state = |worker: &mut (Worker<E>, Buffers<E>), group: &Range<usize>, chunk: &Range<usize>, stop: &Stop| {
         let rows = group.len().next_multiple_of(GROUP);
         worker.1.scores.resize(rows * STRIDE, E::ZERO);
