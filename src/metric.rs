@@ -440,7 +440,7 @@ impl<I: Isa> Metric<I> for ByteManhattan {
     const PREPARES: bool = false;
 
     fn tiles() -> Tiles<i32> {
-        I::difference::<Self>()
+        I::product::<Self>()
     }
     #[inline(always)]
     unsafe fn prepare(_row: &mut [u8], _side: Side) -> Result<i32, &'static str> {
