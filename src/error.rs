@@ -24,6 +24,10 @@ pub enum Error {
     NegativeScore(usize),
     /// Finite inputs gave a score that the score's type cannot hold: the first such row of cues.
     Overflow(usize),
+    /// Finite inputs gave a score that the score's type cannot hold.
+    ScoreOverflow,
+    /// The weighted sum of the values is beyond their type: the row of cues.
+    ValueOverflow(usize),
     /// An argument has a value that the engine does not know.
     Argument(String),
     /// The caller asked to stop.
@@ -58,6 +62,13 @@ impl fmt::Display for Error {
             Error::Overflow(row) => {
                 write!(f, "cues row {row} has a score too large for its type; scale the data or use float64")
             }
+            Error::ScoreOverflow => f.write_str(
+                "a score is too large for its type, although queries and keys are finite; scale the data or use float64",
+            ),
+            Error::ValueOverflow(row) => write!(
+                f,
+                "cues row {row} recalls values too large for their type; scale the values or use float64"
+            ),
             Error::Argument(text) => f.write_str(text),
             Error::Interrupted => f.write_str("interrupted"),
             Error::OutOfMemory(bytes) => write!(f, "a buffer of {bytes} bytes could not be allocated"),

@@ -61,7 +61,7 @@ pub trait Score: Copy + Default + PartialOrd + Send + Sync + std::fmt::Debug + '
     const WORST: Self;
     /// The score with its order turned round.
     fn flip(self) -> Self;
-    /// The smallest score above `x`, so that `score <= x` is `score < above(x)` for any real x.
+    /// The smallest score above `x` in this type, so that `score <= x` is `score < above(x)`.
     fn above(x: f64) -> Self;
     /// Lanes that [`Score::less`] looks at.
     fn lanes<I: Isa>() -> usize;
@@ -80,8 +80,7 @@ macro_rules! float_score {
                 -self
             }
             fn above(x: f64) -> Self {
-                let y = x as $t;
-                if y as f64 <= x { y.next_up() } else { y }
+                (x as $t).next_up()
             }
             #[inline(always)]
             fn lanes<I: Isa>() -> usize {

@@ -162,8 +162,8 @@ impl<'a, T: Score> Search<'a, T> {
         Ok(())
     }
 
-    /// Names the input row that made a score odd, if it was an input. Scores may also leave their range by themselves.
-    pub fn check(&self) -> Result<(), Error> {
+    /// Names the input row that made a score odd, if an input did.
+    pub fn check_inputs(&self) -> Result<(), Error> {
         if self.odd.load(Ordering::Relaxed) {
             if let Some(row) = self.queries.first_non_finite() {
                 return Err(Error::NonFinite(Side::Query, row));
@@ -173,6 +173,12 @@ impl<'a, T: Score> Search<'a, T> {
             }
         }
         Ok(())
+    }
+
+    /// The same, and says if finite inputs made one odd.
+    pub fn check(&self) -> Result<(), Error> {
+        self.check_inputs()?;
+        if self.odd.load(Ordering::Relaxed) { Err(Error::ScoreOverflow) } else { Ok(()) }
     }
 }
 

@@ -348,6 +348,29 @@ fn no_weight_at_all() {
 }
 
 /// One key answers with its value, whatever its score.
+/// Weights survive beside scores so large that a logarithm added to them would be lost.
+#[test]
+fn weights_beside_large_scores() {
+    let (keys, values) = ([300.0f32, 0.0, 300.0, 0.0, 299.0, 0.0], [0.0f32, 1.0, 100.0]);
+    for level in Level::available() {
+        for beta in [1.0, 1e4, 1e8] {
+            let case = Case {
+                metric: MetricName::Dot,
+                d: 2,
+                queries: vec![1.0f32, 0.0],
+                keys: keys.to_vec(),
+                width: 1,
+                values: values.to_vec(),
+                log_weight: vec![3f64.ln(), 0.0, f64::NEG_INFINITY],
+            };
+            let (state, scale) = case.run(Run::new(level, MetricName::Dot), Separation::Softmax(beta), true).unwrap();
+            assert!((state[0] - 0.25).abs() < 1e-6, "{level:?} {beta} {state:?}");
+            let expected = 300.0 * beta + 4f64.ln();
+            assert!((scale[0] - expected).abs() < 1e-6 * expected, "{level:?} {beta} {scale:?} {expected}");
+        }
+    }
+}
+
 #[test]
 fn a_single_key() {
     for level in Level::available() {

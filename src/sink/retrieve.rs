@@ -2,7 +2,8 @@
 //! block of keys.
 //!
 //! Softmax and powers are kept relative to the largest score so far and rescaled when a larger one comes, so that neither
-//! overflows: exp(beta (s - m)) and (s / m)^n. Keys are cut into chunks that depend on the shapes alone; the states of the
+//! overflows: exp(beta (s - m) + b - c) and (s / m)^n. Log-weights b stay apart from the scores until the difference is
+//! taken: added to a large score they would be lost. Keys are cut into chunks that depend on the shapes alone; the states of the
 //! chunks are joined in order, by one worker or by many, to the same bits.
 
 pub use super::project::BLOCK;
@@ -51,75 +52,81 @@ impl Real for f64 {
 pub struct Retrieval<'a, E> {
     separation: Separation,
     values: Rows<'a>,
-    /// Scores are multiplied by this and the terms below are added: z = factor * s + term.
-    factor: E,
-    /// What z is multiplied by in the exponential.
+    /// What scores are multiplied by: -1 for distances.
+    sign: E,
+    /// beta
     gain: E,
-    /// Per key: log-weights in units of z (softmax) or weights (the others). Empty if all weigh the same.
+    /// Per key: log-weights (softmax) or weights (the others), relative to the largest. Empty if all weigh the same.
     terms: Vec<E>,
-    /// Logarithm of what the weights were divided by.
+    /// The logarithm of what the weights were divided by.
     log_unit: f64,
+}
+
+/// What weights are relative to: exp(gain * score + bias), or a power of the score.
+#[derive(Clone, Copy, PartialEq)]
+struct Top<E> {
+    /// The largest score that has a weight.
+    score: E,
+    /// The largest logarithm of a weight relative to that score; 0 where there are no log-weights.
+    bias: E,
 }
 
 impl<'a, E: Real> Retrieval<'a, E> {
     /// `sign` is 1 for similarities and -1 for distances.
     pub fn new(separation: Separation, values: Rows<'a>, log_weight: Option<&[f64]>, sign: f64) -> Self {
-        let convert = |f: &dyn Fn(f64) -> f64| -> Vec<E> {
-            log_weight.unwrap_or(&[]).iter().map(|&w| E::from_f64(f(w))).collect()
+        // exp(0 s) is 1 whatever s, even where 0 s would be no number.
+        let separation = match separation {
+            Separation::Softmax(0.0) => Separation::Threshold(-sign * f64::INFINITY),
+            other => other,
         };
-        if let Separation::Softmax(beta) = separation {
-            // beta s + b = beta (s + b / beta): the form in which nothing overflows depends on beta.
-            let (factor, gain) = if beta <= 1.0 { (beta, 1.0) } else { (1.0, beta) };
-            let terms = convert(&|w| w / gain);
-            let float = E::from_f64;
-            return Retrieval {
-                separation,
-                values,
-                factor: float(sign * factor),
-                gain: float(gain),
-                terms,
-                log_unit: 0.0,
-            };
-        }
-        let largest = log_weight.unwrap_or(&[]).iter().copied().fold(f64::NEG_INFINITY, f64::max);
-        let unit = if largest.is_finite() { largest } else { 0.0 };
-        Retrieval {
-            separation,
-            values,
-            factor: E::from_f64(sign),
-            gain: E::ONE,
-            terms: convert(&|w| (w - unit).exp()),
-            log_unit: unit,
-        }
+        let log_weight = log_weight.unwrap_or(&[]);
+        let largest = log_weight.iter().copied().fold(f64::NEG_INFINITY, f64::max);
+        let log_unit = if largest.is_finite() { largest } else { 0.0 };
+        let softmax = matches!(separation, Separation::Softmax(_));
+        let term = |&w: &f64| E::from_f64(if softmax { w - log_unit } else { (w - log_unit).exp() });
+        let gain = if let Separation::Softmax(beta) = separation { beta } else { 1.0 };
+        let terms = log_weight.iter().map(term).collect();
+        Retrieval { separation, values, sign: E::from_f64(sign), gain: E::from_f64(gain), terms, log_unit }
     }
 
     /// The weights of a state that was kept relative to `old` become relative to `new`.
-    fn rescale(&self, old: E, new: E) -> E {
+    fn rescale(&self, old: Top<E>, new: Top<E>) -> E {
         if old == new {
             return E::ONE;
         }
+        let (a, b) = (old.score.to_f64(), new.score.to_f64());
         match self.separation {
-            Separation::Softmax(_) => E::from_f64((self.gain.to_f64() * (old.to_f64() - new.to_f64())).exp()),
-            Separation::Power(n) | Separation::Rectified(n) => {
-                E::from_f64((old.to_f64() / new.to_f64()).powi(n as i32))
+            Separation::Softmax(_) => {
+                E::from_f64((self.gain.to_f64() * (a - b) + (old.bias.to_f64() - new.bias.to_f64())).exp())
             }
+            Separation::Power(n) | Separation::Rectified(n) => E::from_f64((a / b).powi(n as i32)),
             _ => E::ONE,
         }
     }
 
+    /// The higher of two references: the larger score, and what is then the larger bias.
+    fn higher(&self, a: Top<E>, b: Top<E>) -> Top<E> {
+        let score = larger(a.score, b.score);
+        if self.terms.is_empty() || score == -E::INFINITY || !matches!(self.separation, Separation::Softmax(_)) {
+            return Top { score, bias: E::ZERO };
+        }
+        let bias = |top: Top<E>| top.bias.to_f64() + self.gain.to_f64() * (top.score.to_f64() - score.to_f64());
+        Top { score, bias: E::from_f64(bias(a).max(bias(b))) }
+    }
+
     /// The reference that stands for "no score yet".
-    fn nothing(&self) -> E {
+    fn nothing(&self) -> Top<E> {
         match self.separation {
-            Separation::Softmax(_) => -E::INFINITY,
-            _ => E::ZERO,
+            Separation::Softmax(_) => Top { score: -E::INFINITY, bias: E::ZERO },
+            _ => Top { score: E::ZERO, bias: E::ZERO },
         }
     }
 }
 
 /// What a group of queries has gathered from some keys.
 struct State<E> {
-    /// The largest score, to which the weights are relative.
-    largest: Vec<E>,
+    /// What the weights are relative to.
+    top: Vec<Top<E>>,
     /// Sums of the weights' magnitudes.
     mass: Vec<E>,
     /// Sums of weights times values.
@@ -131,7 +138,7 @@ struct State<E> {
 impl<E: Real> State<E> {
     fn new(retrieval: &Retrieval<E>, rows: usize) -> Self {
         State {
-            largest: vec![retrieval.nothing(); rows],
+            top: vec![retrieval.nothing(); rows],
             mass: vec![E::ZERO; rows],
             sums: vec![E::ZERO; rows * retrieval.values.width()],
             negative: vec![false; rows],
@@ -142,10 +149,10 @@ impl<E: Real> State<E> {
     fn join(&mut self, retrieval: &Retrieval<E>, later: &State<E>) {
         let width = retrieval.values.width();
         for r in 0..self.mass.len() {
-            let (a, b) = (self.largest[r], later.largest[r]);
-            let new = if a < b { b } else { a };
+            let (a, b) = (self.top[r], later.top[r]);
+            let new = retrieval.higher(a, b);
             let (fa, fb) = (retrieval.rescale(a, new), retrieval.rescale(b, new));
-            self.largest[r] = new;
+            self.top[r] = new;
             self.mass[r] = self.mass[r] * fa + later.mass[r] * fb;
             self.negative[r] |= later.negative[r];
             let (to, from) = (&mut self.sums[r * width..][..width], &later.sums[r * width..][..width]);
@@ -168,8 +175,8 @@ impl<E: Real> State<E> {
             if self.negative[r] {
                 return Err(Error::NegativeScore(row));
             }
-            let (largest, mass) = (self.largest[r], self.mass[r]);
-            if !(largest < E::INFINITY && mass < E::INFINITY) {
+            let (top, mass) = (self.top[r], self.mass[r]);
+            if !(top.score < E::INFINITY && mass < E::INFINITY) {
                 return Err(Error::Overflow(row));
             }
             for (j, &x) in self.sums[r * width..][..width].iter().enumerate() {
@@ -177,8 +184,8 @@ impl<E: Real> State<E> {
                 unsafe { *out.add(row * width + j) = if mass > E::ZERO { x / mass } else { E::ZERO } };
             }
             let scale = match retrieval.separation {
-                Separation::Softmax(_) => retrieval.gain.to_f64() * largest.to_f64(),
-                Separation::Power(n) | Separation::Rectified(n) => n as f64 * largest.to_f64().ln(),
+                Separation::Softmax(_) => retrieval.gain.to_f64() * top.score.to_f64() + top.bias.to_f64(),
+                Separation::Power(n) | Separation::Rectified(n) => n as f64 * top.score.to_f64().ln(),
                 _ => 0.0,
             };
             let log = if mass > E::ZERO { mass.to_f64().ln() + scale + retrieval.log_unit } else { f64::NEG_INFINITY };
@@ -315,34 +322,47 @@ where
     V::E: Real,
 {
     let zero = V::splat(V::E::ZERO);
-    let factor = V::splat(retrieval.factor);
-    let old = state.largest[r];
+    let sign = V::splat(retrieval.sign);
+    let old = state.top[r];
     match retrieval.separation {
         Separation::Softmax(_) => {
             let none = V::splat(-V::E::INFINITY);
             let (mut largest, mut smallest) = (none, V::splat(V::E::INFINITY));
-            // The new value comes second: a register maximum answers with its second operand where one is NaN.
-            each!(V, row, n, terms, none, |s, term| s.fma(factor, term), |z| {
-                largest = largest.max(z);
-                smallest = smallest.min(z);
+            // The new score comes second: a register maximum answers with its second operand where one is NaN.
+            // A key of weight zero counts as infinitely far.
+            each!(V, row, n, terms, none, |s, term| V::select_lt(none, term, s.mul(sign), none), |s| {
+                largest = largest.max(s);
+                smallest = smallest.min(s);
             });
-            let new = larger(old, largest.largest());
-            // A row without any weight so far has no largest score; relative to 0 all its weights are exp(-inf) = 0.
-            let reference = V::splat(if new == -V::E::INFINITY { V::E::ZERO } else { new });
+            let mut new = Top { score: largest.largest(), bias: V::E::ZERO };
+            let lowest = -zero.sub(smallest).largest();
             let gain = V::splat(retrieval.gain);
             let mut mass = zero;
-            each!(V, row, n, None, zero, |z, _none| math::exp(z.sub(reference).mul(gain)), |w| mass = mass.add(w));
-            let lowest = -zero.sub(smallest).largest();
-            *dense = retrieval.gain * (lowest - new) > V::E::EXP_MIN + V::E::ONE;
+            // A row without any weight has no largest score; relative to 0 all its weights are exp(-inf) = 0.
+            let above = |top: Top<V::E>| if top.score == -V::E::INFINITY { V::E::ZERO } else { top.score };
+            if terms.is_none() {
+                new = retrieval.higher(old, new);
+                let reference = V::splat(above(new));
+                each!(V, row, n, None, zero, |s, _none| math::exp(s.sub(reference).mul(gain)), |w| mass = mass.add(w));
+                *dense = retrieval.gain * (lowest - new.score) > V::E::EXP_MIN + V::E::ONE;
+            } else {
+                let reference = V::splat(above(Top { score: larger(old.score, new.score), ..new }));
+                let mut highest = none;
+                each!(V, row, n, terms, none, |s, term| s.sub(reference).fma(gain, term), |y| highest = highest.max(y));
+                new = Top { score: larger(old.score, new.score), bias: highest.largest() };
+                new = retrieval.higher(old, new);
+                let bias = V::splat(if new.bias == -V::E::INFINITY { V::E::ZERO } else { new.bias });
+                each!(V, row, n, None, zero, |y, _none| math::exp(y.sub(bias)), |w| mass = mass.add(w));
+            }
             settle::<V>(retrieval, state, r, new, mass)
         }
         Separation::Power(p) | Separation::Rectified(p) => {
             let rectified = matches!(retrieval.separation, Separation::Rectified(_));
             let mut largest = zero;
             let floor = V::splat(if rectified { V::E::ZERO } else { -V::E::INFINITY });
-            each!(V, row, n, None, zero, |s, _none| floor.max(s.mul(factor)), |s| largest = largest.max(s.abs()));
-            let new = larger(old, largest.largest());
-            let reference = V::splat(if new == V::E::ZERO { V::E::ONE } else { new });
+            each!(V, row, n, None, zero, |s, _none| floor.max(s.mul(sign)), |s| largest = largest.max(s.abs()));
+            let new = Top { score: larger(old.score, largest.largest()), bias: V::E::ZERO };
+            let reference = V::splat(if new.score == V::E::ZERO { V::E::ONE } else { new.score });
             let mut mass = zero;
             each!(
                 V,
@@ -369,7 +389,7 @@ where
                 terms,
                 zero,
                 |s, term| {
-                    let s = s.mul(factor);
+                    let s = s.mul(sign);
                     negative |= s.lt(zero);
                     let w = if log { math::ln(tiny.max(s)) } else { s.sqrt() };
                     if terms.is_some() { w.mul(term) } else { w }
@@ -381,7 +401,7 @@ where
         }
         Separation::Threshold(radius) => {
             // Inside means d <= radius or s >= radius: the same test on scores whose sign was turned.
-            let bound = V::splat(V::E::above(if retrieval.factor < V::E::ZERO { radius } else { -radius }));
+            let bound = V::splat(V::E::above(if retrieval.sign < V::E::ZERO { radius } else { -radius }));
             let one = V::splat(V::E::ONE);
             let mut mass = zero;
             each!(
@@ -391,7 +411,7 @@ where
                 terms,
                 zero,
                 |s, term| {
-                    let distance = zero.sub(s.mul(factor));
+                    let distance = zero.sub(s.mul(sign));
                     V::select_lt(distance, bound, if terms.is_some() { term } else { one }, zero)
                 },
                 |w| mass = mass.add(w)
@@ -409,12 +429,18 @@ fn larger<E: Float>(a: E, b: E) -> E {
 
 /// Enters the mass of a block and the new reference, and returns what the sums so far must be multiplied by.
 #[inline(always)]
-unsafe fn settle<V: Vector>(retrieval: &Retrieval<V::E>, state: &mut State<V::E>, r: usize, new: V::E, mass: V) -> V::E
+unsafe fn settle<V: Vector>(
+    retrieval: &Retrieval<V::E>,
+    state: &mut State<V::E>,
+    r: usize,
+    new: Top<V::E>,
+    mass: V,
+) -> V::E
 where
     V::E: Real,
 {
-    let rescale = retrieval.rescale(state.largest[r], new);
-    state.largest[r] = new;
+    let rescale = retrieval.rescale(state.top[r], new);
+    state.top[r] = new;
     state.mass[r] = state.mass[r] * rescale + mass.sum();
     rescale
 }
@@ -507,12 +533,14 @@ pub fn retrieve<E: Real>(
         })
     };
     // An input that is no number is the cause of whatever else went wrong with the scores.
-    search.check()?;
+    search.check_inputs()?;
     finished?;
-    if out.iter().any(|x| !x.to_f64().is_finite())
-        && let Some(row) = retrieval.values.first_non_finite()
-    {
-        return Err(Error::NonFinite(Side::Value, row));
+    search.check()?;
+    if let Some(at) = out.iter().position(|x| !x.to_f64().is_finite()) {
+        return Err(match retrieval.values.first_non_finite() {
+            Some(row) => Error::NonFinite(Side::Value, row),
+            None => Error::ValueOverflow(at / width),
+        });
     }
     Ok(())
 }
