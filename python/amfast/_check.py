@@ -49,10 +49,16 @@ def array(x: object, name: str) -> Array:
 
     float16, float32, float64, uint8 and int8 are kept; bool and other integers become float64.
     """
-    return _number_type(_read(x, name), name)
+    return _number_type(read(x, name), name)
 
 
-def _read(x: object, name: str) -> Array:
+def frozen(x: Array) -> Array:
+    """Return a view that its holder cannot make writable, to hand out what must not change."""
+    return np.asarray(x.data.toreadonly()) if x.size else x.copy()
+
+
+def read(x: object, name: str) -> Array:
+    """Read ``x`` as an ndarray of any element type, refusing masked entries and sparse matrices."""
     if isinstance(x, np.ma.MaskedArray):
         if np.ma.is_masked(x):
             raise ValueError(f"{name} have masked entries; fill or drop them first")
@@ -64,12 +70,12 @@ def _read(x: object, name: str) -> Array:
     if hasattr(x, "__dlpack__"):
         try:
             return np.from_dlpack(x)
-        except (BufferError, RuntimeError, TypeError, ValueError, AttributeError):
+        except Exception:
             pass  # e.g. an element type DLPack has no name for: the array protocol may do
     try:
         result = np.asarray(x)
-    except (ValueError, TypeError, RuntimeError, OverflowError, AttributeError) as error:
-        kind = ValueError if isinstance(error, ValueError) else TypeError
+    except Exception as error:  # whatever an __array__ of the caller's raises
+        kind = next((k for k in (ValueError, MemoryError) if isinstance(error, k)), TypeError)
         raise kind(f"{name} cannot be read as an array of numbers: {error}") from error
     if isinstance(x, list | tuple) and result.dtype.kind == "f" and result.dtype.itemsize == 8:
         _refuse_rounded_integers(x, result, name)
@@ -88,9 +94,11 @@ def _number_type(x: Array, name: str) -> Array:
     dtype = x.dtype
     if dtype.kind in "biuf" and dtype.char != "g":
         if not dtype.isnative:
+            fits(x.shape, dtype, name)
             x = x.astype(dtype.newbyteorder("="))
         if dtype.kind == "f" or (dtype.kind in "ui" and dtype.itemsize == 1):
             return x
+        fits(x.shape, np.dtype(np.float64), name)
         if dtype.itemsize == 8 and x.size:
             low, high = int(x.min()), int(x.max())
             if high > EXACT_INTEGERS or low < -EXACT_INTEGERS:
@@ -138,6 +146,8 @@ def cues(x: object, name: str = "cues") -> tuple[Array, bool]:
 def _layout(x: Array, name: str) -> Array:
     if x.shape[1] == 0:
         raise ValueError(f"{name} have 0 columns; at least 1 is needed")
+    if not x.flags.c_contiguous:
+        fits(x.shape, x.dtype, name)  # a broadcast array is larger than it looks
     return np.require(x, requirements=["C", "A"])
 
 
@@ -249,7 +259,7 @@ def name_of(given: object, known: Iterable[str], what: str, also: str = "") -> s
     if given in names:
         return given
     near = difflib.get_close_matches(given.lower(), names, n=2)
-    suggestion = f"; did you mean {' or '.join(map(repr, near))}?" if near else ""
+    suggestion = f"; did you mean {' or '.join(map(repr, near))}?" if near else "."
     raise ValueError(f"unknown {what} {given!r}{suggestion} Known: {', '.join(names)}")
 
 
@@ -279,7 +289,9 @@ def number(given: object, name: str, low: float = -math.inf) -> float:
     real = isinstance(given, int | float | np.integer | np.floating) or (
         isinstance(given, np.ndarray) and given.ndim == 0 and given.dtype.kind in "uif"
     )
-    if not real or isinstance(given, bool):
+    if isinstance(given, bool | np.bool_):
+        raise TypeError(f"{name} must be {limits}, got a bool")
+    if not real:
         raise TypeError(f"{name} must be {limits}, got {_short(given)}")
     try:
         value = float(given)  # type: ignore[arg-type]
@@ -355,8 +367,8 @@ def empty(shape: tuple[int, ...], dtype: np.dtype[Any], what: str) -> Array:
 
 def out(given: object, shape: tuple[int, ...], dtype: np.dtype[Any], inputs: list[Array]) -> Array:
     """Check an output: exact shape and type, writable, C-contiguous, apart from the inputs."""
-    if not isinstance(given, np.ndarray):
-        raise TypeError(f"out must be a NumPy array, got {type(given).__name__}")
+    if not isinstance(given, np.ndarray) or isinstance(given, np.ma.MaskedArray):
+        raise TypeError(f"out must be a plain NumPy array, got {type(given).__name__}")
     if given.dtype != dtype or not given.dtype.isnative:
         raise TypeError(f"out must have dtype {dtype}, got {given.dtype}")
     if given.shape != shape:

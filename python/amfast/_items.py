@@ -19,6 +19,8 @@ Array = NDArray[Any]
 Float = NDArray[np.float64]
 
 _PACK_BYTES = 1 << 25
+# ln(1e290): sums of that many items' weights are float64 numbers.
+_LOG_WEIGHT_MAX = 667.7
 
 
 class _Rows:
@@ -45,15 +47,13 @@ class _Rows:
 
     def keep(self, mask: NDArray[np.bool_]) -> None:
         """Keep the rows under a mask, in new memory."""
-        self._buffer = self.view[mask]
+        self._buffer = self._buffer[: self._used][mask]
         self._used = len(self._buffer)
 
     @property
     def view(self) -> Array:
-        """Read-only rows."""
-        view = self._buffer[: self._used]
-        view.flags.writeable = False
-        return view
+        """Rows that their holder cannot make writable."""
+        return _check.frozen(self._buffer[: self._used])
 
     @property
     def nbytes(self) -> int:
@@ -175,8 +175,25 @@ class Items:
 
     @property
     def item_weights(self) -> Float | None:
-        """The weights, None if every item weighs 1."""
-        return np.exp(self.log_weight) if self._weighted else None
+        """The weights, None if every item weighs 1; times ``exp(-weight_shift)``.
+
+        The largest lies in 1e-290..1e290 and none but a weight of 0 vanishes, so that sums over
+        the items neither overflow nor lose an item.
+        """
+        if not self._weighted:
+            return None
+        b = self.log_weight
+        return np.where(
+            b > -np.inf, np.maximum(np.exp(b - self.weight_shift), np.finfo(np.float64).tiny), 0.0
+        )
+
+    @property
+    def weight_shift(self) -> float:
+        """What is subtracted from the log weights before `item_weights` are taken; mostly 0."""
+        top = float(np.max(self.log_weight, initial=-np.inf)) if self._weighted else 0.0
+        if top == -np.inf:
+            return 0.0
+        return top - min(max(top, -_LOG_WEIGHT_MAX), _LOG_WEIGHT_MAX)
 
     def engine_keys(self, dtype: np.dtype[Any]) -> Array | _core.Keys:
         """Return what the engine reads beside cues of a type.

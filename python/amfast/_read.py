@@ -24,6 +24,8 @@ Float = NDArray[np.float64]
 # Scores of one tile of cues, as float64, and the working set of one call of a Python similarity.
 _TILE_BYTES = 1 << 25
 _TILE_CUES = 32
+# Rows of values that are turned into columns at a time; small enough to stay near the core.
+_PROJECTED_ROWS = 256
 
 
 class Source(NamedTuple):
@@ -69,12 +71,38 @@ def scores(
     return out
 
 
-def project(weights: Float, values: Array, dtype: np.dtype[Any]) -> Array:
-    """Weights (q, N) times values (N, o), accumulated in float64."""
+def project(weights: Float, values: Array, dtype: np.dtype[Any], threads: int) -> Array:
+    """Weights (q, N) times values (N, o), accumulated in float64.
+
+    By the engine's dot products, since a BLAS sums one row differently alone and among others. A
+    row of weights with a NaN gives a row of NaN.
+
+    Raises
+    ------
+    ValueError
+        If a weighted sum leaves the range of ``dtype``.
+    """
     out = np.zeros((len(weights), values.shape[1]))
-    for tile in key_tiles(len(values), values.shape[1]):
-        out += weights[:, tile] @ values[tile].astype(np.float64, copy=False)
-    return np.asarray(out.astype(dtype))
+    if len(weights) == 0:
+        return out.astype(dtype)
+    nan = np.asarray(np.isnan(weights).any(axis=1))
+    known = np.where(nan[:, None], 0.0, weights) if nan.any() else weights
+    part = np.empty_like(out)
+    for start in range(0, len(values), _PROJECTED_ROWS):
+        tile = slice(start, start + _PROJECTED_ROWS)
+        columns = np.ascontiguousarray(values[tile].T)
+        try:
+            _core.pairwise(np.ascontiguousarray(known[:, tile]), columns, "dot", part, threads)
+        except ValueError as error:
+            raise ValueError(f"recalled values are beyond the largest {dtype}") from error
+        out += part
+    with np.errstate(over="ignore"):
+        result = np.asarray(out.astype(dtype))
+    bad = np.flatnonzero(~np.isfinite(result).all(axis=1))
+    if len(bad):
+        raise ValueError(f"cues row {bad[0]} recalls values beyond the largest {dtype}")
+    result[nan] = np.nan
+    return result
 
 
 def read(
@@ -133,7 +161,7 @@ def _read_tiles(
     log_scale = np.empty(len(cues))
     for tile in cue_tiles(len(cues), len(source.keys)):
         w, log_scale[tile] = tile_weights(cues[tile], source, similarity, separation, threads)
-        out[tile] = chosen_or_mean(w, values, separation, cues.dtype)
+        out[tile] = chosen_or_mean(w, values, separation, cues.dtype, threads)
     return out, log_scale
 
 
@@ -148,9 +176,9 @@ def tile_weights(
 
 
 def chosen_or_mean(
-    weights: Float, values: Array, separation: Separation, dtype: np.dtype[Any]
+    weights: Float, values: Array, separation: Separation, dtype: np.dtype[Any], threads: int
 ) -> Array:
     """Project, or copy the one value that has all the weight, bit for bit."""
     if separation.n_best == 1 and weights.any(axis=1).all():
         return np.asarray(values[weights.argmax(axis=1)].astype(dtype))
-    return project(weights, values, dtype)
+    return project(weights, values, dtype, threads)

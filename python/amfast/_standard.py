@@ -147,10 +147,17 @@ class Standard:
         # Only the sum of the weights is wanted, so the values are one column of zeros.
         source = self._source(items, v.dtype)._replace(values=np.zeros((len(items), 1)))
         _, log_scale = read(v, source, self.similarity, separation, threads)
-        with np.errstate(over="ignore"):
+        with np.errstate(over="ignore", invalid="ignore"):
             interaction = (np.exp(log_scale) if self._raw else log_scale) / divisor
             own = (v * v).sum(axis=1) / 2 if self.similarity.metric == "dot" else 0.0
-        return np.asarray(own - interaction)
+            energy = np.asarray(own - interaction)
+        # Where no item has any weight the energy of a softmax is +inf, which is not an overflow.
+        bad = np.flatnonzero(~np.isfinite(energy) & ((log_scale > -np.inf) | np.isinf(own)))
+        if len(bad):
+            raise ValueError(
+                f"states row {bad[0]} has an energy beyond the largest float64; scale the data"
+            )
+        return energy
 
     def __repr__(self) -> str:
         """Name what differs from the defaults."""

@@ -26,7 +26,8 @@ Where the published code divides zero by zero, the limit is taken instead:
 - a blank memory scores 0 under ``dot`` and the KL family, and changes no other memory's rank;
 - where all scores are zero (a blank cue), every memory scores the same.
 
-Item weights count like repeated memories: an item of weight 3 enters both sums three times.
+Item weights count like repeated memories: an item of weight 3 enters both sums three times. If the
+largest weight lies outside 1e-290..1e290, all are scaled together to bring it there.
 Everything is computed in float64, distances in the type of the data.
 """
 
@@ -109,7 +110,7 @@ class Paper:
         log_scale = np.empty(len(cues))
         for tile in cue_tiles(len(cues), len(items)):
             w, log_scale[tile] = self._weights(cues[tile], items, threads)
-            out[tile] = chosen_or_mean(w, items.values, self.separation, cues.dtype)
+            out[tile] = chosen_or_mean(w, items.values, self.separation, cues.dtype, threads)
         return out, log_scale
 
     def scores(self, cues: Array, items: Items, threads: int) -> Array:
@@ -139,7 +140,9 @@ class Paper:
         raise ValueError(self.why_no_energy())
 
     def _weights(self, cues: Array, items: Items, threads: int) -> tuple[Float, Float]:
-        return weights(self._scores(cues, items, threads), self.separation, items.item_weights)
+        s = self._scores(cues, items, threads)
+        w, log_scale = weights(s, self.separation, items.item_weights)
+        return w, log_scale + items.weight_shift
 
     def _scores(self, cues: Array, items: Items, threads: int) -> Float:
         weight = items.item_weights

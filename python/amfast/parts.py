@@ -49,8 +49,8 @@ class Similarity:
     ----------
     fn : str or callable
         A metric's name, or a function ``fn(cues (q, d), keys (n, d)) -> (q, n)``. The function is
-        called on tiles: some of the cues with some of the keys, as float32 or float64. It is slower
-        than a named metric by the cost of NumPy and of holding scores.
+        called on tiles: some of the cues with some of the keys, read-only, float32 or float64. It
+        is slower than a named metric by the cost of NumPy and of holding scores.
     larger_is_better : bool, default True for a function
         False if the function is a distance. For a named metric it follows from the name.
     name : str, optional
@@ -118,7 +118,9 @@ class Similarity:
             If the result is not real numbers.
         """
         assert callable(self.fn)
-        result = _check.array(self.fn(cues, keys), f"scores of {self.name}")
+        result = _check.array(
+            self.fn(_check.frozen(cues), _check.frozen(keys)), f"scores of {self.name}"
+        )
         expected = (len(cues), len(keys))
         if result.shape != expected:
             raise ValueError(
@@ -152,8 +154,9 @@ class Separation:
     Parameters
     ----------
     fn : callable
-        ``fn(scores (q, N)) -> weights (q, N)``, called on some of the cues with all items. Slower
-        than a named separation: the scores of a tile of cues are held in memory (about 32 MB).
+        ``fn(scores (q, N)) -> weights (q, N)``, called on the read-only scores of some of the cues
+        with all items. Slower than a named separation: the scores of a tile of cues are held in
+        memory (about 32 MB).
     name : str, optional
         What ``repr`` shows.
 
@@ -222,26 +225,29 @@ class Separation:
         fused = self.engine()
         if fused is not None:
             return _separated(scores, *fused, log_weight)
-        raw = _check.array(self.fn(scores), f"weights of {self.name}")
+        raw = _check.array(self.fn(_check.frozen(scores)), f"weights of {self.name}")
         if raw.shape != scores.shape:
             raise ValueError(
                 f"separation {self.name} must return shape (q, N) = {scores.shape}, "
                 f"it returned {raw.shape}"
             )
-        w = raw.astype(np.float64)
+        # Row after row in memory, so that sums do not depend on how many cues came together.
+        w = raw.astype(np.float64, order="C")
         _check.finite(w, f"weights of separation {self.name},")
         peak = np.abs(w).max(axis=1, keepdims=True, initial=0.0)
         peak[peak == 0] = 1.0
         w /= peak  # so that neither the sum nor an item's weight can overflow
+        top = np.zeros((len(w), 1))
         if log_weight is not None:
-            top = float(np.max(log_weight, initial=-np.inf))
-            top = top if top > -np.inf else 0.0
-            w *= np.exp(log_weight - top)
-            peak = peak * np.exp(top)
+            # Relative to the heaviest item that the function gives any weight.
+            b = np.where(w == 0, -np.inf, log_weight)
+            top = b.max(axis=1, keepdims=True, initial=-np.inf)
+            top[top == -np.inf] = 0.0
+            w *= np.exp(b - top)
         total = np.abs(w).sum(axis=1, keepdims=True)
         np.divide(w, total, out=w, where=total > 0)
         with np.errstate(divide="ignore"):
-            return w, (np.log(total) + np.log(peak))[:, 0]
+            return w, (np.log(total) + np.log(peak) + top)[:, 0]
 
 
 @dataclass(frozen=True, init=False)
@@ -276,7 +282,7 @@ class Polynomial(Separation):
     def __post_init__(self) -> None:
         """Check the exponent."""
         object.__setattr__(self, "n", _check.integer(self.n, "n", 1, 1_000_000))
-        _check.flag(self.rectified, "rectified")
+        object.__setattr__(self, "rectified", _check.flag(self.rectified, "rectified"))
 
     def engine(self) -> tuple[str, float]:
         """Power or rectified power."""
@@ -384,14 +390,22 @@ class Threshold(Separation):
     def weights(
         self, scores: Array, log_weight: Float | None, larger_is_better: bool = True
     ) -> tuple[Float, Float]:
-        """Compare scores with the radius, or negated distances with its negative."""
+        """Compare scores with the radius, or negated distances with its negative.
+
+        The radius is rounded to the type of the scores first, as NumPy's comparisons do.
+        """
         least = self.radius if larger_is_better else -self.radius
+        with np.errstate(over="ignore"):
+            least = float(scores.dtype.type(least)) if scores.dtype.kind == "f" else least
         return _separated(scores, "threshold", least, log_weight)
 
 
 @dataclass(frozen=True)
 class TopK(Separation):
     """The k best items by score, ties to the lowest index; the others weigh nothing.
+
+    It chooses k distinct items and then weighs them: an item of weight 3 takes one of the k places,
+    where three equal items of weight 1 would take three. An item of weight 0 is never chosen.
 
     Parameters
     ----------

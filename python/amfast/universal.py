@@ -129,7 +129,8 @@ class UniversalHopfield:
             one or the other.
         weights : (N,) array, optional
             Finite and >= 0; multiplies the item's separated score. Weight 3 equals storing the
-            item three times, weight 0 is never recalled. None means 1.
+            item three times, weight 0 is never recalled. None means 1. The exceptions are `TopK`
+            and `Max`: they choose k distinct items by score and then weigh those.
 
         Returns
         -------
