@@ -401,7 +401,7 @@ def test_weights_out_of_range_are_named():
 
 
 def test_scores_that_overflow_are_named():
-    """A product beyond float32 is no score; a distance beyond it is infinitely far."""
+    """A product or a distance beyond float32 is no score; float64 holds it."""
     k = np.array([[1e30, 0], [1, 1]], np.float32)
     for separation in ("softmax", "identity", "cube", am.Polynomial(3, True), am.TopK(2, 1.0)):
         with pytest.raises(ValueError, match="score (is )?too large"):
@@ -410,13 +410,20 @@ def test_scores_that_overflow_are_named():
         for verb in (m.recall, m.weights):
             with pytest.raises(ValueError, match="score (is )?too large"):
                 verb(k[::-1])
-    for separation in ("softmax", "max", am.TopK(2, 1.0)):
+    for separation in ("softmax", "max", am.TopK(2), am.TopK(2, 1.0)):
         m = stored(k, similarity="sqeuclidean", separation=separation)
-        np.testing.assert_array_equal(m.weights(k), np.eye(2))
-        np.testing.assert_array_equal(m.recall(k), k)
-    far = stored(k, similarity="sqeuclidean", separation=am.TopK(2))
-    np.testing.assert_array_equal(far.weights(k), np.full((2, 2), 0.5))
-    np.testing.assert_array_equal(far.recall(k), np.tile(k.mean(axis=0), (2, 1)))
+        for verb in (m.recall, m.weights, m.scores):
+            with pytest.raises(ValueError, match="score is too large"):
+                verb(k)
+    for call in (
+        lambda: am.pairwise(k, k, "sqeuclidean"),
+        lambda: am.topk(k, k, 1, "sqeuclidean"),
+        lambda: am.within(k, k, 1.0, "sqeuclidean"),
+    ):
+        with pytest.raises(ValueError, match="score is too large"):
+            call()
+    wide = k.astype(np.float64)
+    np.testing.assert_array_equal(stored(wide, similarity="sqeuclidean").recall(wide), wide)
 
 
 def test_tensors_that_cannot_be_read():

@@ -219,6 +219,40 @@ def test_fetch_checks_the_hash_and_caches(bare_machine, monkeypatch) -> None:
     )
 
 
+@pytest.mark.parametrize("error", [OSError, ValueError, RuntimeError, KeyError])
+def test_a_failing_download_is_the_refusal(bare_machine, monkeypatch, error) -> None:
+    pooch = pytest.importorskip("pooch", reason="needs pooch (amfast-memory[data])")
+
+    def fail(*_, **__):
+        raise error("no route to host")
+
+    monkeypatch.setattr(pooch, "retrieve", fail)
+    with pytest.raises(
+        datasets.DatasetNotFoundError, match="amfast fetch mnist.*no route"
+    ) as found:
+        datasets.load("mnist")
+    assert isinstance(found.value.__cause__, error)
+    assert list(bare_machine.iterdir()) == []
+    (bare_machine / "cache").mkdir()
+    with pytest.raises(error, match="no route"):
+        datasets.fetch("mnist")
+    assert list((bare_machine / "cache").iterdir()) == []
+
+
+def test_a_home_that_cannot_be_written(bare_machine, monkeypatch) -> None:
+    pytest.importorskip("pooch", reason="needs pooch (amfast-memory[data])")
+    (bare_machine / "file").write_text("not a folder")
+    monkeypatch.setenv("AMFAST_CACHE", str(bare_machine / "file" / "cache"))
+    with pytest.raises(datasets.DatasetNotFoundError, match="amfast fetch cifar10"):
+        datasets.load("cifar10")
+
+
+def test_no_images() -> None:
+    nothing = datasets.load("fashion_mnist_small", n=0)
+    for dtype in (np.float32, np.uint8):
+        assert nothing.patterns(dtype).shape == (0, 784)
+
+
 def test_every_home_has_a_published_hash() -> None:
     lengths = {"md5": 32, "sha256": 64}
     for home in _homes.HOMES.values():

@@ -21,8 +21,10 @@ Fashion-MNIST only.
 
 from __future__ import annotations
 
+import contextlib
 import importlib
 import io
+import math
 import os
 import zipfile
 from dataclasses import dataclass
@@ -107,7 +109,7 @@ class Dataset:
         (5, 784)
         """
         target = np.dtype(dtype)
-        rows = self.images.reshape(len(self.images), -1)
+        rows = self.images.reshape(len(self.images), math.prod(self.shape))
         if target == np.uint8:
             return rows.copy()
         if target.kind != "f":
@@ -152,7 +154,8 @@ def load(
     data : str or Path, optional
         Folder with ``NAME.npz``; default the folder named by ``AMFAST_DATA``.
     download : bool, default True
-        Whether what is not on this machine may be fetched from its public home (needs pooch).
+        Whether what is not on this machine may be fetched from its public home. Nothing is fetched
+        unless pooch, of the ``data`` extra, is installed.
 
     Returns
     -------
@@ -163,8 +166,8 @@ def load(
     ValueError
         For an unknown name or split, an ``n`` that is not there, a file with other contents.
     DatasetNotFoundError
-        When the images are not on this machine and may or can not be fetched. The message has the
-        command that gets them.
+        When the images are not on this machine and may or can not be fetched, or the download
+        fails. The message has the command that gets them.
 
     Examples
     --------
@@ -237,21 +240,34 @@ def fetch(name: str, *, data: str | Path | None = None) -> Path:
         raise ImportError('downloads need pooch: pip install "amfast-memory[data]"') from error
     source = HOMES[name]
     target = Path(data) / f"{name}.npz" if data is not None else _cache_file(name)
-    target.parent.mkdir(parents=True, exist_ok=True)
     downloads = target.parent / "downloads" / name
-    paths = [
-        Path(
-            pooch.retrieve(
-                address, known_hash=known, fname=address.rsplit("/", 1)[-1], path=downloads
-            )
-        )
-        for address, known in source.files
-    ]
-    # Written beside its final place and renamed, so that a stopped run leaves no half file.
     unfinished = target.with_name(f".{name}.part.npz")
-    np.savez_compressed(unfinished, allow_pickle=False, **source.read(paths))
-    unfinished.replace(target)
+    made = [folder for folder in (downloads, *downloads.parents) if not folder.exists()]
+    try:
+        downloads.mkdir(parents=True, exist_ok=True)
+        paths = [
+            Path(
+                pooch.retrieve(
+                    address, known_hash=known, fname=address.rsplit("/", 1)[-1], path=downloads
+                )
+            )
+            for address, known in source.files
+        ]
+        # Written beside its final place and renamed, so that a stopped run leaves no half file.
+        np.savez_compressed(unfinished, allow_pickle=False, **source.read(paths))
+        unfinished.replace(target)
+    except BaseException:
+        _tidy(unfinished, made)
+        raise
     return target
+
+
+def _tidy(unfinished: Path, made: list[Path]) -> None:
+    """Remove a half file and the folders made for it, deepest first; those with files stay."""
+    with contextlib.suppress(OSError):
+        unfinished.unlink(missing_ok=True)
+        for folder in made:
+            folder.rmdir()
 
 
 def how_to_get(name: str) -> str:
@@ -280,6 +296,10 @@ def _find(name: str, data: str | Path | None, download: bool) -> tuple[Arrays, s
             fetch(name)
         except ImportError as error:
             raise DatasetNotFoundError(_not_found(name, folder)) from error
+        except Exception as error:
+            # No network, no room, another file at the address: whatever pooch or its transport say.
+            failed = f"; fetching it failed: {type(error).__name__}: {error}"
+            raise DatasetNotFoundError(_not_found(name, folder) + failed) from error
     if cached.is_file():
         return _read_npz(cached, str(cached)), str(cached)
     raise DatasetNotFoundError(_not_found(name, folder))
