@@ -161,6 +161,34 @@ def test_seeds(function) -> None:
         (lambda x: corrupt.gaussian(2 * x, 0.1), ValueError, r"images lie in 2..2, expected 0..1"),
         (lambda x: corrupt.gaussian(x * np.nan, 0.1), ValueError, "nan"),
         (lambda x: corrupt.gaussian(x.astype(int), 0.1), TypeError, "int64"),
+        (lambda x: corrupt.mask(x, None), TypeError, "fraction is None"),
+        (lambda x: corrupt.inpaint(x, "0.5"), TypeError, "fraction is '0.5'"),
+        (lambda x: corrupt.random_mask(x, True), TypeError, "fraction is True"),
+        (lambda x: corrupt.mask(x, np.True_), TypeError, "fraction is"),
+        (lambda x: corrupt.mask(x, [0.5]), TypeError, "fraction is"),
+        (lambda x: corrupt.mask(x, 10**400), ValueError, "fraction is 1000"),
+        (lambda x: corrupt.gaussian(x, None), TypeError, "sigma is None"),
+        (lambda x: corrupt.gaussian(x, "0.1"), TypeError, "sigma is '0.1'"),
+        (lambda x: corrupt.gaussian(x, True), TypeError, "sigma is True"),
+        (lambda x: corrupt.mask(x, shape=4), TypeError, "shape is 4"),
+        (lambda x: corrupt.mask(x, shape="44"), TypeError, "shape is '44'"),
+        (lambda x: corrupt.mask(x, shape=(4.0, 4)), TypeError, r"shape is \(4.0, 4\)"),
+        (lambda x: corrupt.mask(x, shape=(True, 4)), TypeError, "shape is"),
+        (lambda x: corrupt.mask(x, shape=(4, None)), TypeError, "shape is"),
+        (lambda x: corrupt.gaussian(x, 0.1, shape=4), TypeError, "shape is 4"),
+        (lambda x: corrupt.mask([[1.0, 2.0], [1.0]]), ValueError, "images cannot be read"),
+        (lambda x: corrupt.mask("abc"), TypeError, "images have dtype"),
+        (lambda x: corrupt.mask(None), TypeError, "images have dtype object"),
+        (lambda x: corrupt.mask(np.ma.masked_equal(x, 1)), ValueError, "images have masked"),
+        (lambda x: corrupt.gaussian(np.ma.masked_equal(x, 1), 0.1), ValueError, "masked"),
+        (lambda x: corrupt.mask(x * np.nan), ValueError, "images contain nan"),
+        (lambda x: corrupt.inpaint(x * np.inf, 0.1), ValueError, "images contain inf"),
+        (lambda x: corrupt.random_mask(x * np.nan, 0.1), ValueError, "images contain nan"),
+        (lambda x: corrupt.mask(x[0, 0]), ValueError, r"images have shape \(\)"),
+        (lambda x: corrupt.mask(x[0, 0], shape=(4, 4)), ValueError, r"images have shape \(\)"),
+        (lambda x: corrupt.mask(x[None, None, None]), ValueError, "images have shape"),
+        (lambda x: corrupt.gaussian(x[0, 0], 0.1), ValueError, r"images have shape \(\)"),
+        (lambda x: corrupt.gaussian(x[None, None, None], 0.1), ValueError, "images have shape"),
         (lambda x: corrupt.gaussian(x, 0.1, seed=None), TypeError, "seed is None"),
         (lambda x: corrupt.gaussian(x, 0.1, seed=-1), ValueError, "seed is -1"),
         (lambda x: corrupt.random_mask(x, 0.1, per="row"), ValueError, "per is 'row'"),
@@ -170,6 +198,63 @@ def test_seeds(function) -> None:
 def test_bad_input_is_refused(call, error, text) -> None:
     with pytest.raises(error, match=text):
         call(np.ones((4, 4)))
+
+
+@pytest.mark.parametrize("shape", [(100, 784), (784, 784), (1, 3072), (50, 12288), (300, 64)])
+def test_flat_rows_are_never_one_image(shape) -> None:
+    flat = np.ones(shape, np.uint8)
+    for call in (
+        lambda **k: corrupt.mask(flat, 0.5, **k),
+        lambda **k: corrupt.inpaint(flat, 0.5, **k),
+    ):
+        with pytest.raises(ValueError, match="flat rows or one image: pass shape="):
+            call()
+        assert call(shape=shape).shape == shape
+    if shape[1] % 3 == 0:
+        with pytest.raises(ValueError, match="pass shape="):
+            corrupt.random_mask(flat, 0.5)
+    else:  # a grey pixel is a value, however the rows are arranged
+        side = int(shape[1] ** 0.5)
+        shaped = corrupt.random_mask(flat, 0.5, shape=(side, side))
+        np.testing.assert_array_equal(corrupt.random_mask(flat, 0.5), shaped)
+
+
+@pytest.mark.parametrize("shape", [(28, 28), (64, 64), (1024, 1024), (480, 640), (4, 2), (1, 8)])
+def test_a_grey_image_needs_no_shape(shape) -> None:
+    image = np.ones(shape, np.uint8)
+    assert corrupt.mask(image, 0.5).sum() == shape[0] // 2 * shape[1]
+    assert corrupt.inpaint(image, 0.2).shape == shape
+
+
+def test_the_largest_noise(recwarn) -> None:
+    for dtype in (np.uint8, np.float16, np.float32, np.float64):
+        images = np.zeros((5, 6, 7), dtype)
+        for sigma in (1e308, np.finfo(float).max, 10**30):
+            noisy = corrupt.gaussian(images, sigma, mode="clip")
+            assert set(np.unique(noisy)) == {0, 255 if dtype == np.uint8 else 1}
+            np.testing.assert_array_equal(noisy, corrupt.gaussian(images, 1e9, mode="clip"))
+    assert not recwarn.list
+
+
+@pytest.mark.parametrize("function", EVERYTHING)
+@pytest.mark.parametrize("dtype", [">f2", ">f4", ">f8"])
+def test_byte_order_stays(function, dtype) -> None:
+    images = np.random.default_rng(0).random((5, 8, 8)).astype(dtype)
+    result = function(images)
+    assert result.dtype == dtype
+    np.testing.assert_array_equal(result, function(images.astype(images.dtype.newbyteorder("="))))
+
+
+def test_flip_of_nothing_and_of_either_byte_order() -> None:
+    for shape in ((3, 0), (0, 3), (0,)):
+        for options in ({"fraction": 0.5}, {"n_flips": 0}):
+            flipped = corrupt.flip(np.ones(shape, np.uint8), **options)
+            assert flipped.shape == shape and flipped.dtype == np.uint8
+    swapped = np.array([0, 1, 0, 1], ">i4")
+    assert corrupt.flip(swapped, 0.5).dtype == ">i4"
+    for bad, error in (([[1, 0], [1]], ValueError), (np.ma.masked_equal([1, 0], 1), ValueError)):
+        with pytest.raises(error, match="patterns"):
+            corrupt.flip(bad, 0.5)
 
 
 @pytest.mark.parametrize(

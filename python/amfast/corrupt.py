@@ -10,17 +10,22 @@ of the code its authors published, plus bit flips for binary patterns. Every fun
 
 Shapes understood without help: ``(H, W)`` one grey image, ``(H, W, C)`` with C = 1, 3 or 4 one
 colour image, ``(N, H, W)`` a batch of grey images, ``(N, H, W, C)`` a batch of colour images. Flat
-rows ``(D,)`` or ``(N, D)``, and anything ambiguous, need ``shape=``, the shape of one image.
+rows ``(D,)`` or ``(N, D)``, and anything ambiguous, need ``shape=``, the shape of one image. So a
+2-d array without it is refused where its width is that of flattened square images (784 = 28 x 28,
+3072 = 3 x 32 x 32), unless the perturbation treats flat rows and images alike.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import math
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
+
+from amfast import _check
 
 __all__ = ["flip", "gaussian", "inpaint", "mask", "random_mask"]
 
@@ -29,6 +34,13 @@ Seed = int | np.random.Generator
 Layout = Literal["hwc", "chw"]
 
 _COLOUR_CHANNELS = (1, 3, 4)
+_FLOATS = (np.float16, np.float32, np.float64)
+# Flat images of the data sets here: as many rows of that width are rather a batch than an image.
+_FLAT_SIZES = (28 * 28, 32 * 32 * 3, 64 * 64 * 3)
+# Narrower 2-d arrays are small pictures, not rows of flattened ones.
+_SMALLEST_FLAT = 64
+# Noise of that size leaves 0..1 for certain, and its multiples are still float32 numbers.
+_SIGMA_MAX = 1e30
 
 
 @dataclass(frozen=True)
@@ -44,15 +56,35 @@ class _Batch:
         return np.ascontiguousarray(pixels).reshape(self.original)
 
 
-def _open(images: ArrayLike, shape: Sequence[int] | None, layout: str) -> _Batch:
-    """Copy ``images`` into (N, H, W, C) form."""
-    array = np.asarray(images)
+def _read(given: ArrayLike, name: str) -> Array:
+    """Read finite real numbers in the caller's dtype."""
+    array = _check.read(given, name)
     if array.dtype.kind not in "buif":
-        raise TypeError(f"images have dtype {array.dtype}, expected real numbers or bool")
+        raise TypeError(f"{name} have dtype {array.dtype}, expected real numbers or bool")
+    if array.dtype.kind == "f" and not np.isfinite(array).all():
+        worst = array[~np.isfinite(array)].flat[0]
+        raise ValueError(f"{name} contain {worst}, expected finite numbers")
+    return array
+
+
+def _open(
+    images: ArrayLike,
+    shape: Sequence[int] | None,
+    layout: str,
+    flat: Callable[[int], bool],
+) -> _Batch:
+    """Copy ``images`` into (N, H, W, C) form; ``flat`` tells widths that flat rows may have."""
+    array = _read(images, "images")
     if layout not in ("hwc", "chw"):
         raise ValueError(f"layout is {layout!r}, expected 'hwc' or 'chw'")
     channels_first = layout == "chw"
     single = _single_shape(array, shape, channels_first)
+    if shape is None and array.ndim == 2 and _could_be_rows(array, flat):
+        height, width = array.shape
+        raise ValueError(
+            f"images have shape {array.shape}, which could be {height} flat rows or one image: "
+            f"pass shape=, (H, W) or (H, W, C) of one flat image, or shape=({height}, {width})"
+        )
     alone = array.shape in (single, (int(np.prod(single)),))
     count = 1 if alone else array.shape[0]
     batch = array.reshape((count, *single)).copy()
@@ -63,17 +95,39 @@ def _open(images: ArrayLike, shape: Sequence[int] | None, layout: str) -> _Batch
     )
 
 
+def _could_be_rows(array: Array, flat: Callable[[int], bool]) -> bool:
+    height, width = array.shape
+    square = height == width and width not in _FLAT_SIZES
+    return flat(width) and not square
+
+
+def _flat_colour(width: int) -> bool:
+    """Whether flattened square colour images have this width."""
+    return width >= _SMALLEST_FLAT and width % 3 == 0 and math.isqrt(width // 3) ** 2 == width // 3
+
+
+def _flat_square(width: int) -> bool:
+    """Whether flattened square images, grey or colour, have this width."""
+    grey = width >= _SMALLEST_FLAT and math.isqrt(width) ** 2 == width
+    return grey or _flat_colour(width)
+
+
 def _single_shape(
     array: Array, shape: Sequence[int] | None, channels_first: bool
 ) -> tuple[int, ...]:
     """Return the shape of one image, from ``shape`` or from the array's own dimensions."""
     if shape is not None:
-        single = tuple(int(length) for length in shape)
+        lengths = shape.tolist() if isinstance(shape, np.ndarray) else shape
+        if not isinstance(lengths, list | tuple) or any(
+            isinstance(n, bool | np.bool_) or not isinstance(n, int | np.integer) for n in lengths
+        ):
+            raise TypeError(f"shape is {shape!r}, expected a tuple of ints, the shape of one image")
+        single = tuple(int(length) for length in lengths)
         if len(single) not in (2, 3) or min(single) < 1:
             raise ValueError(
-                f"shape is {tuple(shape)}, expected (H, W) or three positive lengths of one image"
+                f"shape is {single}, expected (H, W) or three positive lengths of one image"
             )
-        size = int(np.prod(single))
+        size = math.prod(single)
         if array.shape not in (single, (size,)) and array.shape[1:] not in (single, (size,)):
             raise ValueError(
                 f"images have shape {array.shape}, expected {single}, (N, {_commas(single)}), "
@@ -97,8 +151,20 @@ def _commas(lengths: tuple[int, ...]) -> str:
     return ", ".join(str(length) for length in lengths)
 
 
+def _number(given: object, name: str, expected: str) -> float:
+    """Read a real number; None, bool and text are none."""
+    if isinstance(given, np.ndarray) and given.ndim == 0:
+        given = given[()]
+    if isinstance(given, bool) or not isinstance(given, int | float | np.integer | np.floating):
+        raise TypeError(f"{name} is {given!r}, expected {expected}")
+    try:
+        return float(given)
+    except OverflowError:
+        return math.inf
+
+
 def _check_fraction(fraction: float) -> float:
-    value = float(fraction)
+    value = _number(fraction, "fraction", "a number from 0 to 1")
     if not 0.0 <= value <= 1.0:
         raise ValueError(f"fraction is {fraction}, expected a number from 0 to 1")
     return value
@@ -164,7 +230,7 @@ def mask(
     fraction = _check_fraction(fraction)
     if keep not in ("top", "bottom"):
         raise ValueError(f"keep is {keep!r}, expected 'top' or 'bottom'")
-    batch = _open(images, shape, layout)
+    batch = _open(images, shape, layout, _flat_square)
     height = batch.pixels.shape[1]
     kept = int(height * (1 - fraction))
     if keep == "top":
@@ -224,19 +290,21 @@ def gaussian(
     >>> float(gaussian(black, 0.5, "clip").mean().round(2))
     0.19
     """
-    array = np.asarray(images)
-    if array.dtype != np.uint8 and array.dtype not in (np.float16, np.float32, np.float64):
+    array = _read(images, "images")
+    if array.dtype != np.uint8 and array.dtype.newbyteorder("=") not in _FLOATS:
         raise TypeError(
             f"images have dtype {array.dtype}, expected uint8, float16, float32 or float64"
         )
     if mode not in ("fold", "clip"):
         raise ValueError(f"mode is {mode!r}, expected 'fold' or 'clip'")
-    sigma = float(sigma)
+    if not 1 <= array.ndim <= 4:
+        raise ValueError(f"images have shape {array.shape}, expected 1 to 4 dimensions")
+    sigma = _number(sigma, "sigma", "a finite number >= 0")
     if not (np.isfinite(sigma) and sigma >= 0):
         raise ValueError(f"sigma is {sigma}, expected a finite number >= 0")
     if shape is not None:
         _single_shape(array, shape, channels_first=False)
-    precision = np.float64 if array.dtype == np.float64 else np.float32
+    precision = np.float64 if array.dtype.itemsize == 8 else np.float32
     scale = 255 if array.dtype == np.uint8 else 1
     if scale == 1 and array.size:
         low, high = float(array.min()), float(array.max())
@@ -245,7 +313,7 @@ def gaussian(
                 f"images lie in {low:g}..{high:g}, expected 0..1 (or uint8 images in 0..255)"
             )
     noisy = _generator(seed).standard_normal(array.shape, dtype=precision)
-    noisy *= precision(sigma)
+    noisy *= precision(min(sigma, _SIGMA_MAX))
     noisy += array if scale == 1 else array / precision(scale)
     if mode == "fold":
         np.abs(noisy, out=noisy)
@@ -303,7 +371,8 @@ def random_mask(
     fraction = _check_fraction(fraction)
     if per not in ("pixel", "value"):
         raise ValueError(f"per is {per!r}, expected 'pixel' or 'value'")
-    batch = _open(images, shape, layout)
+    # Single values are drawn alike for flat rows and images; the channels of a pixel are not.
+    batch = _open(images, shape, layout, _flat_colour if per == "pixel" else lambda _: False)
     count, height, width, channels = batch.pixels.shape
     drawn = channels if per == "value" else 1
     uniform = _generator(seed).random((count, height, width, drawn))
@@ -355,7 +424,7 @@ def inpaint(
            [0., 0., 0., 0.]])
     """
     fraction = _check_fraction(fraction)
-    batch = _open(images, shape, layout)
+    batch = _open(images, shape, layout, _flat_square)
     height, width = batch.pixels.shape[1:3]
     border = int(height * fraction // 2)
     inside = np.zeros((height, width), dtype=bool)
@@ -405,9 +474,7 @@ def flip(
     >>> int((flip(np.ones((2, 10), dtype=bool), n_flips=3) == False).sum())
     6
     """
-    array = np.asarray(patterns)
-    if array.dtype.kind not in "buif":
-        raise TypeError(f"patterns have dtype {array.dtype}, expected real numbers or bool")
+    array = _read(patterns, "patterns")
     if array.ndim not in (1, 2):
         raise ValueError(f"patterns have shape {array.shape}, expected (d,) or (N, d)")
     width = array.shape[-1]
@@ -415,9 +482,9 @@ def flip(
     bipolar = _is_bipolar(array, coding)
     generator = _generator(seed)
     result = array.copy()
-    rows = result.reshape(-1, width)
-    if count == 0 or rows.size == 0:
+    if count == 0 or result.size == 0:
         return result
+    rows = result.reshape(-1, width)
     # The positions of the smallest of d uniform numbers are a uniform choice without repetition.
     order = np.argpartition(generator.random(rows.shape), count - 1, axis=1)[:, :count]
     chosen = np.take_along_axis(rows, order, axis=1)
