@@ -19,6 +19,12 @@ Metrics, with q a query and k a key:
 ``reverse_kl``    KL(q || k), likewise
 ``jensenshannon`` square root of the Jensen-Shannon divergence, as SciPy's
 ================= ==================================================================
+
+The last three compare distributions: a negative entry or a blank row is a ValueError here, while
+`UniversalHopfield` smooths its rows and takes a blank one. ``kl`` and ``reverse_kl`` are computed
+as products, so float32 does not resolve divergences below about 1e-6; use float64 for those.
+
+A score beyond the largest number of its type, of finite rows, is a ValueError, never inf.
 """
 
 from __future__ import annotations
@@ -155,11 +161,12 @@ def pairwise(
     Raises
     ------
     ValueError
-        For shapes that do not match, NaN or infinity (naming the row), an unknown metric.
+        For shapes that do not match, NaN or infinity (naming the row), an unknown metric, a score
+        too large for its type.
     TypeError
         For element types that are no real numbers.
     MemoryError
-        If the result would not fit.
+        If the result, or a contiguous copy of the arguments, would not fit.
 
     Examples
     --------
@@ -241,7 +248,8 @@ def within(
     queries : (Q, d) or (d,) array
     keys : (N, d) array
     radius : float
-        Finite. Keys at a distance <= radius are found (>= 0), or with ``dot`` >= radius.
+        Finite. Keys at a distance <= radius are found (>= 0), or with ``dot`` >= radius. It is
+        rounded to the type of the scores before they are compared, as NumPy does.
     metric : str
         One of the module's metrics.
     threads : int, optional
@@ -317,7 +325,8 @@ def retrieve(
     Raises
     ------
     ValueError, TypeError, MemoryError
-        As `pairwise`; ValueError if ``sqrt`` or ``log`` meets a negative score.
+        As `pairwise`; ValueError if ``sqrt`` or ``log`` meets a negative score, or a weighted mean
+        leaves the range of its type.
 
     Examples
     --------

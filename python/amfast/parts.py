@@ -7,6 +7,11 @@ the common ones, and a Python function can stand in for a similarity or a separa
 Notation: ``s_i`` is the score of item i (larger is better; a distance d scores as -d), ``b_i`` the
 logarithm of its weight (0 unless given).
 
+Not every pair makes sense. Under a distance all scores are <= 0, so choose `Softmax`, `Max`, `TopK`
+or `Threshold`: of the powers, odd ones give negative weights, even ones lift the farthest item and
+rectified ones give zeros, and the square root and the logarithm raise. Those suit ``dot``, a
+similarity of your own, or ``convention="paper"``, which turns distances into reciprocals.
+
 Examples
 --------
 >>> import amfast as am
@@ -369,7 +374,7 @@ class Exponential(Separation):
 class Threshold(Separation):
     """``w_i = exp(b_i)`` where the distance is <= radius (dot: the score is >= radius), else 0.
 
-    A cue with no item inside reads 0.
+    The radius is rounded to the type of the scores first. A cue with no item inside reads 0.
 
     Parameters
     ----------

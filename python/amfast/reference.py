@@ -126,7 +126,10 @@ def topk(queries: Array, keys: Array, k: int, metric: str) -> tuple[Float, NDArr
 def within(
     queries: Array, keys: Array, radius: float, metric: str
 ) -> tuple[NDArray[np.int64], NDArray[np.int64], Float]:
-    """All keys with distance <= radius (dot: score >= radius) as CSR (indptr, indices, scores)."""
+    """All keys with distance <= radius (dot: score >= radius) as CSR (indptr, indices, scores).
+
+    Where the engine scores in float32 it rounds the radius to float32 before it compares.
+    """
     scores = pairwise(queries, keys, metric)
     inside = scores >= radius if metric == "dot" else scores <= radius
     indptr = np.concatenate([[0], np.cumsum(inside.sum(axis=1))]).astype(np.int64)

@@ -50,7 +50,9 @@ class UniversalHopfield:
         `Similarity`. In the paper convention a name of `amfast.paper`.
     separation : str, Separation or callable, default "softmax"
         "identity", "log", "sqrt", "square", "cube", "quartic", "softmax", "max" or an object of
-        `amfast.parts`.
+        `amfast.parts`. With a distance choose softmax, max, `TopK` or `Threshold`: its scores are
+        <= 0, so odd powers give negative weights, even powers lift the farthest item, rectified
+        ones give zeros, and sqrt and log raise.
     beta : float, optional
         Shorthand for the softmax's inverse temperature, finite and >= 0; None means 1. A
         ValueError where it would have no effect.
@@ -252,7 +254,8 @@ class UniversalHopfield:
         ------
         ValueError
             If the memory is empty, widths differ, a cue has a NaN or infinity, a separation meets
-            a score it is not defined for, or un-normalised weights leave the range of floats.
+            a score it is not defined for, or scores, un-normalised weights, recalled values or
+            (with ``details``) an energy leave the range of floats.
         TypeError, MemoryError
             For element types that are no real numbers; for what does not fit.
         """
@@ -360,7 +363,7 @@ class UniversalHopfield:
         Raises
         ------
         ValueError
-            Where recall has no energy, saying why.
+            Where recall has no energy, saying why; if an energy leaves the range of float64.
         """
         n_threads = resolve_threads(threads)
         reason = self._why_no_energy()
