@@ -204,3 +204,44 @@ def test_messages() -> None:
             am.within(np.eye(2), np.eye(2), given, "l2")
     assert repr(am.Polynomial(2, np.True_)) == "Polynomial(n=2, rectified=True)"
     assert am.Polynomial(2, np.True_).rectified is True
+
+
+# -- a radius in the scores' type -----------------------------------------------------------------
+
+
+def test_a_radius_is_rounded_to_the_scores() -> None:
+    """0.1 in float32 is above 0.1 in float64, and still within it, as NumPy compares."""
+    keys, cue = np.array([[0.1], [0.2]], np.float32), np.zeros(1, np.float32)
+    assert am.within(cue, keys, 0.1, "l1")[1].tolist() == [0]
+    assert am.within(np.ones(1, np.float32), keys, 0.2, "dot")[1].tolist() == [1]
+    assert len(am.within(cue, keys, 1e300, "l1")[1]) == 2
+    assert len(am.within(cue, keys, -1e300, "dot")[1]) == 2
+
+    def distance(cues, keys):
+        return np.abs(cues[:, None] - keys).sum(axis=-1)
+
+    for similarity in ("l1", am.Similarity(distance, larger_is_better=False)):
+        for radius, expected in (
+            (0.1, [1, 0]),
+            (0.2, [0.5, 0.5]),
+            (0.09, [0, 0]),
+            (1e300, [0.5] * 2),
+        ):
+            memory = memory_of(keys, similarity, am.Threshold(radius))
+            np.testing.assert_array_equal(memory.weights(cue), expected)
+            np.testing.assert_allclose(memory.recall(cue), np.dot(expected, keys), rtol=1e-7)
+
+
+def test_means_beyond_floats_are_refused() -> None:
+    negative = np.array([[2.0], [-1.0]], np.float32)  # signed weights of the paper exceed 1
+    memory = memory_of(
+        negative, "dot_raw", "identity", values=np.float32([[3e38], [-3e38]]), convention="paper"
+    )
+    with pytest.raises(ValueError, match="row 0 recalls values beyond the largest float32"):
+        memory.recall(np.ones((1, 1), np.float32))
+    huge = np.full((2, 1), 1.7e308)
+    memory = memory_of(
+        negative, "dot_raw", "identity", values=huge * [[1], [-1]], convention="paper"
+    )
+    with pytest.raises(ValueError, match="beyond the largest float64"):
+        memory.recall(np.ones((1, 1)))
