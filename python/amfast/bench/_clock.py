@@ -8,8 +8,9 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-# OpenMP workers of a peer spin for some milliseconds after its call; the next call must not pay.
-_PAUSE = 0.01
+# A peer's workers go on spinning after its call, OpenBLAS's for up to a tenth of a second; on two
+# cores the next call would pay with half its speed.
+_PAUSE = 0.2
 
 
 def best_times(
@@ -22,7 +23,8 @@ def best_times(
     calls : mapping of str to callable
         What to time; each is expected to have run once.
     budget : float
-        Seconds to spend in all, roughly. Every call gets at least 3 rounds and at most 50.
+        Seconds to spend in all, pauses included, roughly. Every call gets 5 to 50 rounds, at least
+        3 if it is so slow that a round takes half the budget.
     warm_up : mapping of str to float
         What each took the first time, in seconds. A call that took more than a third of the budget
         is timed once more only: its best time is far from the lead and would cost minutes.
@@ -34,7 +36,8 @@ def best_times(
     """
     best = dict.fromkeys(calls, math.inf)
     quick = [name for name in calls if warm_up[name] <= budget / 3] or list(calls)
-    rounds = min(max(int(budget / max(sum(warm_up[n] for n in quick), 1e-9)), 3), 50)
+    round_ = sum(warm_up[name] + _PAUSE for name in quick)
+    rounds = min(max(int(budget / round_), 5 if round_ < budget / 2 else 3), 50)
     for turn in range(rounds):
         for name, call in calls.items():
             if turn and name not in quick:
