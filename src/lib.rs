@@ -2,7 +2,7 @@
 //!
 //! A **metric** ([`metric`]) says how one key scores against one cue, a **sink** ([`sink`]) what is kept of the scores, an
 //! **instruction set** ([`isa`], [`simd`]) which registers do it. The tile loop ([`tile`]) scores a few cues against a few
-//! registers of keys; [`sweep`] walks it over packed blocks of keys ([`pack`]), [`parallel`] over threads.
+//! registers of keys; [`sweep`] walks it over packed blocks of keys ([`rows`], [`pack`]), [`parallel`] over threads.
 //!
 //! None of this knows Python; `py/` (feature `python`) checks arguments, releases the interpreter and calls in here.
 
@@ -15,6 +15,7 @@ pub mod parallel;
 pub mod probe;
 #[cfg(feature = "python")]
 mod py;
+pub mod rows;
 pub mod simd;
 pub mod sink;
 pub mod sweep;

@@ -3,8 +3,9 @@
 use crate::error::{Error, Side};
 use crate::isa::Isa;
 use crate::metric::Score;
-use crate::pack::{Kernel, Keys, PackBuffer, Queries, Rows};
+use crate::pack::{Kernel, Keys, PackBuffer, Queries};
 use crate::parallel::Stop;
+use crate::rows::Rows;
 use crate::simd::prefetch;
 use crate::tile::Place;
 use std::ops::Range;

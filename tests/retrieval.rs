@@ -5,7 +5,7 @@ mod common;
 use _core::error::{Error, Side};
 use _core::isa::Level;
 use _core::metric::MetricName;
-use _core::pack::Rows;
+use _core::rows::Rows;
 use _core::sink::retrieve::Separation;
 use common::*;
 

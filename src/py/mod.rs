@@ -3,8 +3,9 @@
 use crate::error::Error;
 use crate::isa::Level;
 use crate::metric::MetricName;
-use crate::pack::{BYTE_WIDTH, Dtype, Keys, Panels, Rows, Scored};
+use crate::pack::{BYTE_WIDTH, Keys, Panels, Scored};
 use crate::parallel::Context;
+use crate::rows::{Dtype, Rows};
 use crate::sink::matrix::matrix;
 use crate::sink::retrieve::{BLOCK, Real, Retrieval, Separation, retrieve};
 use crate::sink::topk::topk;

@@ -5,7 +5,8 @@
 //! well separated. Each sum starts at zero and is added to what the blocks before gave, in any tile alike.
 
 use crate::isa::{Isa, Work};
-use crate::pack::{Line, Rows, Widen};
+use crate::pack::Line;
+use crate::rows::{Rows, Widen};
 use crate::simd::{Float, Vector};
 
 /// Distance between the rows of weights: blocks are smaller, and rows of a power of two would share cache sets.
@@ -72,7 +73,7 @@ impl<E: Widen + Float> Values<E> {
 /// `dense` says of a row that none of its weights is zero.
 ///
 /// # Safety
-/// Only below [`Isa::call`](crate::isa::Isa::call); weights readable, out writable for `rows` rows of the values' width.
+/// Only below [`Isa::call`]; weights readable, out writable for `rows` rows of the values' width.
 #[inline(always)]
 pub unsafe fn project<I: Isa, V: Vector + 'static>(
     weights: *const V::E,

@@ -4,8 +4,9 @@
 use _core::error::Error;
 use _core::isa::Level;
 use _core::metric::{MetricName, Score};
-use _core::pack::{Keys, Panels, Rows, Scored};
+use _core::pack::{Keys, Panels, Scored};
 use _core::parallel::Context;
+use _core::rows::Rows;
 use _core::simd::Float;
 use _core::sink::{matrix, retrieve, topk, within};
 use _core::sweep::Search;
@@ -63,7 +64,7 @@ impl Random {
 }
 
 /// The float types, with what tests need of them.
-pub trait Real: retrieve::Real + Scored + _core::pack::Numeric {
+pub trait Real: retrieve::Real + Scored + _core::rows::Numeric {
     /// Half the distance from 1 to the next number.
     const UNIT: f64;
     /// Nearest value.
