@@ -105,7 +105,8 @@ pub fn filter<T: Score, C: Collect<T>>(
         return Err(Error::Argument(format!("keys have {n} rows; top-k and radius searches take fewer than 2^32")));
     }
     let groups = pieces(q, GROUP);
-    let tasks = (4 * context.threads).div_ceil(groups.len().max(1));
+    // Few chunks: each begins without a bound, when every score still has to be kept.
+    let tasks = (2 * context.threads).div_ceil(groups.len().max(1));
     let chunks = pieces(n, n.div_ceil(tasks).max(least).div_ceil(search.block) * search.block);
     let body = |worker: &mut Worker<T>, task: usize, stop: &Stop| {
         let (group, chunk) = (groups[task / chunks.len()].clone(), chunks[task % chunks.len()].clone());
