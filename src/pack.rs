@@ -30,8 +30,6 @@ pub struct Kernel<T> {
     query: QueryFn<T>,
 }
 
-struct Lookup(MetricName);
-
 /// Scores for which there are metrics.
 pub trait Scored: Score {
     /// The metric of that name for queries and keys of these types. Callers have checked that there is one.
@@ -42,12 +40,12 @@ macro_rules! float_kernels {
     ($t:ty, $v:ident) => {
         impl Scored for $t {
             fn kernel(level: Level, metric: MetricName, _queries: Dtype) -> Kernel<$t> {
-                struct Find(Lookup);
+                struct Find(MetricName);
                 impl Work for Find {
                     type Out = Kernel<$t>;
                     #[inline(always)]
                     unsafe fn run<I: Isa>(self) -> Kernel<$t> {
-                        match (self.0).0 {
+                        match self.0 {
                             MetricName::Dot => Kernel::of::<I, OnFloats<I::$v, Dot>>(),
                             MetricName::Cosine => Kernel::of::<I, OnFloats<I::$v, Cosine>>(),
                             MetricName::SqEuclidean => Kernel::of::<I, OnFloats<I::$v, Euclidean<false>>>(),
@@ -59,7 +57,7 @@ macro_rules! float_kernels {
                         }
                     }
                 }
-                level.run(Find(Lookup(metric)))
+                level.run(Find(metric))
             }
         }
     };
@@ -72,12 +70,12 @@ pub const BYTE_WIDTH: usize = 33_025;
 
 impl Scored for i32 {
     fn kernel(level: Level, metric: MetricName, queries: Dtype) -> Kernel<i32> {
-        struct Find(Lookup, Dtype);
+        struct Find(MetricName, Dtype);
         impl Work for Find {
             type Out = Kernel<i32>;
             #[inline(always)]
             unsafe fn run<I: Isa>(self) -> Kernel<i32> {
-                match ((self.0).0, self.1) {
+                match (self.0, self.1) {
                     (MetricName::Dot, Dtype::I8) => Kernel::of::<I, OnBytes<SignedDot>>(),
                     (MetricName::Dot, _) => Kernel::of::<I, OnBytes<UnsignedDot>>(),
                     (MetricName::SqEuclidean, _) => Kernel::of::<I, OnBytes<ByteEuclidean>>(),
@@ -86,7 +84,7 @@ impl Scored for i32 {
                 }
             }
         }
-        level.run(Find(Lookup(metric), queries))
+        level.run(Find(metric, queries))
     }
 }
 

@@ -69,7 +69,7 @@ pub struct Search<'a, T> {
     pub keys: Keys<'a, T>,
     /// Keys in a block.
     pub block: usize,
-    /// Whether a score was not finite, which only matters if an input was not.
+    /// Whether a score was not finite: see [`Search::check`].
     pub odd: AtomicBool,
 }
 
