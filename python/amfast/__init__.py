@@ -13,7 +13,8 @@ Examples
 array([0., 1., 0.])
 """
 
-from amfast import corrupt, datasets
+from amfast import bits, corrupt, datasets
+from amfast.bits import BitMatrix, pack
 from amfast.kernels import (
     cpu_info,
     get_num_threads,
@@ -43,6 +44,7 @@ from amfast.universal import Recall, UniversalHopfield
 __version__ = "0.1.0"
 
 __all__ = [
+    "BitMatrix",
     "Exponential",
     "Identity",
     "Log",
@@ -58,10 +60,12 @@ __all__ = [
     "TopK",
     "UniversalHopfield",
     "__version__",
+    "bits",
     "corrupt",
     "cpu_info",
     "datasets",
     "get_num_threads",
+    "pack",
     "pairwise",
     "retrieve",
     "set_num_threads",
