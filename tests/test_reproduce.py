@@ -10,10 +10,10 @@ import pytest
 
 import amfast as am
 from amfast import datasets, reproduce
-from amfast.reproduce import _cues, _measure, _registry, _report
+from amfast.reproduce import _cues, _fit, _measure, _registry, _report
 from amfast.reproduce._images import ImageSet, find, rows
 
-NAMES = [
+IMAGES = [
     "uhn-capacity",
     "uhn-hetero",
     "uhn-perturbations",
@@ -21,6 +21,8 @@ NAMES = [
     "uhn-separation",
     "uhn-threshold",
 ]
+# Experiments without images that are done in a second or two; .ci/run runs every one.
+FAST = ["identities"]
 
 
 @pytest.fixture(scope="module")
@@ -162,14 +164,15 @@ def test_std_is_the_papers() -> None:
 
 
 def test_every_experiment_is_registered() -> None:
-    assert sorted(reproduce.EXPERIMENTS) == NAMES
+    assert [name for name, e in reproduce.EXPERIMENTS.items() if e.images] == IMAGES
+    assert set(FAST) <= set(reproduce.EXPERIMENTS)
     with pytest.raises(ValueError, match="already registered"):
         _registry.experiment("uhn-capacity", "again")(lambda context: None)
     with pytest.raises(ValueError, match="expected all or one of"):
         reproduce.run("uhn-nothing")
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", IMAGES)
 def test_quick(name, tmp_path, capsys) -> None:
     assert reproduce.run(name, "quick", out=tmp_path) == 0
     printed = capsys.readouterr().out
@@ -187,6 +190,77 @@ def test_quick(name, tmp_path, capsys) -> None:
     assert len(list(tmp_path.glob("*.png"))) == len(variants)
     if name != "uhn-perturbations":  # whose caption and code agree
         assert any("code" in v for v in variants) and any("caption" in v for v in variants)
+
+
+@pytest.mark.parametrize("name", FAST)
+def test_quick_without_images(name, tmp_path, capsys, monkeypatch) -> None:
+    monkeypatch.setattr(_report._images, "find", lambda *_: pytest.fail("asked for images"))
+    assert reproduce.run(name, "quick", out=tmp_path) == 0
+    printed = capsys.readouterr().out
+    assert "PASS" in printed and "FAIL" not in printed
+    with (tmp_path / f"{name}.csv").open(encoding="utf-8", newline="") as file:
+        points = list(csv.DictReader(file))
+    assert any(point["kind"] == "measured" for point in points)
+    assert all(np.isfinite([float(point["x"]), float(point["y"])]).all() for point in points)
+    with (tmp_path / f"{name}_checks.csv").open(encoding="utf-8", newline="") as file:
+        checks = list(csv.DictReader(file))
+    assert checks and all(check["result"] == "PASS" for check in checks)
+    pytest.importorskip("matplotlib")
+    assert (tmp_path / f"{name}.png").stat().st_size > 10_000
+
+
+def test_what_is_missing_skips_one_of_all_and_stops_one_alone(
+    tmp_path, capsys, monkeypatch
+) -> None:
+    def run(context):
+        assert context.images == () and context.data == "folder"
+        raise _registry.Unavailable("no data; get them")
+
+    lacking = {"lacking": _registry.Experiment("lacking", "never", run)}
+    monkeypatch.setattr(_report, "EXPERIMENTS", lacking)
+    assert _report.run("all", "quick", data="folder", out=tmp_path) == 0
+    assert "skipped: lacking: no data; get them" in capsys.readouterr().out
+    with pytest.raises(ValueError, match="no data; get them"):
+        _report.run("lacking", "quick", data="folder", out=tmp_path)
+
+
+def test_panels_are_drawn_and_written(tmp_path) -> None:
+    pytest.importorskip("matplotlib")
+    series = [
+        _registry.Series("seen", [1, 10, 100], [1.0, 0.5, 0.1], error=[0.1, 0.1, 0.05]),
+        _registry.Series("theory", [1, 100], [1.0, 0.1], kind="theory"),
+        _registry.Series("textbook", [1, 100], [0.9, 0.2], kind="textbook", colour=1),
+    ]
+    marks = [_registry.Mark(50, "half"), _registry.Mark(0.3, "level", "y")]
+    panel = _registry.Panel("t", "n", "p", series, log_x=True, marks=marks, y_range=(0, 1.1))
+    given = _registry.Experiment("drawn", "a drawing", lambda context: outcome)
+    for count in (1, 2, 4, 5):
+        outcome = _registry.Outcome(panels=[panel] * count)
+        files = _report.write(given, outcome, tmp_path)
+        assert files[-1] == tmp_path / "drawn.png" and files[-1].stat().st_size > 10_000
+    with (tmp_path / "drawn.csv").open(encoding="utf-8", newline="") as file:
+        rows = list(csv.reader(file))
+    assert rows[1] == ["t", "seen", "measured", "1", "1.0", "0.1", "n", "p"]
+    assert rows[4] == ["t", "theory", "theory", "1", "1.0", "", "n", "p"] and len(rows) == 36
+
+
+def test_fits() -> None:
+    x = [1.0, 2.0, 4.0, 8.0]
+    assert _fit.log_slope(x, [3 * v**-1.5 for v in x]) == pytest.approx(-1.5)
+    assert _fit.slope(x, [2 - 3 * v for v in x]) == pytest.approx(-3)
+    assert _fit.crossing(x, [1.0, 0.75, 0.25, 0.0]) == pytest.approx(3.0)
+    assert np.isnan(_fit.crossing(x, [1.0, 0.9, 0.8, 0.7]))
+    assert _fit.fraction_error(0.5, 100) == pytest.approx(0.05, rel=0.02)
+    assert 0 < _fit.fraction_error(1.0, 100) < 0.01
+    rng = np.random.default_rng(5)
+    at = np.linspace(0, 10, 21)
+    trials = [2000] * len(at)
+    wins = rng.binomial(2000, 1 / (1 + np.exp(1.7 * (at - 4.3))))
+    middle, steepness = _fit.logistic_crossing(at.tolist(), wins.tolist(), trials)
+    assert middle == pytest.approx(4.3, abs=0.05) and steepness == pytest.approx(-1.7, abs=0.1)
+    middle, _ = _fit.logistic_crossing([1, 2, 3, 4], [5, 5, 0, 0], [5] * 4)
+    assert middle == pytest.approx(2.5, abs=0.01)
+    assert np.isnan(_fit.logistic_crossing([1, 2], [5, 5], [5, 5])[0])
 
 
 def test_a_failed_check_is_exit_code_1(tmp_path, capsys, monkeypatch) -> None:

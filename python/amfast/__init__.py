@@ -13,7 +13,7 @@ Examples
 array([0., 1., 0.])
 """
 
-from amfast import bits, corrupt, datasets
+from amfast import bits, corrupt, datasets, theory
 from amfast.bits import BitMatrix, pack
 from amfast.kernels import (
     cpu_info,
@@ -69,6 +69,7 @@ __all__ = [
     "pairwise",
     "retrieve",
     "set_num_threads",
+    "theory",
     "threads",
     "topk",
     "within",

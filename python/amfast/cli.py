@@ -85,8 +85,8 @@ def _parser() -> argparse.ArgumentParser:
     reproduce = commands.add_parser(
         "reproduce",
         help="reproduce figures of the literature: tables, CSV, pictures, claim by claim",
-        description="Reproduce figures of the literature on real images. Prints measured / "
-        "expected / tolerance / PASS rows and a line per claim of the paper; writes CSV and PNG.",
+        description="Reproduce figures and numbers of the literature. Prints measured / expected / "
+        "tolerance / PASS rows and a line per claim of a paper; writes CSV and PNG.",
         epilog=_experiments(),
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
@@ -94,11 +94,11 @@ def _parser() -> argparse.ArgumentParser:
     level = reproduce.add_mutually_exclusive_group()
     level.add_argument(
         "--quick", action="store_const", const="quick", dest="level",
-        help="bundled images only, all experiments in under a minute",
+        help="a few seconds per experiment, bundled images only",
     )  # fmt: skip
     level.add_argument(
         "--full", action="store_const", const="full", dest="level",
-        help="the paper's sizes (up to 1000 memories, up to 10 runs)",
+        help="the paper's sizes, some of them minutes to hours",
     )  # fmt: skip
     _add_data(reproduce)
     reproduce.add_argument(

@@ -1,17 +1,20 @@
-"""Figures of the literature, reproduced on real images.
+"""Figures and numbers of the literature, reproduced.
 
-``amfast reproduce NAME`` runs one experiment of the registry, ``all`` runs every one. Each measures
-its figure *as the caption says* and *as the authors' code runs* where the two differ, checks what
-amfast itself must show, and says for every claim of the paper whether it holds.
+``amfast reproduce NAME`` runs one experiment of the registry, ``all`` runs every one. Each checks
+what amfast itself must show against the numbers known, with tolerances, and says for every claim of
+a paper whether it holds. Those on real images (``uhn-*``) measure their figure *as the caption
+says* and *as the authors' code runs* where the two differ; the others measure random patterns
+against `amfast.theory`.
 
 ``_registry`` says what an experiment is and how to add one, ``_report`` prints and writes,
-``_figures`` draws, ``_images`` finds the data, ``_measure`` retrieves; every other module is one
-experiment.
+``_figures`` draws, ``_fit`` reads slopes and crossings off points, ``_images`` finds the data,
+``_cues`` and ``_measure`` serve the experiments on images; every other module is one experiment.
 """
 
 from __future__ import annotations
 
 from amfast.reproduce import (  # noqa: F401  (importing an experiment registers it)
+    identities,
     uhn_capacity,
     uhn_hetero,
     uhn_perturbations,

@@ -1,4 +1,4 @@
-"""Pictures in the form of the paper: one panel per data set, one line per similarity."""
+"""Pictures: accuracies in the form of the paper, and measured points with theory over them."""
 
 from __future__ import annotations
 
@@ -6,7 +6,16 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from amfast.reproduce._registry import ARGMAX, THRESHOLD, Outcome, Point, Variant
+from amfast.reproduce._registry import (
+    ARGMAX,
+    THRESHOLD,
+    Experiment,
+    Outcome,
+    Panel,
+    Point,
+    Series,
+    Variant,
+)
 
 # Okabe and Ito's colours, told apart by colour-blind readers; one per name through all figures.
 COLOURS = {
@@ -28,6 +37,8 @@ COLOURS = {
     "autoassociative": "#0072B2",
     "heteroassociative": "#D55E00",
 }
+# The same colours by number, for the series of panels.
+PALETTE = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#8C6D31", "#000000")
 _SPARE = ("#332288", "#117733", "#882255", "#44AA99")
 _MARKERS = "osD^vP*Xhd"
 
@@ -66,7 +77,7 @@ def style(line: str, lines: Sequence[str], outcome: Outcome) -> dict[str, Any]:
     return {"color": colour, "marker": _MARKERS[place % len(_MARKERS)], "linestyle": dashes}
 
 
-def panels(outcome: Outcome, name: str, folder: Path) -> list[Path]:
+def variants(outcome: Outcome, name: str, folder: Path) -> list[Path]:
     """Draw every variant into a PNG of its own: a column per data set, a row per accuracy.
 
     Parameters
@@ -152,15 +163,84 @@ def _curve(axis: Any, points: Sequence[Point], look: dict[str, Any], label: str)
     )
 
 
-def _dress(axis: Any, outcome: Outcome, xs: Sequence[float]) -> None:
-    axis.set_ylim(-0.04, 1.04)
+def _frame(axis: Any) -> None:
     axis.grid(True, color="#dddddd", linewidth=0.6)
     axis.set_axisbelow(True)
     for side in ("top", "right"):
         axis.spines[side].set_visible(False)
+
+
+def _dress(axis: Any, outcome: Outcome, xs: Sequence[float]) -> None:
+    axis.set_ylim(-0.04, 1.04)
+    _frame(axis)
     if outcome.log_x:
         axis.set_xscale("log")
         low, high = min(xs), max(xs)
         ticks = [t for t in (1, 2, 5, 10, 20, 50, 100, 200, 500, 1000) if low <= t <= high]
         axis.set_xticks(ticks, [str(tick) for tick in ticks], fontsize=8)
         axis.minorticks_off()
+
+
+def panels(wanted: Sequence[Panel], experiment: Experiment, folder: Path) -> Path:
+    """Draw the panels of an experiment side by side into one PNG, at most three in a row.
+
+    Measured points have markers and error bars; lines over them are the theory, dashed where it is
+    the textbook's constant that is wrong at this size.
+    """
+    plt = pyplot()
+    columns = min(3, len(wanted)) if len(wanted) != 4 else 2
+    rows = -(-len(wanted) // columns)
+    size = (max(4.9 * columns, 6.4), 4.1 * rows + 0.5)
+    figure, grid = plt.subplots(rows, columns, figsize=size, squeeze=False)
+    axes = list(grid.flat)
+    for axis, panel in zip(axes, wanted, strict=False):
+        _panel(axis, panel)
+    for axis in axes[len(wanted) :]:
+        axis.set_axis_off()
+    title = figure.suptitle(experiment.summary, fontsize=11, y=1 - 0.1 / size[1], va="top")
+    title.set_in_layout(False)
+    figure.tight_layout(rect=(0, 0, 1, 1 - 0.35 / size[1]))
+    path = folder / f"{experiment.name}.png"
+    figure.savefig(path, dpi=130)
+    plt.close(figure)
+    return path
+
+
+def _panel(axis: Any, panel: Panel) -> None:
+    if panel.log_x:
+        axis.set_xscale("log")
+    if panel.log_y:
+        axis.set_yscale("log")
+    for place, line in enumerate(panel.series):
+        _series(axis, line, _MARKERS[place % len(_MARKERS)])
+    for mark in panel.marks:
+        draw = axis.axvline if mark.axis == "x" else axis.axhline
+        draw(mark.at, color="#666666", linewidth=1, linestyle=":", label=mark.label)
+    if panel.y_range is not None:
+        axis.set_ylim(*panel.y_range)
+    axis.set_title(panel.title, fontsize=10)
+    axis.set_xlabel(panel.x_label)
+    axis.set_ylabel(panel.y_label)
+    _frame(axis)
+    axis.legend(fontsize=8, frameon=True, framealpha=0.8, edgecolor="none")
+
+
+def _series(axis: Any, line: Series, marker: str) -> None:
+    colour = PALETTE[line.colour % len(PALETTE)]
+    if line.kind == "measured":
+        axis.errorbar(
+            line.x,
+            line.y,
+            yerr=line.error,
+            label=line.label,
+            color=colour,
+            marker=marker,
+            markersize=4.5,
+            linestyle="-" if line.joined else "none",
+            linewidth=0.7,
+            capsize=2,
+            elinewidth=0.9,
+        )
+        return
+    dashes = "-" if line.kind == "theory" else "--"
+    axis.plot(line.x, line.y, dashes, label=line.label, color=colour, linewidth=1.8, alpha=0.75)

@@ -3,6 +3,11 @@
 To add one: write a function ``run(context) -> Outcome`` in a module of this package, decorate it
 with `experiment`, and import the module in ``__init__.py``. Tables, CSV files, pictures, exit code
 and command line come from what the function returns.
+
+An experiment on images measures accuracies into ``curves``, one variant per reading of a figure;
+any other draws ``panels``: measured points with the theory's lines over them. Both put what must
+hold into ``checks``, what the literature says into ``claims`` and numbers worth reading into
+``tables``.
 """
 
 from __future__ import annotations
@@ -28,7 +33,8 @@ class Context:
     """What an experiment is given: how thorough to be and which images there are."""
 
     level: Level
-    images: Sequence[ImageSet]
+    images: Sequence[ImageSet] = ()  # empty for an experiment that asks for none
+    data: str | Path | None = None  # the folder of data sets that the caller named
 
     def pick(self, quick: int, default: int, full: int) -> int:
         """Choose a number by level."""
@@ -106,6 +112,42 @@ class Curves:
 
 
 @dataclass(frozen=True)
+class Series:
+    """Points or a line of one panel; what is measured and its theory share a colour."""
+
+    label: str
+    x: Sequence[float]
+    y: Sequence[float]
+    error: Sequence[float] | None = None  # half the length of the error bars, in y
+    kind: Literal["measured", "theory", "textbook"] = "measured"  # markers, line, dashed line
+    colour: int = 0  # place in the palette of `_figures`
+    joined: bool = True  # whether measured points are joined by a thin line
+
+
+@dataclass(frozen=True)
+class Mark:
+    """A labelled straight line across a panel, at one x or one y."""
+
+    at: float
+    label: str
+    axis: Literal["x", "y"] = "x"
+
+
+@dataclass(frozen=True)
+class Panel:
+    """One diagram of an experiment's picture, and a block of rows of its CSV file."""
+
+    title: str
+    x_label: str
+    y_label: str
+    series: Sequence[Series]
+    log_x: bool = False
+    log_y: bool = False
+    marks: Sequence[Mark] = ()
+    y_range: tuple[float, float] | None = None
+
+
+@dataclass(frozen=True)
 class Check:
     """Something amfast itself must show; a miss is a FAIL and exit code 1."""
 
@@ -124,16 +166,26 @@ class Check:
             return self.measured <= self.expected + self.tolerance
         return abs(self.measured - self.expected) <= self.tolerance
 
+    @classmethod
+    def relative(cls, what: str, measured: float, expected: float, fraction: float) -> Check:
+        """Make a check whose tolerance is a fraction of what is expected."""
+        return cls(what, measured, expected, fraction * abs(expected))
+
 
 @dataclass(frozen=True)
 class Claim:
-    """A statement of the paper, and whether it holds on these images, by either accuracy."""
+    """A statement of the literature, and whether it holds here, by either accuracy."""
 
     text: str
     where: str
     by_argmax: bool | None
     by_threshold: bool | None
     evidence: str
+
+    @classmethod
+    def plain(cls, text: str, where: str, holds: bool, evidence: str) -> Claim:
+        """Make a claim where there is one way of judging it alone."""
+        return cls(text, where, holds, None, evidence)
 
     @property
     def verdict(self) -> str:
@@ -166,16 +218,25 @@ class Table:
 class Outcome:
     """What an experiment gives back."""
 
-    variants: Sequence[Variant]
-    x_label: str
+    variants: Sequence[Variant] = ()
+    x_label: str = ""
     curves: Curves = field(default_factory=Curves)
+    panels: list[Panel] = field(default_factory=list)
     checks: list[Check] = field(default_factory=list)
     claims: list[Claim] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
     tables: list[Table] = field(default_factory=list)
     log_x: bool = False
     colours: dict[str, str] = field(default_factory=dict)
-    draw: Callable[[Outcome, str, Path], list[Path]] | None = None  # None: one panel per data set
+    # Draws instead of, or beside, the panels: None is one picture per variant, and one of `panels`.
+    draw: Callable[[Outcome, str, Path], list[Path]] | None = None
+
+
+class Unavailable(ValueError):
+    """Raised by an experiment that cannot run here; says what is missing and how to get it.
+
+    ``all`` goes on with the next one, a single experiment ends with exit code 2.
+    """
 
 
 @dataclass(frozen=True)
@@ -185,20 +246,21 @@ class Experiment:
     name: str
     summary: str
     run: Callable[[Context], Outcome]
+    images: bool = False  # whether it wants `Context.images`
 
 
 EXPERIMENTS: dict[str, Experiment] = {}
 
 
 def experiment(
-    name: str, summary: str
+    name: str, summary: str, *, images: bool = False
 ) -> Callable[[Callable[[Context], Outcome]], Callable[[Context], Outcome]]:
-    """Register a function as the experiment ``name``."""
+    """Register a function as the experiment ``name``; ``images`` says that it runs on images."""
 
     def register(run: Callable[[Context], Outcome]) -> Callable[[Context], Outcome]:
         if name in EXPERIMENTS:
             raise ValueError(f"experiment {name!r} is already registered")
-        EXPERIMENTS[name] = Experiment(name, summary, run)
+        EXPERIMENTS[name] = Experiment(name, summary, run, images)
         return run
 
     return register

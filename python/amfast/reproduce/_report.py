@@ -18,6 +18,7 @@ from amfast.reproduce._registry import (
     Experiment,
     Level,
     Outcome,
+    Unavailable,
     Variant,
 )
 
@@ -38,7 +39,8 @@ def run(
     name : str
         A name of `EXPERIMENTS`, or ``"all"``.
     level : {"quick", "default", "full"}, default "default"
-        Bundled images in seconds, all images present in minutes, or the paper's full sizes.
+        Seconds (the bundled images), up to a few minutes (all images present), or the paper's
+        full sizes.
     data : str or Path, optional
         Folder of the data sets, see `amfast.datasets`.
     out : str or Path, default "amfast-reproduce"
@@ -47,27 +49,38 @@ def run(
     Returns
     -------
     int
-        0, or 1 when one of amfast's own checks failed. A claim of the paper that does not hold on
-        these images is a result and no failure.
+        0, or 1 when one of amfast's own checks failed. A claim of the literature that does not
+        hold here is a result and no failure.
 
     Raises
     ------
     ValueError
-        For an unknown name.
+        For an unknown name, or an experiment whose data are not here; of ``"all"`` those are
+        skipped and named.
     """
     if name != "all" and name not in EXPERIMENTS:
         raise ValueError(f"experiment is {name!r}, expected all or one of {', '.join(EXPERIMENTS)}")
     chosen = list(EXPERIMENTS.values()) if name == "all" else [EXPERIMENTS[name]]
     folder = Path(out)
     folder.mkdir(parents=True, exist_ok=True)
-    images, missing = _images.find(level, data)
-    for line in missing:
-        _console.say(f"skipped: {line}")
-    _console.say(f"images: {_images.titles(images)}; level: {level}; results in {folder}")
+    images: list[_images.ImageSet] = []
+    if any(experiment.images for experiment in chosen):
+        images, missing = _images.find(level, data)
+        for line in missing:
+            _console.say(f"skipped: {line}")
+        _console.say(f"images: {_images.titles(images)}")
+    _console.say(f"level: {level}; results in {folder}")
     failed = []
     for experiment in chosen:
         start = time.perf_counter()
-        outcome = experiment.run(Context(level, images))
+        context = Context(level, images if experiment.images else (), data)
+        try:
+            outcome = experiment.run(context)
+        except Unavailable as reason:
+            if name != "all":
+                raise
+            _console.say(f"skipped: {experiment.name}: {reason}")
+            continue
         show(experiment, outcome)
         files = write(experiment, outcome, folder)
         _console.say("wrote " + ", ".join(str(file) for file in files))
@@ -95,8 +108,8 @@ def show(experiment: Experiment, outcome: Outcome) -> None:
         )
     if outcome.claims:
         _console.table(
-            "What the paper says, on these images",
-            ("claim", "variant, images", "verdict", "evidence"),
+            "What the paper says, on these images" if experiment.images else "What the paper says",
+            ("claim", "variant, images" if experiment.images else "where", "verdict", "evidence"),
             [(c.text, c.where, c.verdict, c.evidence) for c in outcome.claims],
             left=4,
         )
@@ -142,15 +155,8 @@ def _show_variant(outcome: Outcome, variant: Variant) -> None:
 
 def write(experiment: Experiment, outcome: Outcome, folder: Path) -> list[Path]:
     """Write the CSV files and pictures of one outcome and return their paths."""
-    files = [
-        _csv(
-            folder / f"{experiment.name}.csv",
-            ("variant", "images", "line", outcome.x_label, "accuracy", "mean", "std", "runs"),
-            [
-                (p.variant, p.panel, p.line, f"{p.x:g}", p.accuracy, p.mean, p.std, p.runs)
-                for p in outcome.curves
-            ],
-        ),
+    files = [_points(experiment, outcome, folder / f"{experiment.name}.csv")]
+    files.append(
         _csv(
             folder / f"{experiment.name}_checks.csv",
             ("check", "measured", "relation", "expected", "tolerance", "result"),
@@ -158,22 +164,53 @@ def write(experiment: Experiment, outcome: Outcome, folder: Path) -> list[Path]:
                 (c.what, c.measured, c.relation, c.expected, c.tolerance, _check_row(c)[-1])
                 for c in outcome.checks
             ],
-        ),
-        _csv(
-            folder / f"{experiment.name}_claims.csv",
-            ("claim", "variant, images", "verdict", "evidence"),
-            [(c.text, c.where, c.verdict, c.evidence) for c in outcome.claims],
-        ),
-    ]
+        )
+    )
+    if outcome.claims or experiment.images:
+        files.append(
+            _csv(
+                folder / f"{experiment.name}_claims.csv",
+                ("claim", "variant, images", "verdict", "evidence"),
+                [(c.text, c.where, c.verdict, c.evidence) for c in outcome.claims],
+            )
+        )
     files += [
         _csv(folder / f"{experiment.name}_{table.name}.csv", table.columns, table.rows)
         for table in outcome.tables
     ]
     try:
-        files += (outcome.draw or _figures.panels)(outcome, experiment.name, folder)
+        files += (outcome.draw or _figures.variants)(outcome, experiment.name, folder)
+        if outcome.panels:
+            files.append(_figures.panels(outcome.panels, experiment, folder))
     except ImportError as error:
         _console.say(f"no picture: {error}")
     return files
+
+
+def _points(experiment: Experiment, outcome: Outcome, path: Path) -> Path:
+    """Write every point measured: accuracies of curves, or the series of panels."""
+    if experiment.images:
+        return _csv(
+            path,
+            ("variant", "images", "line", outcome.x_label, "accuracy", "mean", "std", "runs"),
+            [
+                (p.variant, p.panel, p.line, f"{p.x:g}", p.accuracy, p.mean, p.std, p.runs)
+                for p in outcome.curves
+            ],
+        )
+    return _csv(
+        path,
+        ("panel", "line", "kind", "x", "y", "error", "x is", "y is"),
+        [
+            (
+                *(panel.title, line.label, line.kind, x, y, line.error[i] if line.error else ""),
+                *(panel.x_label, panel.y_label),
+            )
+            for panel in outcome.panels
+            for line in panel.series
+            for i, (x, y) in enumerate(zip(line.x, line.y, strict=True))
+        ],
+    )
 
 
 def _csv(path: Path, header: Sequence[str], rows: Sequence[Sequence[object]]) -> Path:

@@ -49,7 +49,9 @@ _BLANK_AT, _BLANK_OF = 12, 50
 
 
 @experiment(
-    "uhn-capacity", "fraction recalled against the number of memories, by similarity (Fig. 2)"
+    "uhn-capacity",
+    "fraction recalled against the number of memories, by similarity (Fig. 2)",
+    images=True,
 )
 def run(context: Context) -> Outcome:
     """Measure the capacity of six similarities."""

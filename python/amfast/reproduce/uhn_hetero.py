@@ -47,7 +47,9 @@ AUTO, HETERO = "autoassociative", "heteroassociative"
 
 
 @experiment(
-    "uhn-hetero", "auto- and heteroassociative recall, modern and classic Hopfield (Fig. 6)"
+    "uhn-hetero",
+    "auto- and heteroassociative recall, modern and classic Hopfield (Fig. 6)",
+    images=True,
 )
 def run(context: Context) -> Outcome:
     """Measure both kinds of recall on the same memories and cues."""

@@ -32,7 +32,11 @@ INPAINT = Variant(
 BORDERS = {28: (1, 2, 4, 5, 7, 8, 9), 32: (1, 3, 4, 6, 8, 9, 11), 64: (3, 6, 9, 12, 16, 19, 22)}
 
 
-@experiment("uhn-perturbations", "fraction recalled under random masks and inpainting (Fig. 14)")
+@experiment(
+    "uhn-perturbations",
+    "fraction recalled under random masks and inpainting (Fig. 14)",
+    images=True,
+)
 def run(context: Context) -> Outcome:
     """Measure three similarities under two more perturbations."""
     outcome = Outcome((RANDOM, INPAINT), "masked fraction")

@@ -49,7 +49,9 @@ VARIANTS = (NOISE_CODE, NOISE_CAPTION, MASK_CODE, MASK_CAPTION)
 
 
 @experiment(
-    "uhn-robustness", "fraction recalled against noise and masked fraction, by similarity (Fig. 4)"
+    "uhn-robustness",
+    "fraction recalled against noise and masked fraction, by similarity (Fig. 4)",
+    images=True,
 )
 def run(context: Context) -> Outcome:
     """Measure six similarities under growing noise and growing masks."""

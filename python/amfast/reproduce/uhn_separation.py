@@ -45,7 +45,9 @@ _SETTINGS = {CODE.name: ("manhattan", 1000.0, 60.0), CAPTION.name: ("dot", 1.0, 
 
 
 @experiment(
-    "uhn-separation", "fraction recalled against the number of memories, by separation (Fig. 3)"
+    "uhn-separation",
+    "fraction recalled against the number of memories, by separation (Fig. 3)",
+    images=True,
 )
 def run(context: Context) -> Outcome:
     """Measure the capacity of nine separations."""

@@ -27,7 +27,11 @@ BLENDS = Variant(
 )
 
 
-@experiment("uhn-threshold", "fraction recalled against the error threshold that counts (Fig. 11)")
+@experiment(
+    "uhn-threshold",
+    "fraction recalled against the error threshold that counts (Fig. 11)",
+    images=True,
+)
 def run(context: Context) -> Outcome:
     """Sweep the threshold; the argmax accuracy beside it does not depend on it."""
     outcome = Outcome((CODE, CAPTION, BLENDS), "threshold on the squared error")

@@ -1,0 +1,59 @@
+"""The closed forms of the literature: how much a memory holds, and how often it errs.
+
+Each function says which model it describes, where the formula is from, and whether it is exact,
+a bound, or an asymptotic form that is wrong at the sizes one meets. The experiments of
+``amfast reproduce`` measure the memories against these functions.
+
+One module per family of memories; everything is found here by its name.
+
+Examples
+--------
+How many random pairs does a one-step Hopfield network with 1024 inputs answer without any error,
+by the textbook and with one half probability?
+
+>>> from amfast import theory
+>>> round(theory.hopfield_capacity(1024, "all")), round(theory.hopfield_n50(1024, "all"))
+(37, 58)
+"""
+
+from amfast.theory.dense import (
+    dense_bit_error,
+    dense_bit_error_tail,
+    dense_capacity,
+    dense_n50,
+    exponential_capacity,
+    exponential_exponent,
+    exponential_rate,
+    onestep_birthday,
+    onestep_exponent,
+    onestep_union_exponent,
+)
+from amfast.theory.hopfield import (
+    hopfield_bit_bound,
+    hopfield_bit_error,
+    hopfield_capacity,
+    hopfield_critical_load,
+    hopfield_n50,
+    hopfield_overlap,
+    hopfield_union_bound,
+)
+
+__all__ = [
+    "dense_bit_error",
+    "dense_bit_error_tail",
+    "dense_capacity",
+    "dense_n50",
+    "exponential_capacity",
+    "exponential_exponent",
+    "exponential_rate",
+    "hopfield_bit_bound",
+    "hopfield_bit_error",
+    "hopfield_capacity",
+    "hopfield_critical_load",
+    "hopfield_n50",
+    "hopfield_overlap",
+    "hopfield_union_bound",
+    "onestep_birthday",
+    "onestep_exponent",
+    "onestep_union_exponent",
+]

@@ -1,0 +1,219 @@
+"""The closed forms give the numbers known, their limits, and refuse what makes no sense."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+
+from amfast import theory
+
+# -- Hopfield -------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("load", "error"),
+    [(0.105, 0.0010), (0.138, 0.0036), (0.185, 0.0100), (0.37, 0.050), (0.61, 0.100)],
+)
+def test_bit_error(load, error) -> None:
+    assert theory.hopfield_bit_error(load) == pytest.approx(error, abs=6e-5 if load < 0.2 else 5e-4)
+    kept = theory.hopfield_bit_error(load, zero_diagonal=False)
+    tail = math.erfc((1 + load) / math.sqrt(2 * load)) / 2
+    assert kept == pytest.approx(tail) and kept < theory.hopfield_bit_error(load)
+
+
+def test_bit_error_at_the_ends() -> None:
+    assert theory.hopfield_bit_error(0) == 0
+    assert theory.hopfield_bit_error(1e-9) == 0
+    assert theory.hopfield_bit_error(1e9) == pytest.approx(0.5, abs=1e-4)
+    # With the diagonal a bit is hardest to hold at a load of 1.
+    assert theory.hopfield_bit_error(1e4, zero_diagonal=False) < 1e-300
+
+
+@pytest.mark.parametrize(("load", "overlap"), [(0.12, 0.993), (0.135, 0.981), (0.1375, 0.973)])
+def test_overlap(load, overlap) -> None:
+    m = theory.hopfield_overlap(load)
+    assert m == pytest.approx(overlap, abs=5e-4)
+    # It solves the three equations as they are written.
+    y = _inverse_erf(m)
+    c = 2 * y / (math.sqrt(math.pi) * m) * math.exp(-y * y)
+    r = (1 - c) ** -2
+    assert m == pytest.approx(math.erf(m / math.sqrt(2 * load * r)), abs=1e-9)
+
+
+def _inverse_erf(m: float) -> float:
+    low, high = 0.0, 6.0
+    for _ in range(100):
+        middle = (low + high) / 2
+        low, high = (middle, high) if math.erf(middle) < m else (low, middle)
+    return low
+
+
+def test_critical_load() -> None:
+    critical = theory.hopfield_critical_load()
+    assert 0.1375 < critical < 0.138
+    assert theory.hopfield_overlap(critical * (1 + 1e-9)) == 0
+    assert 0.96 < theory.hopfield_overlap(critical * (1 - 1e-9)) < 0.97
+    assert theory.hopfield_overlap(0) == 1
+    assert theory.hopfield_overlap(1e-6) == 1
+    loads = np.linspace(0.01, 0.1378, 50)
+    assert (np.diff([theory.hopfield_overlap(load) for load in loads]) <= 0).all()
+
+
+# THEORY.md S2: d, n50 one, its ratio to d / (2 ln d), n50 all, its ratio to d / (4 ln d).
+N50 = [
+    (64, 13.1, 1.71, 8.1, 2.11),
+    (256, 34.1, 1.48, 20.3, 1.76),
+    (1024, 100.7, 1.36, 58.2, 1.58),
+    (4096, 319.9, 1.30, 181.2, 1.47),
+    (16384, 1061, 1.26, 593, 1.40),
+]
+
+
+@pytest.mark.parametrize(("d", "one", "times_one", "every", "times_all"), N50)
+def test_n50(d, one, times_one, every, times_all) -> None:
+    found = theory.hopfield_n50(d, "one"), theory.hopfield_n50(d, "all")
+    assert found == pytest.approx((one, every), rel=4e-3)
+    ratios = found[0] / theory.hopfield_capacity(d, "one"), found[1] / theory.hopfield_capacity(d)
+    assert ratios == pytest.approx((times_one, times_all), abs=0.01)
+
+
+def test_bounds_are_bounds() -> None:
+    for d in (64, 1024):
+        for n in (2, 5, 20, 60):
+            error = theory.hopfield_bit_error((n - 1) / d)
+            assert error <= theory.hopfield_bit_bound(n, d)
+        for which in ("one", "all"):
+            assert theory.hopfield_union_bound(d, 0.5, which) < theory.hopfield_n50(d, which)
+    n = theory.hopfield_union_bound(1024, 0.01)
+    assert n == pytest.approx(1 + 1024 / (2 * math.log(n * 1024 / 0.01)))
+    assert theory.hopfield_bit_bound(1, 10) == 0
+
+
+def test_the_textbook_constant_is_reached_slowly() -> None:
+    for which in ("one", "all"):
+        ratio = [
+            theory.hopfield_n50(2**k, which) / theory.hopfield_capacity(2**k, which)
+            for k in range(6, 60, 6)
+        ]
+        assert (np.diff(ratio) < 0).all() and 1 < ratio[-1] < 1.2
+
+
+# -- dense and exponential memories ---------------------------------------------------------------
+
+
+def test_dense_capacity() -> None:
+    assert theory.dense_capacity(100, 2) == pytest.approx(11, abs=0.5)
+    assert theory.dense_capacity(100, 3) == pytest.approx(362, abs=0.5)
+    assert theory.dense_capacity(100, 4) == pytest.approx(7240, abs=5)
+    # Larger powers are not always better: the double factorial wins.
+    largest = max(range(2, 300), key=lambda n: theory.dense_capacity(100, n))
+    assert 45 < largest < 55
+    assert theory.dense_capacity(10**6, 200) == math.inf
+
+
+def test_dense_bit_error_is_its_definition() -> None:
+    for d, k, n in [(5, 3, 2), (6, 9, 3), (8, 20, 4), (7, 4, 1)]:
+        for interaction in ("power", "rectified"):
+            signs = np.array(np.meshgrid(*[[-1, 1]] * (d - 1))).reshape(d - 1, -1)
+            r = signs.sum(axis=0).astype(float)
+
+            def force(x, n=n, interaction=interaction):
+                return np.where(x < 0, 0.0, x**n) if interaction == "rectified" else x**n
+
+            variance = ((force(r + 1) - force(r - 1)) ** 2).mean()
+            signal = float(force(np.array(d)) - force(np.array(d - 2)))
+            wanted = math.erfc(signal / math.sqrt(2 * (k - 1) * variance)) / 2
+            got = theory.dense_bit_error(d, k, n, interaction=interaction)
+            assert got == pytest.approx(wanted, rel=1e-9)
+    assert theory.dense_bit_error(10, 1, 3) == 0
+
+
+def test_dense_limits() -> None:
+    # n = 2 is Hopfield's network without a diagonal.
+    assert theory.dense_bit_error(1000, 138, 2) == pytest.approx(
+        theory.hopfield_bit_error(0.137), rel=0.02
+    )
+    assert theory.dense_bit_error(1000, 141, 2) == pytest.approx(0.0036, abs=4e-4)
+    # The paper's tail is the same where errors are rare.
+    assert theory.dense_bit_error_tail(2000, 100, 2) == pytest.approx(
+        theory.dense_bit_error(2000, 101, 2), rel=0.1
+    )
+    half = (1 - theory.dense_bit_error(100, theory.dense_n50(100, 3), 3)) ** 100
+    assert half == pytest.approx(0.5)
+
+
+@pytest.mark.parametrize(("d", "n"), [(100, 2), (100, 3), (100, 4), (200, 3)])
+def test_dense_n50_explains_what_was_measured(d, n) -> None:
+    """Half-success at about 1.6 K_max for the power and 2.9 K_max for the rectified one (S4)."""
+    power, rectified = (
+        theory.dense_n50(d, n, interaction=i) / theory.dense_capacity(d, n)
+        for i in ("power", "rectified")
+    )
+    assert power == pytest.approx(1.6, rel=0.1) and rectified == pytest.approx(2.9, rel=0.1)
+
+
+def test_huge_sizes_do_not_overflow() -> None:
+    assert theory.dense_bit_error(2000, 1e6, 30) == 0
+    assert 0.4 < theory.dense_bit_error(2000, 1e300, 30) <= 0.5
+    assert 1e20 < theory.dense_n50(1000, 40) < math.inf
+
+
+def test_exponential() -> None:
+    for rho, alpha in ((0, 0.3466), (0.1, 0.184), (0.2, 0.0964)):
+        assert theory.exponential_exponent(rho) == pytest.approx(alpha, abs=5e-5)
+        assert theory.exponential_exponent(rho, "one") == 2 * theory.exponential_exponent(rho)
+    assert theory.exponential_exponent(0.5) == 0
+    assert theory.exponential_rate(-0.3) == theory.exponential_rate(0.3)
+    assert theory.exponential_rate(1) == pytest.approx(math.log(2))
+    assert theory.exponential_capacity(40, 0.1) == pytest.approx(math.exp(0.18403 * 40), rel=1e-3)
+    # A rate: the chance of an overlap falls like its exponential.
+    d, a = 4000, 0.2
+    tail = sum(
+        math.exp(math.lgamma(d + 1) - math.lgamma(k + 1) - math.lgamma(d - k + 1) - d * math.log(2))
+        for k in range(int(d * (1 + a) / 2), d + 1)
+    )
+    assert -math.log(tail) / d == pytest.approx(theory.exponential_rate(a), rel=0.06)
+
+
+def test_onestep() -> None:
+    assert theory.onestep_exponent(values="arbitrary") == pytest.approx(0.5662, abs=5e-5)
+    assert theory.onestep_exponent(values="arbitrary") == pytest.approx(1 - math.log(math.cosh(1)))
+    assert theory.onestep_exponent() == pytest.approx(0.675, abs=5e-4)
+    assert theory.onestep_exponent(0.0) == 0
+    assert theory.onestep_exponent(50.0) == pytest.approx(math.log(2))
+    birthday = [theory.onestep_birthday(d) for d in range(12, 25, 2)]
+    assert np.rint(birthday).tolist() == [75, 151, 301, 603, 1206, 2411, 4823]
+    assert theory.onestep_union_exponent() == pytest.approx(0.1716, abs=5e-5)
+    assert theory.onestep_union_exponent() < theory.exponential_exponent()
+
+
+# -- bad input ------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("call", "message"),
+    [
+        (lambda: theory.hopfield_bit_error(-0.1), "load must be a finite number >= 0, got -0.1"),
+        (lambda: theory.hopfield_overlap(math.nan), "load must be a finite number >= 0, got nan"),
+        (lambda: theory.hopfield_capacity(1), "d must be an int >= 2, got 1"),
+        (lambda: theory.hopfield_n50(64, "both"), "which must be one of 'one', 'all'"),
+        (lambda: theory.hopfield_union_bound(64, 1.0), "failure must be between 0 and 1, got 1"),
+        (lambda: theory.dense_capacity(100, 1), "n must be an int >= 2, got 1"),
+        (lambda: theory.dense_bit_error(100, 0, 3), "k must be a finite number >= 1, got 0"),
+        (lambda: theory.dense_n50(9, 2, interaction="exp"), "interaction must be one of 'power'"),
+        (lambda: theory.exponential_exponent(0.6), r"corruption must be in 0..0.5, got 0.6"),
+        (lambda: theory.exponential_rate(1.5), r"a must be in -1..1, got 1.5"),
+        (lambda: theory.onestep_exponent(values="all"), "values must be one of 'arbitrary'"),
+        (lambda: theory.onestep_birthday(0), "d must be an int >= 1, got 0"),
+    ],
+)
+def test_refused(call, message) -> None:
+    with pytest.raises(ValueError, match=message):
+        call()
+
+
+def test_everything_is_exported_and_documented() -> None:
+    for name in theory.__all__:
+        assert (getattr(theory, name).__doc__ or "").strip(), name
