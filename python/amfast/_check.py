@@ -211,6 +211,23 @@ def log_weights(x: object, length: int) -> NDArray[np.float64]:
     return result
 
 
+def item_ids(ids: object) -> NDArray[np.int64]:
+    """Read the ids of items to delete: one or many ints, none of them twice; sorted."""
+    given = np.atleast_1d(np.asarray(ids))
+    if given.size == 0 and given.ndim == 1:
+        return np.empty(0, np.int64)
+    if given.dtype.kind not in "iu":
+        raise TypeError(f"ids must be integers, got dtype {given.dtype}")
+    if given.ndim != 1:
+        raise ValueError(f"ids must be an int or 1-d, got shape {given.shape}")
+    if given.max() > np.iinfo(np.int64).max:
+        raise ValueError(f"no item has the id {given.max()}")
+    unique, counts = np.unique(given.astype(np.int64), return_counts=True)
+    if (counts > 1).any():
+        raise ValueError(f"ids name {unique[counts.argmax()]} twice")
+    return unique
+
+
 # -- element types --------------------------------------------------------------------------------
 
 

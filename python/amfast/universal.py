@@ -186,19 +186,7 @@ class UniversalHopfield:
         TypeError
             If ids are not integers.
         """
-        given = np.atleast_1d(np.asarray(ids))
-        if given.size == 0 and given.ndim == 1:
-            return
-        if given.dtype.kind not in "iu":
-            raise TypeError(f"ids must be integers, got dtype {given.dtype}")
-        if given.ndim != 1:
-            raise ValueError(f"ids must be an int or 1-d, got shape {given.shape}")
-        if given.max() > np.iinfo(np.int64).max:
-            raise ValueError(f"no item has the id {given.max()}")
-        unique, counts = np.unique(given.astype(np.int64), return_counts=True)
-        if (counts > 1).any():
-            raise ValueError(f"ids name {unique[counts.argmax()]} twice")
-        self._items.delete(unique)
+        self._items.delete(_check.item_ids(ids))
 
     def merge(self, other: UniversalHopfield) -> UniversalHopfield:
         """Add all items of another memory with the same parts, in place; they get new ids.
