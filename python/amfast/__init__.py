@@ -39,12 +39,14 @@ from amfast.parts import (
     Threshold,
     TopK,
 )
+from amfast.sparse import Entmax, Sparsemax
 from amfast.universal import Recall, UniversalHopfield
 
 __version__ = "0.1.0"
 
 __all__ = [
     "BitMatrix",
+    "Entmax",
     "Exponential",
     "Identity",
     "Log",
@@ -55,6 +57,7 @@ __all__ = [
     "Separation",
     "Similarity",
     "Softmax",
+    "Sparsemax",
     "Sqrt",
     "Threshold",
     "TopK",

@@ -132,23 +132,13 @@ class Standard:
             if n % 2 == 0 and kind != "rectified":
                 return f"the even power {n:g} is not monotone; use rectified=True or an odd n"
             return ""
-        return f"{separation!r} is not the gradient of a convex function"
+        return separation.why_no_potential()
 
     def energy(self, states: Array, items: Items, threads: int) -> Float:
         """Energy of states (Q,), where `why_no_energy` has nothing to say."""
         v = states.astype(np.float64)
-        fused = self.separation.engine()
-        assert fused is not None
-        kind, param = fused
-        separation, divisor = self.separation, param
-        if kind != "softmax":
-            divisor = param + 1  # the integral of s^n is s^(n+1) / (n+1)
-            separation = parts.Polynomial(int(divisor), rectified=kind == "rectified")
-        # Only the sum of the weights is wanted, so the values are one column of zeros.
-        source = self._source(items, v.dtype)._replace(values=np.zeros((len(items), 1)))
-        _, log_scale = read(v, source, self.similarity, separation, threads)
+        interaction, log_scale = self._interaction(v, items, threads)
         with np.errstate(over="ignore", invalid="ignore"):
-            interaction = (np.exp(log_scale) if self._raw else log_scale) / divisor
             own = (v * v).sum(axis=1) / 2 if self.similarity.metric == "dot" else 0.0
             energy = np.asarray(own - interaction)
         # Where no item has any weight the energy of a softmax is +inf, which is not an overflow.
@@ -158,6 +148,28 @@ class Standard:
                 f"states row {bad[0]} has an energy beyond the largest float64; scale the data"
             )
         return energy
+
+    def _interaction(self, states: Array, items: Items, threads: int) -> tuple[Float, Float]:
+        """Energy gained from the items (Q,), and what is -inf where no item has any weight."""
+        source, separation = self._source(items, states.dtype), self.separation
+        fused = separation.engine()
+        if fused is None:
+            gained = np.empty(len(states))
+            for tile in cue_tiles(len(states), len(items)):
+                s = scores(states[tile], source.keys, source.packed, self.similarity, threads)
+                if not self.similarity.larger_is_better:
+                    np.negative(s, out=s)
+                gained[tile] = separation.potential(s, source.log_weight)
+            return gained, gained
+        kind, divisor = fused
+        if kind != "softmax":
+            divisor += 1  # the integral of s^n is s^(n+1) / (n+1)
+            separation = parts.Polynomial(int(divisor), rectified=kind == "rectified")
+        # Only the sum of the weights is wanted, so the values are one column of zeros.
+        source = source._replace(values=np.zeros((len(items), 1)))
+        _, log_scale = read(states, source, self.similarity, separation, threads)
+        with np.errstate(over="ignore"):
+            return (np.exp(log_scale) if self._raw else log_scale) / divisor, log_scale
 
     def __repr__(self) -> str:
         """Name what differs from the defaults."""

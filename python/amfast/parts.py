@@ -213,6 +213,17 @@ class Separation:
         """Name and parameter of the engine's fused form, None if there is no such form."""
         return None
 
+    def why_no_potential(self) -> str:
+        """Say why the weights are no gradient of a convex function; empty if `potential` is it."""
+        return f"{self!r} is not the gradient of a convex function"
+
+    def potential(self, scores: Array, log_weight: Float | None) -> Float:
+        """Convex function of the scores (q, N) whose gradient the weights are, (q,).
+
+        Energies need it. Only separations without a fused form have to say what it is.
+        """
+        raise ValueError(self.why_no_potential())
+
     def weights(
         self, scores: Array, log_weight: Float | None, larger_is_better: bool = True
     ) -> tuple[Float, Float]:
@@ -451,6 +462,42 @@ class TopK(Separation):
         w = np.zeros(scores.shape)
         np.put_along_axis(w, best, chosen, axis=1)
         return w, log_scale
+
+    def dropped_bound(self, best: Any, n_items: int) -> Float:
+        """Bound the softmax weight of all items but the k best, knowing the k best scores alone.
+
+        No other item scores more than the last of the k, so of ``n_items`` equally weighted items
+        the others hold at most ``r / (r + sum_j exp(beta (s_j - s_k)))`` with ``r = n_items - k``.
+        A value recalled by the k best differs from the softmax's by at most twice that times the
+        largest distance between a value and the origin. `UniversalHopfield.dropped_mass` is exact.
+
+        Parameters
+        ----------
+        best : (q, k) array
+            Scores, larger is better, best first, as `topk` gives them for "dot".
+        n_items : int
+            How many items there are, >= k.
+
+        Raises
+        ------
+        ValueError
+            If beta is None, or for another number of scores or items.
+
+        Examples
+        --------
+        >>> import numpy as np, amfast as am
+        >>> am.TopK(2, beta=1.0).dropped_bound([[9.0, 2.0]], n_items=102).round(3)
+        array([0.083])
+        """
+        if self.beta is None:
+            raise ValueError(f"{self!r} has no beta, so there is no softmax to compare with")
+        s = _check.rows(best, "best", "q").astype(np.float64)
+        if s.shape[1] != self.k:
+            raise ValueError(f"best have {s.shape[1]} columns, {self!r} keeps {self.k}")
+        _check.finite(s, "best")
+        rest = _check.integer(n_items, "n_items", self.k) - self.k
+        with np.errstate(over="ignore"):
+            return np.asarray(rest / (rest + np.exp(self.beta * (s - s[:, -1:])).sum(axis=1)))
 
     def shares(self, best: Array, bias: Array | float) -> tuple[Float, Float]:
         """Weights among the best (q, k), given their scores and log weights, and their log sum."""

@@ -233,3 +233,31 @@ def retrieve(
         param = -param if separation == "threshold" else param
     weights, log_scale = separate(scores, separation, param, log_weight)
     return weights @ np.asarray(keys if values is None else values, np.float64), log_scale
+
+
+# -- sparse separations ---------------------------------------------------------------------------
+
+
+def entmax(scores: Array, alpha: float, log_weight: Array | None = None) -> Float:
+    """Alpha-entmax of every row (Q, N), alpha > 1, by plain bisection for its threshold.
+
+    ``p_i = m_i max((alpha - 1) s_i - tau, 0)^(1/(alpha - 1))`` with item weights ``m_i`` and tau
+    such that the weights sum to 1; alpha = 2 is sparsemax.
+    """
+    s = np.asarray(scores, np.float64)
+    out = np.zeros(s.shape)
+    m = np.ones(s.shape[1]) if log_weight is None else np.exp(np.asarray(log_weight, np.float64))
+    for row, x in zip(out, s, strict=True):
+        x = (alpha - 1.0) * (x - x[m > 0].max())
+
+        def share(t: float, x: Float = x) -> Float:
+            return np.asarray(m * np.maximum(x + t, 0.0) ** (1.0 / (alpha - 1.0)))
+
+        low, high = 0.0, 1.0
+        while share(high).sum() < 1.0:
+            high *= 2.0
+        for _ in range(200):
+            middle = (low + high) / 2
+            low, high = (middle, high) if share(middle).sum() < 1.0 else (low, middle)
+        row[:] = share(high) / share(high).sum()
+    return out

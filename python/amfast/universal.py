@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from amfast import _check, parts
+from amfast._read import cue_tiles
 from amfast._standard import Standard
 from amfast.kernels import resolve_threads
 from amfast.paper import Paper
@@ -328,6 +329,32 @@ class UniversalHopfield:
         out = self._model.weights(q, self._items, n_threads)
         return out[0] if single else out
 
+    def dropped_mass(self, cues: Any, *, threads: int | None = None) -> Any:
+        """Softmax weight of the items that `TopK` with a beta leaves out, (Q,) float64 or a float.
+
+        With ``delta`` of it, the recalled value differs from that of ``Softmax(beta)`` by at most
+        ``2 delta max |v|``. It reads all scores, one tile of cues at a time; `TopK.dropped_bound`
+        bounds it from the k best scores.
+
+        Raises
+        ------
+        ValueError
+            If the separation is not `TopK` with a beta.
+        """
+        chosen = self._model.separation
+        if not isinstance(chosen, parts.TopK) or chosen.beta is None:
+            raise ValueError(f"{chosen!r} leaves nothing of a softmax out; TopK with a beta does")
+        n_threads = resolve_threads(threads)
+        q, single = self._cues(cues, "cues")
+        items = self._items
+        dropped = np.empty(len(q))
+        for tile in cue_tiles(len(q), len(items)):
+            s = self._model.scores(q[tile], items, n_threads)
+            all_items, _ = parts.Softmax(chosen.beta).weights(s, items.bias)
+            kept, _ = chosen.weights(s, items.bias)
+            dropped[tile] = np.where(kept > 0, 0.0, all_items).sum(axis=1)
+        return float(dropped[0]) if single else dropped
+
     # -- energy -----------------------------------------------------------------------------------
 
     def energy(self, states: Any, *, threads: int | None = None) -> Any:
@@ -338,6 +365,7 @@ class UniversalHopfield:
         - dot, softmax: ``|v|^2 / 2 - lse(beta k_i.v + b_i) / beta`` (Ramsauer et al. 2021, without
           their constants);
         - sqeuclidean, softmax: ``- lse(-beta |k_i - v|^2 + b_i) / beta``;
+        - either, `Sparsemax` or `Entmax`: their potential in place of lse, see `amfast.sparse`;
         - dot, power n, ``normalize=False``: ``|v|^2 / 2 - sum_i e^b_i (k_i.v)^(n+1) / (n+1)``, for
           odd n or rectified scores (Krotov and Hopfield 2016); unbounded below;
         - dot, exponential, ``normalize=False``: ``|v|^2 / 2 - sum_i exp(beta k_i.v + b_i) / beta``.
