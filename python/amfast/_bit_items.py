@@ -34,7 +34,8 @@ class BitItems:
     def append(self, keys: BitMatrix, values: BitMatrix | None, weights: Float) -> NDArray[Any]:
         """Add checked rows and return their ids. Nothing changes if it fails."""
         ids = np.arange(self._next_id, self._next_id + len(keys), dtype=np.int64)
-        new = {"keys": keys.to_packed(), "weights": weights, "ids": ids}
+        new: dict[str, NDArray[Any]] = {"keys": keys.to_packed()}
+        new |= {"weights": weights, "ids": ids}
         if values is not None:
             new["values"] = values.to_packed()
         if not self._columns:
