@@ -37,8 +37,20 @@ from amfast.theory.hopfield import (
     hopfield_overlap,
     hopfield_union_bound,
 )
+from amfast.theory.modern import (
+    attention_beta,
+    attention_target_weight,
+    log_circle_overlap,
+    modern_capacity,
+    modern_capacity_base,
+    modern_error_bound,
+    modern_radius,
+    modern_separation,
+)
 
 __all__ = [
+    "attention_beta",
+    "attention_target_weight",
     "dense_bit_error",
     "dense_bit_error_tail",
     "dense_capacity",
@@ -53,6 +65,12 @@ __all__ = [
     "hopfield_n50",
     "hopfield_overlap",
     "hopfield_union_bound",
+    "log_circle_overlap",
+    "modern_capacity",
+    "modern_capacity_base",
+    "modern_error_bound",
+    "modern_radius",
+    "modern_separation",
     "onestep_birthday",
     "onestep_exponent",
     "onestep_union_exponent",

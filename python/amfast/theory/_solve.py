@@ -21,3 +21,15 @@ def bisect(falling: Callable[[float], float], low: float, high: float) -> float:
             low = middle
         else:
             high = middle
+
+
+def lambert_w_exp(y: float) -> float:
+    """Return W0(exp(y)), the w with ``w + ln w = y``, for any y that is finite."""
+    w = math.log1p(math.exp(y)) if y < 700 else y
+    if w == 0.0:
+        return 0.0
+    for _ in range(60):
+        previous, w = w, w * (1 + y - math.log(w)) / (1 + w)
+        if abs(w - previous) <= 1e-15 * w:
+            break
+    return w
