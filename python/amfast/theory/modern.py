@@ -1,4 +1,4 @@
-"""Modern continuous Hopfield networks: separation, errors, capacity; and attention read as an SDM."""
+"""Modern Hopfield networks: separation, errors, capacity; attention read as an SDM."""
 
 from __future__ import annotations
 
@@ -116,7 +116,7 @@ def modern_radius(n: int, norm: float, beta: float) -> float:
 
 
 def modern_capacity_base(d: int, spread: float = 1.0, beta: float = 1.0, p: float = 0.001) -> float:
-    """Base c of the exponential number of random patterns on a sphere that can be stored.
+    """Return the base c of the exponential number of random patterns that can be stored.
 
     ``c = b / W0(exp(a + ln b))`` with ``a = 2/(d-1) (1 + ln(2 beta K^2 p (d-1)))`` and
     ``b = 2 K^2 beta / 5``; W0 is the upper branch of Lambert's function.
@@ -266,7 +266,7 @@ def attention_beta(radius: int, n_bits: int) -> float:
 def attention_target_weight(
     radius: int, n_bits: int, n_items: int, distance: int
 ) -> tuple[float, float]:
-    """Expected share of the right item among random ones, for a cue ``distance`` bits off.
+    """Compute the share of the right item among random ones, for a cue ``distance`` bits off.
 
     Returns
     -------
