@@ -15,6 +15,7 @@ from __future__ import annotations
 
 from amfast.reproduce import (  # noqa: F401  (importing an experiment registers it)
     identities,
+    modern_onestep,
     uhn_capacity,
     uhn_hetero,
     uhn_perturbations,

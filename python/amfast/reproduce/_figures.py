@@ -185,21 +185,20 @@ def panels(wanted: Sequence[Panel], experiment: Experiment, folder: Path) -> Pat
     """Draw the panels of an experiment side by side into one PNG, at most three in a row.
 
     Measured points have markers and error bars; lines over them are the theory, dashed where it is
-    the textbook's constant that is wrong at this size.
+    the textbook's constant that is wrong at this size. Legends are below, where they hide nothing.
     """
     plt = pyplot()
     columns = min(3, len(wanted)) if len(wanted) != 4 else 2
     rows = -(-len(wanted) // columns)
-    size = (max(4.9 * columns, 6.4), 4.1 * rows + 0.5)
-    figure, grid = plt.subplots(rows, columns, figsize=size, squeeze=False)
+    deepest = max(-(-len(names) // _columns(names)) for names in map(_labels, wanted))
+    size = (max(4.9 * columns, 6.4), (3.7 + 0.18 * deepest) * rows + 0.4)
+    figure, grid = plt.subplots(rows, columns, figsize=size, squeeze=False, layout="constrained")
     axes = list(grid.flat)
     for axis, panel in zip(axes, wanted, strict=False):
         _panel(axis, panel)
     for axis in axes[len(wanted) :]:
         axis.set_axis_off()
-    title = figure.suptitle(experiment.summary, fontsize=11, y=1 - 0.1 / size[1], va="top")
-    title.set_in_layout(False)
-    figure.tight_layout(rect=(0, 0, 1, 1 - 0.35 / size[1]))
+    figure.suptitle(experiment.summary, fontsize=11)
     path = folder / f"{experiment.name}.png"
     figure.savefig(path, dpi=130)
     plt.close(figure)
@@ -208,21 +207,54 @@ def panels(wanted: Sequence[Panel], experiment: Experiment, folder: Path) -> Pat
 
 def _panel(axis: Any, panel: Panel) -> None:
     if panel.log_x:
-        axis.set_xscale("log")
+        _logarithmic(axis.xaxis, axis.set_xscale, [x for line in panel.series for x in line.x])
     if panel.log_y:
-        axis.set_yscale("log")
+        _logarithmic(axis.yaxis, axis.set_yscale, [y for line in panel.series for y in line.y])
     for place, line in enumerate(panel.series):
         _series(axis, line, _MARKERS[place % len(_MARKERS)])
+    named = set()
     for mark in panel.marks:
         draw = axis.axvline if mark.axis == "x" else axis.axhline
-        draw(mark.at, color="#666666", linewidth=1, linestyle=":", label=mark.label)
+        label = None if mark.label in named else mark.label
+        draw(mark.at, color="#666666", linewidth=1, linestyle=":", label=label)
+        named.add(mark.label)
     if panel.y_range is not None:
         axis.set_ylim(*panel.y_range)
     axis.set_title(panel.title, fontsize=10)
     axis.set_xlabel(panel.x_label)
     axis.set_ylabel(panel.y_label)
     _frame(axis)
-    axis.legend(fontsize=8, frameon=True, framealpha=0.8, edgecolor="none")
+    axis.legend(
+        loc="upper center",
+        bbox_to_anchor=(0.5, -0.15),
+        ncol=_columns(_labels(panel)),
+        fontsize=8,
+        frameon=False,
+        borderpad=0,
+        columnspacing=1.2,
+    )
+
+
+def _labels(panel: Panel) -> list[str]:
+    """Return what the legend of a panel names."""
+    return [line.label for line in panel.series] + list({mark.label: 0 for mark in panel.marks})
+
+
+def _columns(labels: Sequence[str]) -> int:
+    """Return how many columns of the legend fit below a panel."""
+    return 2 if len(labels) > 2 and max(map(len, labels)) <= 36 else 1
+
+
+def _logarithmic(axis: Any, set_scale: Any, values: Sequence[float]) -> None:
+    """Make an axis logarithmic; over few decades with ticks at 1, 2 and 5 and plain numbers."""
+    from matplotlib import ticker
+
+    set_scale("log")
+    positive = [value for value in values if value > 0]
+    axis.set_minor_formatter(ticker.NullFormatter())
+    if positive and max(positive) < 300 * min(positive):
+        axis.set_major_locator(ticker.LogLocator(subs=(1.0, 2.0, 5.0)))
+        axis.set_major_formatter(ticker.FuncFormatter(lambda value, _: f"{value:g}"))
 
 
 def _series(axis: Any, line: Series, marker: str) -> None:
