@@ -15,6 +15,7 @@ array([0., 1., 0.])
 
 from amfast import bits, corrupt, datasets, theory
 from amfast.bits import BitMatrix, pack
+from amfast.classifier import DenseAssociativeClassifier
 from amfast.kernels import (
     cpu_info,
     get_num_threads,
@@ -47,6 +48,7 @@ __version__ = "0.1.0"
 __all__ = [
     "BitMatrix",
     "Entmax",
+    "DenseAssociativeClassifier",
     "Exponential",
     "Identity",
     "Log",

@@ -1,0 +1,234 @@
+"""The dense associative classifier: gradients, digits, the exclusive or, schedules, bad input."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+import amfast as am
+
+XOR = np.array([[-1.0, -1.0], [-1.0, 1.0], [1.0, -1.0], [1.0, 1.0]])
+XOR_LABELS = np.array([0, 1, 1, 0])
+
+
+@pytest.fixture(scope="module")
+def digits():
+    from sklearn.datasets import load_digits
+    from sklearn.model_selection import train_test_split
+
+    X, y = load_digits(return_X_y=True)
+    return train_test_split(X, y, test_size=0.3, random_state=0)
+
+
+@pytest.fixture(scope="module")
+def trained(digits):
+    return am.DenseAssociativeClassifier(50, 3, n_epochs=30).fit(digits[0], digits[2])
+
+
+def energies(v, memories, n, rectified, temperature):
+    """Saved energies by the formula itself, one state at a time."""
+    d = v.shape[1]
+    n_classes = memories.shape[1] - d
+    force = (lambda x: np.maximum(x, 0) ** n) if rectified else (lambda x: x**n)
+    saved = np.empty((len(v), n_classes))
+    for row, x in enumerate(v):
+        off = np.concatenate([x, -np.ones(n_classes)])
+        for a in range(n_classes):
+            on = off.copy()
+            on[d + a] = 1
+            saved[row, a] = sum(
+                force(memory @ on / temperature) - force(memory @ off / temperature)
+                for memory in memories
+            )
+    return saved
+
+
+@pytest.mark.filterwarnings("ignore:the training error:RuntimeWarning")
+@pytest.mark.parametrize("n", [1, 2, 3, 5])
+@pytest.mark.parametrize("interaction", ["power", "rectified"])
+def test_energies_are_the_formula(n, interaction):
+    rng = np.random.default_rng(n)
+    X, y = rng.uniform(-1, 1, (20, 7)), np.arange(20) % 3
+    model = am.DenseAssociativeClassifier(
+        6, n, interaction=interaction, dtype="float64", scale=None, n_epochs=2
+    ).fit(X, y)
+    memories = np.hstack([model.weights_, model.labels_])
+    expected = energies(X, memories, n, interaction == "rectified", model.temperature_)
+    np.testing.assert_allclose(model.decision_function(X), expected, rtol=1e-9, atol=1e-12)
+    assert (model.predict(X) == expected.argmax(axis=1)).all()
+
+
+@pytest.mark.filterwarnings("ignore:the training error:RuntimeWarning")
+@pytest.mark.parametrize("n", [1, 2, 3])
+@pytest.mark.parametrize("interaction", ["power", "rectified"])
+def test_one_step_follows_the_gradient(n, interaction):
+    """A step without momentum goes down the gradient, each memory as far as the rate says."""
+    rng = np.random.default_rng(0)
+    X, y = rng.uniform(-1, 1, (9, 5)), np.arange(9) % 3
+    rate, temperature = 1e-3, 0.7
+    model = am.DenseAssociativeClassifier(
+        4, n, interaction=interaction, dtype="float64", scale=None, momentum=0.0, n_epochs=1,
+        learning_rate=rate, temperature=temperature, batch_size=9, loss_power=2,
+    )  # fmt: skip
+    start = np.random.default_rng(0).normal(-0.3, 0.3, (4, 8))
+    model.fit(X, y)
+    targets = np.where(np.arange(3) == y[:, None], 1, -1)
+
+    def loss(memories):
+        z = energies(X, memories, n, interaction == "rectified", model.temperature_)
+        return ((np.tanh(z) - targets) ** 4).sum()
+
+    gradient = np.zeros_like(start)
+    for place in np.ndindex(start.shape):
+        step = np.zeros_like(start)
+        step[place] = 1e-6
+        gradient[place] = (loss(start + step) - loss(start - step)) / 2e-6
+    scale = np.abs(gradient).max(axis=1, keepdims=True)
+    expected = start - rate * np.divide(gradient, scale, where=scale > 1e-9, out=0 * gradient)
+    moved = np.hstack([model.weights_, model.labels_])
+    np.testing.assert_allclose(moved, np.clip(expected, -1, 1), atol=2e-7)
+
+
+@pytest.mark.parametrize("n", [2, 3, 10, 20])
+def test_digits(digits, n):
+    train, test, train_labels, test_labels = digits
+    model = am.DenseAssociativeClassifier(100, n).fit(train, train_labels)
+    assert 1 - model.score(test, test_labels) <= 0.04
+    assert n < 20 or model.dominance(test) > 0.8
+
+
+@pytest.mark.parametrize("n", [2, 3, 4])
+def test_exclusive_or(n):
+    X, y = np.tile(XOR, (8, 1)), np.tile(XOR_LABELS, 8)
+    model = am.DenseAssociativeClassifier(8, n, n_epochs=200, batch_size=8).fit(X, y)
+    assert model.score(XOR, XOR_LABELS) == 1.0
+
+
+def test_shapes_units_and_types(digits):
+    images = digits[0].reshape(-1, 8, 8)
+    model = am.DenseAssociativeClassifier(5, n_epochs=1).fit(images, digits[2].astype(str))
+    assert model.memories_.shape == (5, 8, 8)
+    assert model.memories_.min() >= 0 and model.memories_.max() <= 16
+    assert model.weights_.shape == (5, 64) and model.labels_.shape == (5, 10)
+    assert model.weights_.dtype == np.float32
+    assert am.DenseAssociativeClassifier(5, 10).fit(XOR, XOR_LABELS).weights_.dtype == np.float64
+    assert model.predict(images[:3]).dtype.kind == "U"
+    assert model.predict(images[:0]).shape == (0,)
+    assert "5 memories" in repr(model)
+
+
+@pytest.mark.parametrize("layout", ["fortran", "strided", "read-only", "uint8", "int64"])
+def test_layouts_change_nothing(digits, trained, layout):
+    X = digits[0]
+    other = {
+        "fortran": np.asfortranarray(X),
+        "strided": np.repeat(X, 2, axis=1)[:, ::2],
+        "read-only": X.copy(),
+        "uint8": X.astype(np.uint8),
+        "int64": X.astype(np.int64),
+    }[layout]
+    other.flags.writeable = False
+    before = other.copy()
+    model = am.DenseAssociativeClassifier(50, 3, n_epochs=30).fit(other, digits[2])
+    assert (other == before).all()
+    np.testing.assert_array_equal(model.weights_, trained.weights_)
+
+
+def test_seeds_decide(digits, trained):
+    again = am.DenseAssociativeClassifier(50, 3, n_epochs=30).fit(digits[0], digits[2])
+    np.testing.assert_array_equal(again.weights_, trained.weights_)
+    other = am.DenseAssociativeClassifier(50, 3, n_epochs=30, seed=1).fit(digits[0], digits[2])
+    assert not np.array_equal(other.weights_, trained.weights_)
+
+
+def test_partial_fit_is_fit_epoch_by_epoch(digits, trained):
+    model = am.DenseAssociativeClassifier(50, 3, n_epochs=30)
+    for _ in range(30):
+        model.partial_fit(digits[0], digits[2])
+    np.testing.assert_array_equal(model.weights_, trained.weights_)
+    assert model.error_ == trained.error_
+
+
+def test_partial_fit_knows_classes_to_come():
+    model = am.DenseAssociativeClassifier(4)
+    model.partial_fit(XOR[:2], [0, 1], classes=[0, 1, 2])
+    model.partial_fit(XOR[2:], [2, 2])
+    assert model.classes_.tolist() == [0, 1, 2]
+    with pytest.raises(ValueError, match=r"y\[1\] is .*3.*classes are \[0, 1, 2\]"):
+        model.partial_fit(XOR[:2], [0, 3])
+
+
+def test_patience_stops_early():
+    X, y = np.tile(XOR, (8, 1)), np.tile(XOR_LABELS, 8)
+    model = am.DenseAssociativeClassifier(8, 3, n_epochs=500, batch_size=8, patience=5).fit(X, y)
+    assert len(model.error_) < 500
+    assert min(model.error_[:-5]) <= min(model.error_[-5:])
+
+
+def test_dead_training_is_refused():
+    with pytest.raises(ValueError, match="every gradient is zero.*temperature"):
+        am.DenseAssociativeClassifier(4, 30, temperature=0.01, n_epochs=50).fit(XOR, XOR_LABELS)
+
+
+def test_chance_is_told(digits):
+    model = am.DenseAssociativeClassifier(3, 3, n_epochs=1, learning_rate=1e-9)
+    with pytest.warns(RuntimeWarning, match="no better than"):
+        model.fit(XOR, XOR_LABELS)
+
+
+@pytest.mark.parametrize(
+    ("X", "y", "match"),
+    [
+        (np.zeros((0, 3)), [], "no rows"),
+        (np.zeros(3), [0], "1-d"),
+        (np.zeros((4, 0)), [0, 1, 0, 1], "0 columns"),
+        (XOR, [0, 1, 1], r"shape \(4,\)"),
+        (XOR, [0, 0, 0, 0], "at least 2 classes"),
+        (XOR, [0, 1, np.nan, 0], r"y\[2\]"),
+        (np.ones((4, 2)), XOR_LABELS, "constant"),
+        (np.where(XOR > 0, np.nan, XOR), XOR_LABELS, "row 1"),
+        (np.where(XOR > 0, np.inf, XOR), XOR_LABELS, "row 1"),
+    ],
+)
+def test_bad_data(X, y, match):
+    with pytest.raises(ValueError, match=match):
+        am.DenseAssociativeClassifier(2).fit(X, y)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "error"),
+    [
+        ({"n_memories": 0}, ValueError),
+        ({"n_memories": 2.0}, TypeError),
+        ({"n": 0}, ValueError),
+        ({"n": 41}, ValueError),
+        ({"interaction": "exp"}, ValueError),
+        ({"loss_power": 0}, ValueError),
+        ({"temperature": 0.0}, ValueError),
+        ({"temperature": (1.0, 2.0, 3.0)}, ValueError),
+        ({"temperature": (1.0, -1.0)}, ValueError),
+        ({"learning_rate": 0.0}, ValueError),
+        ({"learning_rate": np.nan}, ValueError),
+        ({"decay": 1.5}, ValueError),
+        ({"momentum": 1.0}, ValueError),
+        ({"n_epochs": 0}, ValueError),
+        ({"batch_size": 0}, ValueError),
+        ({"scale": "unit"}, ValueError),
+        ({"patience": 0}, ValueError),
+        ({"dtype": "float16"}, ValueError),
+        ({"seed": -1}, ValueError),
+        ({"verbose": 1}, TypeError),
+    ],
+)
+def test_bad_settings(arguments, error):
+    with pytest.raises(error):
+        am.DenseAssociativeClassifier(**{"n_memories": 2, **arguments})
+
+
+def test_bad_use(trained):
+    with pytest.raises(ValueError, match="call fit first"):
+        am.DenseAssociativeClassifier(2).predict(XOR)
+    with pytest.raises(ValueError, match="X have 2 columns, the classifier learned from 64"):
+        trained.predict(XOR)
+    with pytest.raises(ValueError, match=r"\[-1, 1\]"):
+        am.DenseAssociativeClassifier(2, scale=None).fit(XOR * 2, XOR_LABELS)
