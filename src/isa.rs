@@ -2,7 +2,7 @@
 
 use crate::error::Error;
 use crate::metric::Metric;
-use crate::simd::{Vector, Words};
+use crate::simd::{Bits, Vector, Words};
 use crate::tile::Tiles;
 
 /// Something to run with an instruction set's features enabled. `run` is inlined into [`Isa::call`], so its body, and all
@@ -25,11 +25,17 @@ pub trait Isa: Copy + Send + Sync + 'static + Sized {
     type F64: Vector<E = f64> + 'static;
     /// Registers of bytes.
     type Words: Words;
+    /// Registers of bits.
+    type Bits: Bits;
+    /// The same with the CPU's newer instructions for counting bits, where there are such.
+    type Counting: Isa;
     /// Enters code compiled for this instruction set.
     ///
     /// # Safety
     /// The CPU must have it: [`Level::available`] said so.
     unsafe fn call<W: Work>(work: W) -> W::Out;
+    /// Whether this CPU has [`Isa::Counting`].
+    fn counting() -> bool;
     /// Tiles for one operation a step (products).
     fn product<M: Metric<Self>>() -> Tiles<M::Score>;
     /// Tiles for two operations a step (squared differences, sums of bytes).
@@ -38,6 +44,8 @@ pub trait Isa: Copy + Send + Sync + 'static + Sized {
     fn absolute<M: Metric<Self>>() -> Tiles<M::Score>;
     /// Tiles for many operations a step (logarithms).
     fn elaborate<M: Metric<Self>>() -> Tiles<M::Score>;
+    /// Tiles for counting bits.
+    fn count<M: Metric<Self>>() -> Tiles<M::Score>;
 }
 
 /// How many rows and registers of keys the tiles of an instruction set have: as many as its registers hold. Each entry is
@@ -52,10 +60,15 @@ macro_rules! tiles {
 }
 pub(crate) use tiles;
 
-/// AVX-512 F, BW, DQ, VL and VNNI (Ice Lake, Zen 4 and later).
+/// AVX-512 F, BW, DQ, VL and VNNI (Cascade Lake, Zen 4 and later).
 #[cfg(target_arch = "x86_64")]
 #[derive(Clone, Copy)]
 pub struct Avx512;
+
+/// The same with VPOPCNTDQ, which its first CPUs with VNNI (Cascade Lake) lack. Only what counts bits is compiled for it.
+#[cfg(target_arch = "x86_64")]
+#[derive(Clone, Copy)]
+pub struct Avx512Counting;
 
 /// AVX2 and FMA (Haswell, Zen and later).
 #[cfg(target_arch = "x86_64")]

@@ -7,7 +7,7 @@
 use crate::error::Side;
 use crate::isa::Isa;
 use crate::math;
-use crate::simd::{Float, Vector, Words};
+use crate::simd::{Bits, Float, Vector, Words};
 use crate::tile::Tiles;
 use std::marker::PhantomData;
 
@@ -23,11 +23,12 @@ pub enum MetricName {
     Kl,
     ReverseKl,
     JensenShannon,
+    Hamming,
 }
 
 impl MetricName {
     /// All of them.
-    pub const ALL: [(&'static str, MetricName); 8] = [
+    pub const ALL: [(&'static str, MetricName); 9] = [
         ("dot", MetricName::Dot),
         ("cosine", MetricName::Cosine),
         ("sqeuclidean", MetricName::SqEuclidean),
@@ -36,6 +37,7 @@ impl MetricName {
         ("kl", MetricName::Kl),
         ("reverse_kl", MetricName::ReverseKl),
         ("jensenshannon", MetricName::JensenShannon),
+        ("hamming", MetricName::Hamming),
     ];
 
     /// The metric of that name.
@@ -132,6 +134,8 @@ pub trait Metric<I: Isa>: 'static {
     const FOLD: usize;
     /// Whether [`Metric::prepare`] does anything.
     const PREPARES: bool;
+    /// Whether [`Metric::finish`] reads the keys' own shares.
+    const TERMS: bool;
 
     /// The tiles of this metric.
     fn tiles() -> Tiles<Self::Score>;
@@ -229,6 +233,7 @@ where
     type Constant = V;
     const FOLD: usize = 256;
     const PREPARES: bool = F::PREPARES;
+    const TERMS: bool = true;
 
     #[inline(always)]
     fn tiles() -> Tiles<V::E> {
@@ -426,28 +431,65 @@ impl<V: Vector> FloatMetric<V> for JensenShannon {
     }
 }
 
-/// sum |x - k| of bytes, exactly.
-pub struct ByteManhattan;
-impl<I: Isa> Metric<I> for ByteManhattan {
+/// What a metric of bytes adds to the frame that all of them share. Their scores are whole numbers, exactly.
+pub trait ByteMetric<I: Isa>: 'static {
+    /// See [`Metric::Score`].
+    type Score: Score;
+    /// See [`Metric::Carrier`].
+    type Carrier: Vector;
+    /// See [`Metric::Acc`].
+    type Acc: Copy;
+    /// Whether rows are prepared and have shares of their own.
+    const PREPARES: bool = false;
+    /// See [`Metric::tiles`].
+    fn tiles<M: Metric<I>>() -> Tiles<M::Score>;
+    /// See [`Metric::prepare`].
+    #[inline(always)]
+    fn prepare(_row: &mut [u8], _side: Side) -> Self::Score {
+        Self::Score::default()
+    }
+    /// See [`Metric::zero`].
+    ///
+    /// # Safety
+    /// Only below [`Isa::call`].
+    unsafe fn zero() -> Self::Acc;
+    /// See [`Metric::step`].
+    ///
+    /// # Safety
+    /// Only below [`Isa::call`]; `key` readable for a register, `query` for a word.
+    unsafe fn step(acc: Self::Acc, key: *const u8, query: *const u8) -> Self::Acc;
+    /// See [`Metric::finish`].
+    ///
+    /// # Safety
+    /// Only below [`Isa::call`]; terms readable and out writable for the keys of a register.
+    unsafe fn finish(acc: Self::Acc, key_terms: *const Self::Score, query_term: Self::Score, out: *mut Self::Score);
+}
+
+/// Frame of the byte metrics: the instruction reads the keys where they are, nothing is ever rounded.
+pub struct OnBytes<B>(PhantomData<B>);
+
+impl<I: Isa, B: ByteMetric<I>> Metric<I> for OnBytes<B> {
     type Element = u8;
-    type Score = i32;
-    type Carrier = I::F64;
-    type Acc = <I::Words as Words>::Sad;
+    type Score = B::Score;
+    type Carrier = B::Carrier;
+    type Acc = B::Acc;
     type Key = *const u8;
     type Constant = ();
     const FOLD: usize = usize::MAX;
-    const PREPARES: bool = false;
+    const PREPARES: bool = B::PREPARES;
+    const TERMS: bool = B::PREPARES;
 
-    fn tiles() -> Tiles<i32> {
-        I::product::<Self>()
+    #[inline(always)]
+    fn tiles() -> Tiles<B::Score> {
+        B::tiles::<Self>()
     }
     #[inline(always)]
-    unsafe fn prepare(_row: &mut [u8], _side: Side) -> Result<i32, &'static str> {
-        Ok(0)
+    unsafe fn prepare(row: &mut [u8], side: Side) -> Result<B::Score, &'static str> {
+        Ok(B::prepare(row, side))
     }
     #[inline(always)]
-    unsafe fn zero() -> Self::Acc {
-        I::Words::sad_zero()
+    unsafe fn zero() -> B::Acc {
+        B::zero()
     }
     #[inline(always)]
     unsafe fn key(p: *const u8) -> *const u8 {
@@ -456,20 +498,103 @@ impl<I: Isa> Metric<I> for ByteManhattan {
     #[inline(always)]
     unsafe fn constant() {}
     #[inline(always)]
-    unsafe fn step(_: (), acc: Self::Acc, key: *const u8, query: *const u8) -> Self::Acc {
-        I::Words::sad(acc, key, query.cast::<u64>().read_unaligned())
+    unsafe fn step(_: (), acc: B::Acc, key: *const u8, query: *const u8) -> B::Acc {
+        B::step(acc, key, query)
     }
     #[inline(always)]
-    unsafe fn fold(_total: Self::Acc, acc: Self::Acc) -> Self::Acc {
+    unsafe fn fold(_total: B::Acc, acc: B::Acc) -> B::Acc {
         acc
     }
     #[inline(always)]
-    unsafe fn finish(acc: Self::Acc, _key_terms: *const i32, _query_term: i32, out: *mut i32, _odd: &mut Self::Acc) {
-        I::Words::sad_store(acc, out);
+    unsafe fn finish(
+        acc: B::Acc,
+        key_terms: *const B::Score,
+        query_term: B::Score,
+        out: *mut B::Score,
+        _odd: &mut B::Acc,
+    ) {
+        B::finish(acc, key_terms, query_term, out);
     }
     #[inline(always)]
-    unsafe fn finite(_odd: Self::Acc) -> bool {
+    unsafe fn finite(_odd: B::Acc) -> bool {
         true
+    }
+}
+
+/// sum |x - k| of bytes.
+pub struct ByteManhattan;
+impl<I: Isa> ByteMetric<I> for ByteManhattan {
+    type Score = i32;
+    type Carrier = I::F64;
+    type Acc = <I::Words as Words>::Sad;
+
+    fn tiles<M: Metric<I>>() -> Tiles<M::Score> {
+        I::product::<M>()
+    }
+    #[inline(always)]
+    unsafe fn zero() -> Self::Acc {
+        I::Words::sad_zero()
+    }
+    #[inline(always)]
+    unsafe fn step(acc: Self::Acc, key: *const u8, query: *const u8) -> Self::Acc {
+        I::Words::sad(acc, key, query.cast::<u64>().read_unaligned())
+    }
+    #[inline(always)]
+    unsafe fn finish(acc: Self::Acc, _key_terms: *const i32, _query_term: i32, out: *mut i32) {
+        I::Words::sad_store(acc, out);
+    }
+}
+
+/// How many bits differ, the rows being bits packed into bytes. The scores can be floats as well, for sinks that compute with
+/// them; below 2^24, or 2^53, they are the same numbers.
+pub struct Hamming<E>(PhantomData<E>);
+impl<I: Isa, E: Score + FromCount> ByteMetric<I> for Hamming<E> {
+    type Score = E;
+    type Carrier = I::F64;
+    type Acc = <I::Bits as Bits>::Count;
+
+    fn tiles<M: Metric<I>>() -> Tiles<M::Score> {
+        I::count::<M>()
+    }
+    #[inline(always)]
+    unsafe fn zero() -> Self::Acc {
+        I::Bits::zero()
+    }
+    #[inline(always)]
+    unsafe fn step(acc: Self::Acc, key: *const u8, query: *const u8) -> Self::Acc {
+        I::Bits::differing(acc, key, query.cast::<u64>().read_unaligned())
+    }
+    #[inline(always)]
+    unsafe fn finish(acc: Self::Acc, _key_terms: *const E, _query_term: E, out: *mut E) {
+        let mut counts = [0i32; 16];
+        I::Bits::store(acc, counts.as_mut_ptr());
+        for (i, &count) in counts[..I::F64::LANES].iter().enumerate() {
+            *out.add(i) = E::from_count(count);
+        }
+    }
+}
+
+/// Scores that counts can be turned into.
+pub trait FromCount {
+    /// The nearest score, which is the count itself unless it is beyond the float's whole numbers.
+    fn from_count(count: i32) -> Self;
+}
+impl FromCount for i32 {
+    #[inline(always)]
+    fn from_count(count: i32) -> i32 {
+        count
+    }
+}
+impl FromCount for f32 {
+    #[inline(always)]
+    fn from_count(count: i32) -> f32 {
+        count as f32
+    }
+}
+impl FromCount for f64 {
+    #[inline(always)]
+    fn from_count(count: i32) -> f64 {
+        count as f64
     }
 }
 
@@ -481,57 +606,39 @@ pub trait ByteProduct: 'static {
     fn term(row: &[u8], side: Side) -> i32;
 }
 
-/// Sums of products of bytes, exactly. The instruction takes unsigned keys k and signed queries q - 128; what that leaves
+/// Sums of products of bytes. The instruction takes unsigned keys k and signed queries q - 128; what that leaves
 /// out of the score depends on one row only and stands in its term. Sums wrap, so only the score itself has to fit.
-pub struct OnBytes<P>(PhantomData<P>);
-impl<I: Isa, P: ByteProduct> Metric<I> for OnBytes<P> {
-    type Element = u8;
+pub struct Products<P>(PhantomData<P>);
+impl<I: Isa, P: ByteProduct> ByteMetric<I> for Products<P> {
     type Score = i32;
     type Carrier = I::F32;
     type Acc = <I::Words as Words>::Dot;
-    type Key = *const u8;
-    type Constant = ();
-    const FOLD: usize = usize::MAX;
     const PREPARES: bool = true;
 
-    fn tiles() -> Tiles<i32> {
-        I::product::<Self>()
+    fn tiles<M: Metric<I>>() -> Tiles<M::Score> {
+        I::product::<M>()
     }
     #[inline(always)]
-    unsafe fn prepare(row: &mut [u8], side: Side) -> Result<i32, &'static str> {
+    fn prepare(row: &mut [u8], side: Side) -> i32 {
         let term = P::term(row, side);
         if side == Side::Query {
             for x in row {
                 *x ^= 0x80;
             }
         }
-        Ok(term)
+        term
     }
     #[inline(always)]
     unsafe fn zero() -> Self::Acc {
         I::Words::dot_zero()
     }
     #[inline(always)]
-    unsafe fn key(p: *const u8) -> *const u8 {
-        p
-    }
-    #[inline(always)]
-    unsafe fn constant() {}
-    #[inline(always)]
-    unsafe fn step(_: (), acc: Self::Acc, key: *const u8, query: *const u8) -> Self::Acc {
+    unsafe fn step(acc: Self::Acc, key: *const u8, query: *const u8) -> Self::Acc {
         I::Words::dot(acc, key, query.cast::<u32>().read_unaligned())
     }
     #[inline(always)]
-    unsafe fn fold(_total: Self::Acc, acc: Self::Acc) -> Self::Acc {
-        acc
-    }
-    #[inline(always)]
-    unsafe fn finish(acc: Self::Acc, key_terms: *const i32, query_term: i32, out: *mut i32, _odd: &mut Self::Acc) {
+    unsafe fn finish(acc: Self::Acc, key_terms: *const i32, query_term: i32, out: *mut i32) {
         I::Words::dot_store(acc, P::FACTOR, key_terms, query_term, out);
-    }
-    #[inline(always)]
-    unsafe fn finite(_odd: Self::Acc) -> bool {
-        true
     }
 }
 

@@ -26,6 +26,8 @@ pub struct Kernel<T> {
     pub word: usize,
     /// Bytes in an element of a prepared row.
     element: usize,
+    /// Whether keys have shares of their own in their scores.
+    terms: bool,
     pack: PackFn<T>,
     query: QueryFn<T>,
 }
@@ -54,6 +56,7 @@ macro_rules! float_kernels {
                             MetricName::Kl => Kernel::of::<I, OnFloats<I::$v, Divergence<true>>>(),
                             MetricName::ReverseKl => Kernel::of::<I, OnFloats<I::$v, Divergence<false>>>(),
                             MetricName::JensenShannon => Kernel::of::<I, OnFloats<I::$v, JensenShannon>>(),
+                            MetricName::Hamming => hamming::<I, $t>(),
                         }
                     }
                 }
@@ -68,6 +71,18 @@ float_kernels!(f64, F64);
 /// The longest rows whose byte scores surely fit an i32: 255^2 * 33025 < 2^31.
 pub const BYTE_WIDTH: usize = 33_025;
 
+/// The longest rows of packed bits whose counts surely fit an i32.
+pub const BIT_WIDTH: usize = i32::MAX as usize / 8;
+
+/// Bits are counted by the instructions for that, where the CPU has them.
+fn hamming<I: Isa, E: Score + FromCount>() -> Kernel<E> {
+    if I::counting() {
+        Kernel::of::<I::Counting, OnBytes<Hamming<E>>>()
+    } else {
+        Kernel::of::<I, OnBytes<Hamming<E>>>()
+    }
+}
+
 impl Scored for i32 {
     fn kernel(level: Level, metric: MetricName, queries: Dtype) -> Kernel<i32> {
         struct Find(MetricName, Dtype);
@@ -76,10 +91,11 @@ impl Scored for i32 {
             #[inline(always)]
             unsafe fn run<I: Isa>(self) -> Kernel<i32> {
                 match (self.0, self.1) {
-                    (MetricName::Dot, Dtype::I8) => Kernel::of::<I, OnBytes<SignedDot>>(),
-                    (MetricName::Dot, _) => Kernel::of::<I, OnBytes<UnsignedDot>>(),
-                    (MetricName::SqEuclidean, _) => Kernel::of::<I, OnBytes<ByteEuclidean>>(),
-                    (MetricName::Manhattan, _) => Kernel::of::<I, ByteManhattan>(),
+                    (MetricName::Dot, Dtype::I8) => Kernel::of::<I, OnBytes<Products<SignedDot>>>(),
+                    (MetricName::Dot, _) => Kernel::of::<I, OnBytes<Products<UnsignedDot>>>(),
+                    (MetricName::SqEuclidean, _) => Kernel::of::<I, OnBytes<Products<ByteEuclidean>>>(),
+                    (MetricName::Manhattan, _) => Kernel::of::<I, OnBytes<ByteManhattan>>(),
+                    (MetricName::Hamming, _) => hamming::<I, i32>(),
                     (other, _) => unreachable!("no exact integer scores for {other:?}"),
                 }
             }
@@ -98,6 +114,7 @@ impl<T: Score> Kernel<T> {
             lanes: M::Carrier::LANES,
             word: size_of::<<M::Carrier as Vector>::E>(),
             element: size_of::<M::Element>(),
+            terms: M::TERMS,
             pack: pack_enter::<I, M>,
             query: query_enter::<I, M>,
         }
@@ -369,7 +386,17 @@ pub struct Panels<T> {
     width: usize,
     len: usize,
     data: Vec<Line>,
+    /// Empty if the metric has none.
     terms: Vec<T>,
+}
+
+/// A look at [`Panels`] for scores of type T.
+#[derive(Clone, Copy)]
+pub struct Packed<'a, T> {
+    width: usize,
+    len: usize,
+    data: &'a [Line],
+    terms: &'a [T],
 }
 
 impl<T: Score> Panels<T> {
@@ -392,6 +419,16 @@ impl<T: Score> Panels<T> {
     /// Bytes held.
     pub fn bytes(&self) -> usize {
         self.data.capacity() * size_of::<Line>() + self.terms.capacity() * size_of::<T>()
+    }
+
+    /// All of them.
+    pub fn all(&self) -> Packed<'_, T> {
+        Packed { width: self.width, len: self.len, data: &self.data, terms: &self.terms }
+    }
+    /// All of them for scores of another type, which a metric without terms can have on the same panels.
+    pub fn all_for<U>(&self) -> Packed<'_, U> {
+        assert!(!self.kernel.terms, "the keys' own terms are scores of one type");
+        Packed { width: self.width, len: self.len, data: &self.data, terms: &[] }
     }
 
     /// Adds keys. A panel that is not full is filled first, lane by lane.
@@ -420,13 +457,17 @@ impl<T: Score> Panels<T> {
             done = range.end;
         }
         self.data.resize(size, Line::ZERO);
-        self.terms.resize(keys, T::default());
+        if kernel.terms {
+            self.terms.resize(keys, T::default());
+        }
         let aligned = old.is_multiple_of(few);
         let row_bytes = kernel.word;
         let mut at = old;
         for (block, (data, terms)) in data.iter().zip(&terms).enumerate() {
             let n = step.min(rows.len() - block * step);
-            self.terms[at..at + n].copy_from_slice(&terms[..n]);
+            if kernel.terms {
+                self.terms[at..at + n].copy_from_slice(&terms[..n]);
+            }
             // SAFETY: both sides hold whole panels for the keys named; lanes and words stay below the panels' extents.
             unsafe {
                 let src = data.as_ptr().cast::<u8>();
@@ -466,14 +507,14 @@ pub enum Keys<'a, T> {
     /// Rows, packed while they are read.
     Rows(Rows<'a>),
     /// Panels, packed before.
-    Packed(&'a Panels<T>),
+    Packed(Packed<'a, T>),
 }
 
 /// A block ready for the tiles.
 pub struct Block<T> {
     /// The first panel.
     pub panels: *const u8,
-    /// The keys' own terms.
+    /// The keys' own terms, if they have any.
     pub terms: *const T,
     /// Panels, padding included.
     pub count: usize,
@@ -484,7 +525,7 @@ impl<T: Score> Keys<'_, T> {
     pub fn len(&self) -> usize {
         match self {
             Keys::Rows(rows) => rows.len(),
-            Keys::Packed(panels) => panels.len(),
+            Keys::Packed(panels) => panels.len,
         }
     }
     /// Whether there is none.
@@ -495,7 +536,7 @@ impl<T: Score> Keys<'_, T> {
     pub fn width(&self) -> usize {
         match self {
             Keys::Rows(rows) => rows.width(),
-            Keys::Packed(panels) => panels.width(),
+            Keys::Packed(panels) => panels.width,
         }
     }
     /// The panels of `range`, which starts at a multiple of a block's granularity.
@@ -520,7 +561,7 @@ impl<T: Score> Keys<'_, T> {
                 let panel = kernel.panel(panels.width);
                 Ok(Block {
                     panels: panels.data.as_ptr().cast::<u8>().wrapping_add(first * panel),
-                    terms: panels.terms[range.start..].as_ptr(),
+                    terms: if kernel.terms { panels.terms[range.start..].as_ptr() } else { std::ptr::null() },
                     count: range.len().div_ceil(kernel.lanes * PANELS) * PANELS,
                 })
             }

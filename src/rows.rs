@@ -13,17 +13,24 @@ pub enum Dtype {
     F16,
     U8,
     I8,
+    /// Eight elements a byte, the first in the highest bit: a bit 1 is the number 1, a bit 0 the number -1.
+    Bipolar,
 }
 
 impl Dtype {
-    /// Bytes of an element.
-    pub fn size(self) -> usize {
+    /// Bytes of a row.
+    pub fn bytes(self, width: usize) -> usize {
         match self {
-            Dtype::F64 => 8,
-            Dtype::F32 => 4,
-            Dtype::F16 => 2,
-            Dtype::U8 | Dtype::I8 => 1,
+            Dtype::F64 => 8 * width,
+            Dtype::F32 => 4 * width,
+            Dtype::F16 => 2 * width,
+            Dtype::U8 | Dtype::I8 => width,
+            Dtype::Bipolar => width.div_ceil(8),
         }
+    }
+    /// What a row's address must be a multiple of.
+    pub fn align(self) -> usize {
+        self.bytes(1)
     }
 }
 
@@ -46,7 +53,7 @@ impl<'a> Rows<'a> {
     /// A view of `len` rows of `width` elements.
     ///
     /// # Safety
-    /// `data` must be aligned for `dtype` and readable for `len * width` elements as long as `'a` lasts.
+    /// `data` must be aligned for `dtype` and readable for `len` rows of `width` elements as long as `'a` lasts.
     pub unsafe fn new(data: *const u8, dtype: Dtype, len: usize, width: usize) -> Self {
         Rows { data, dtype, len, width, owner: PhantomData }
     }
@@ -78,14 +85,14 @@ impl<'a> Rows<'a> {
     #[inline(always)]
     pub fn row(&self, i: usize) -> *const u8 {
         debug_assert!(i <= self.len);
-        self.data.wrapping_add(i * self.width * self.dtype.size())
+        self.data.wrapping_add(i * self.dtype.bytes(self.width))
     }
 
     /// The memory of some rows.
     pub fn memory(&self, range: Range<usize>) -> &'a [u8] {
         assert!(range.end <= self.len);
         // SAFETY: the rows are readable for as long as 'a lasts, by the contract of `new`.
-        unsafe { std::slice::from_raw_parts(self.row(range.start), range.len() * self.width * self.dtype.size()) }
+        unsafe { std::slice::from_raw_parts(self.row(range.start), range.len() * self.dtype.bytes(self.width)) }
     }
 
     /// Copies row `i`, widened to E without loss.
@@ -100,6 +107,11 @@ impl<'a> Rows<'a> {
                 Dtype::F16 => widen(p.cast::<u16>(), out, |x| E::widen_f32(half(x))),
                 Dtype::U8 => widen(p, out, E::widen_u8),
                 Dtype::I8 => widen(p.cast::<i8>(), out, E::widen_i8),
+                Dtype::Bipolar => {
+                    for (i, part) in out.chunks_mut(8).enumerate() {
+                        widen(BIPOLAR[*p.add(i) as usize].as_ptr(), part, E::widen_i8);
+                    }
+                }
             }
         }
     }
@@ -108,7 +120,7 @@ impl<'a> Rows<'a> {
     pub fn first_non_finite(&self) -> Option<usize> {
         let mut row = vec![0.0f64; self.width];
         match self.dtype {
-            Dtype::U8 | Dtype::I8 => None,
+            Dtype::U8 | Dtype::I8 | Dtype::Bipolar => None,
             _ => (0..self.len).find(|&i| {
                 self.read(i, &mut row);
                 row.iter().any(|x| !x.is_finite())
@@ -123,6 +135,19 @@ unsafe fn widen<A: Copy, E>(p: *const A, out: &mut [E], f: impl Fn(A) -> E) {
         *x = f(*p.add(i));
     }
 }
+
+/// The eight numbers of every byte of bits.
+static BIPOLAR: [[i8; 8]; 256] = {
+    let mut table = [[-1i8; 8]; 256];
+    let mut at = 0;
+    while at < 8 * 256 {
+        if (at / 8) >> (7 - at % 8) & 1 == 1 {
+            table[at / 8][at % 8] = 1;
+        }
+        at += 1;
+    }
+    table
+};
 
 /// The value of a half-precision number, by its bits.
 #[inline(always)]

@@ -251,3 +251,16 @@ pub trait Words {
     /// Bit i is set where `p[i] < than`, for as many as a [`Words::Dot`] has lanes.
     unsafe fn less(p: *const i32, than: i32) -> u32;
 }
+
+/// Registers of bits: sixty-four bits of a row stand in a 64-bit lane.
+pub trait Bits {
+    /// Counts, one 64-bit lane a key.
+    type Count: Copy;
+
+    /// Nothing counted yet.
+    unsafe fn zero() -> Self::Count;
+    /// Adds how many bits differ between the 64 at `key` in each lane and the 64 of `query`.
+    unsafe fn differing(acc: Self::Count, key: *const u8, query: u64) -> Self::Count;
+    /// The counts as 32-bit integers.
+    unsafe fn store(acc: Self::Count, out: *mut i32);
+}

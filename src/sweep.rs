@@ -146,7 +146,7 @@ impl<'a, T: Score> Search<'a, T> {
                         panel,
                         queries: queries.words(part),
                         words,
-                        key_terms: block.terms.add(p * lanes),
+                        key_terms: block.terms.wrapping_add(p * lanes),
                         query_terms: queries.terms(part),
                         out,
                         stride,

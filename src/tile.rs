@@ -17,7 +17,7 @@ pub struct Place<T> {
     pub queries: *const u8,
     /// Words of a row.
     pub words: usize,
-    /// The keys' own shares of their scores.
+    /// The keys' own shares of their scores; of no meaning if the metric has none.
     pub key_terms: *const T,
     /// The queries' own shares of their scores.
     pub query_terms: *const T,
@@ -118,7 +118,7 @@ unsafe fn tile<I: Isa, M: Metric<I>, const R: usize, const V: usize>(place: &Pla
     for (r, row) in total.into_iter().enumerate() {
         for (v, t) in row.into_iter().enumerate() {
             let out = place.out.add(r * place.stride + v * lanes);
-            M::finish(t, place.key_terms.add(v * lanes), *place.query_terms.add(r), out, &mut odd);
+            M::finish(t, place.key_terms.wrapping_add(v * lanes), *place.query_terms.add(r), out, &mut odd);
         }
     }
     M::finite(odd)

@@ -503,7 +503,7 @@ fn panels_refuse_bad_rows_whole() {
             panels.append(&Rows::of(&good[23 * d..], d)).unwrap();
             assert_eq!((panels.len(), panels.width()), (40, d));
             assert!(panels.bytes() >= 40 * d * 8);
-            let search = Search::new(kernel, Rows::of(query, d), Keys::Packed(&panels), 0, 4096);
+            let search = Search::new(kernel, Rows::of(query, d), Keys::Packed(panels.all()), 0, 4096);
             let mut got = vec![0.0; 40];
             let context = Context { threads: 1, poll: &|| false };
             matrix::matrix(&context, level, &search, &mut got).unwrap();

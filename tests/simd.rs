@@ -4,7 +4,7 @@ mod common;
 
 use _core::isa::{Isa, Level, Work};
 use _core::math;
-use _core::simd::{Float, Vector, Words};
+use _core::simd::{Bits, Float, Vector, Words};
 use common::{Random, Real, cases, close, jensen_shannon_term};
 use proptest::prelude::*;
 
@@ -522,6 +522,51 @@ impl Work for Bytes {
 fn bytes() {
     for level in Level::available() {
         level.run(Bytes);
+    }
+}
+
+/// Counts of differing bits, by the instruction set's own code and by that for CPUs with newer instructions.
+struct Counts<const NEWER: bool>;
+impl<const NEWER: bool> Work for Counts<NEWER> {
+    type Out = ();
+    unsafe fn run<I: Isa>(self) {
+        let random = &mut Random(9);
+        let lanes = <I::F64 as Vector>::LANES;
+        for case in 0..cases(200) {
+            let words = 1 + case % 70;
+            let mut fill = |n: usize| -> Vec<u64> {
+                match case % 4 {
+                    0 => vec![0; n],
+                    1 => vec![u64::MAX; n],
+                    _ => (0..n).map(|_| random.bits()).collect(),
+                }
+            };
+            let (keys, mut query) = (fill(words * lanes), fill(words));
+            if case % 8 < 4 {
+                query.iter_mut().for_each(|q| *q = !*q);
+            }
+            let mut acc = I::Bits::zero();
+            for (w, &q) in query.iter().enumerate() {
+                acc = I::Bits::differing(acc, keys[w * lanes..].as_ptr().cast(), q);
+            }
+            let mut got = vec![-1i32; lanes + 1];
+            I::Bits::store(acc, got.as_mut_ptr());
+            for (lane, &got) in got[..lanes].iter().enumerate() {
+                let want: u32 = (0..words).map(|w| (keys[w * lanes + lane] ^ query[w]).count_ones()).sum();
+                assert_eq!(got, want as i32, "{words} words");
+            }
+            assert_eq!(got[lanes], -1, "store wrote too far");
+        }
+        if NEWER && I::counting() {
+            I::Counting::call(Counts::<false>);
+        }
+    }
+}
+
+#[test]
+fn counts() {
+    for level in Level::available() {
+        level.run(Counts::<true>);
     }
 }
 

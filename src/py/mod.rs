@@ -3,7 +3,7 @@
 use crate::error::Error;
 use crate::isa::Level;
 use crate::metric::MetricName;
-use crate::pack::{BYTE_WIDTH, Keys, Panels, Scored};
+use crate::pack::{BIT_WIDTH, BYTE_WIDTH, Keys, Packed, Panels, Scored};
 use crate::parallel::Context;
 use crate::rows::{Dtype, Rows};
 use crate::sink::matrix::matrix;
@@ -93,11 +93,26 @@ fn rows<'a>(array: &'a Bound<'_, PyUntypedArray>, name: &str) -> PyResult<Rows<'
     // SAFETY: NumPy describes the array; it lives as long as the borrowed handle.
     unsafe {
         let data = (*array.as_array_ptr()).data.cast::<u8>();
-        if !(data as usize).is_multiple_of(dtype.size()) {
+        if !(data as usize).is_multiple_of(dtype.align()) {
             return Err(PyValueError::new_err(format!("{name} must be aligned")));
         }
         Ok(Rows::new(data, dtype, len, width))
     }
+}
+
+/// Rows of packed bits as the numbers -1 and 1.
+fn bipolar<'a>(array: &'a Bound<'_, PyUntypedArray>, n_bits: usize) -> PyResult<Rows<'a>> {
+    let bytes = rows(array, "values")?;
+    if bytes.dtype() != Dtype::U8 || bytes.width() != n_bits.div_ceil(8) {
+        return Err(PyValueError::new_err(format!(
+            "values of {n_bits} bits must be uint8 in {} columns, got {:?} in {}",
+            n_bits.div_ceil(8),
+            bytes.dtype(),
+            bytes.width()
+        )));
+    }
+    // SAFETY: the same memory, of which every row has the bytes that its bits take.
+    Ok(unsafe { Rows::new(bytes.row(0), Dtype::Bipolar, bytes.len(), n_bits) })
 }
 
 fn metric(name: &str) -> PyResult<MetricName> {
@@ -126,12 +141,16 @@ impl PyKeys {
     }
 }
 
+/// Whether scores are whole numbers in an i32.
 fn exact(queries: Dtype, keys: Dtype, metric: MetricName, width: usize) -> bool {
-    use MetricName::{Dot, Manhattan, SqEuclidean};
-    queries == keys
-        && matches!(keys, Dtype::U8 | Dtype::I8)
-        && matches!(metric, Dot | Manhattan | SqEuclidean)
-        && width <= BYTE_WIDTH
+    use MetricName::{Dot, Hamming, Manhattan, SqEuclidean};
+    match metric {
+        Hamming => queries == Dtype::U8 && keys == Dtype::U8 && width <= BIT_WIDTH,
+        Dot | Manhattan | SqEuclidean => {
+            queries == keys && matches!(keys, Dtype::U8 | Dtype::I8) && width <= BYTE_WIDTH
+        }
+        _ => false,
+    }
 }
 
 #[pymethods]
@@ -142,6 +161,9 @@ impl PyKeys {
         let (name, dtype, width) = (metric.to_owned(), rows.dtype(), rows.width());
         let metric = self::metric(metric)?;
         let panels = match dtype {
+            _ if metric == MetricName::Hamming && dtype != Dtype::U8 => {
+                return Err(PyTypeError::new_err("hamming keys are packed bits in uint8"));
+            }
             Dtype::F32 => AnyPanels::F32(Panels::new(f32::kernel(level(), metric, dtype), width)),
             Dtype::F64 => AnyPanels::F64(Panels::new(f64::kernel(level(), metric, dtype), width)),
             _ if exact(dtype, dtype, metric, width) => {
@@ -199,7 +221,7 @@ impl PyKeys {
             Dtype::F32 => "float32",
             Dtype::F64 => "float64",
             Dtype::F16 => "float16",
-            Dtype::U8 => "uint8",
+            Dtype::U8 | Dtype::Bipolar => "uint8",
             Dtype::I8 => "int8",
         }
     }
@@ -268,6 +290,7 @@ impl<'a> Request<'a> {
         }
         let exact = exact(queries.dtype(), dtype, metric, width);
         let lossless = match queries.dtype() {
+            _ if metric == MetricName::Hamming => exact,
             Dtype::F64 => !matches!(&held, Held::Panels(_)) || dtype == Dtype::F64,
             Dtype::F32 => dtype != Dtype::F64,
             _ => exact,
@@ -295,14 +318,16 @@ impl<'a> Request<'a> {
 
 /// The panels of one score type; the dtypes were compared before.
 trait Of<T> {
-    fn of(&self) -> &Panels<T>;
+    fn of(&self) -> Packed<'_, T>;
 }
 macro_rules! of {
     ($t:ty, $variant:ident) => {
         impl Of<$t> for AnyPanels {
-            fn of(&self) -> &Panels<$t> {
+            fn of(&self) -> Packed<'_, $t> {
                 match self {
-                    AnyPanels::$variant(panels) => panels,
+                    AnyPanels::$variant(panels) => panels.all(),
+                    // Bits, which retrieval scores as floats.
+                    AnyPanels::I32(panels) => panels.all_for(),
                     _ => unreachable!("dtypes were checked"),
                 }
             }
@@ -311,7 +336,14 @@ macro_rules! of {
 }
 of!(f32, F32);
 of!(f64, F64);
-of!(i32, I32);
+impl Of<i32> for AnyPanels {
+    fn of(&self) -> Packed<'_, i32> {
+        match self {
+            AnyPanels::I32(panels) => panels.all(),
+            _ => unreachable!("dtypes were checked"),
+        }
+    }
+}
 
 /// Runs one generic call for the score type of a request.
 macro_rules! by_score {
@@ -323,6 +355,9 @@ macro_rules! by_score {
         }
     };
 }
+
+/// The longest rows of packed bits whose counts are all exact in an f32.
+const EXACT_BYTES: usize = (1 << 24) / 8;
 
 const ANY: usize = usize::MAX / 2;
 
@@ -437,7 +472,7 @@ type Answer<'py> = (Bound<'py, PyAny>, Bound<'py, PyArray1<f64>>);
 
 #[pyfunction(name = "retrieve")]
 #[allow(clippy::too_many_arguments)] // The Python signature.
-#[pyo3(signature = (cues, keys, values, metric, separation, param, log_weight, threads))]
+#[pyo3(signature = (cues, keys, values, metric, separation, param, log_weight, threads, value_bits=None))]
 fn retrieve_py<'py>(
     py: Python<'py>,
     cues: &Bound<'py, PyUntypedArray>,
@@ -448,6 +483,7 @@ fn retrieve_py<'py>(
     param: f64,
     log_weight: Option<PyReadonlyArray1<'py, f64>>,
     threads: usize,
+    value_bits: Option<usize>,
 ) -> PyResult<Answer<'py>> {
     fn run<'py, E: Scored + Real + Element>(
         py: Python<'py>,
@@ -477,13 +513,16 @@ fn retrieve_py<'py>(
     }
     let request = Request::new(cues, &keys, metric)?;
     let own = match &keys {
-        AnyKeys::Rows(array) => Some(array),
-        AnyKeys::Packed(_) => None,
+        AnyKeys::Rows(array) if request.metric != MetricName::Hamming => Some(array),
+        _ => None,
     };
     let Some(values) = values.or(own) else {
-        return Err(PyValueError::new_err("packed keys need values"));
+        return Err(PyValueError::new_err("packed keys and bits need values"));
     };
-    let values = rows(values, "values")?;
+    let values = match value_bits {
+        Some(n_bits) => bipolar(values, n_bits)?,
+        None => rows(values, "values")?,
+    };
     let count = || -> PyResult<u32> {
         if param >= 1.0 && param <= i32::MAX as f64 && param.fract() == 0.0 {
             Ok(param as u32)
@@ -503,7 +542,15 @@ fn retrieve_py<'py>(
         other => return Err(PyValueError::new_err(format!("separation {other:?} is unknown"))),
     };
     let log_weight = log_weight.as_ref().map(|w| w.as_slice()).transpose()?;
-    match request.queries.dtype() {
+    let dtype = match request.queries.dtype() {
+        // Counts are floats from here on: of the values' type, if that holds every count.
+        Dtype::U8 if request.exact && request.metric == MetricName::Hamming => {
+            let wide = values.dtype() == Dtype::F64 || request.queries.width() > EXACT_BYTES;
+            if wide { Dtype::F64 } else { Dtype::F32 }
+        }
+        other => other,
+    };
+    match dtype {
         Dtype::F32 => run::<f32>(py, &request, values, separation, log_weight, threads),
         Dtype::F64 => run::<f64>(py, &request, values, separation, log_weight, threads),
         other => Err(PyTypeError::new_err(format!("retrieval takes float32 or float64 cues, got {other:?}"))),

@@ -1,6 +1,6 @@
 //! AVX2 with FMA: eight floats or thirty-two bytes a register, sixteen registers.
 
-use super::{Vector, Words};
+use super::{Bits, Vector, Words};
 use crate::isa::{Avx2, Isa, Work, tiles};
 use std::arch::x86_64::*;
 
@@ -8,12 +8,20 @@ impl Isa for Avx2 {
     type F32 = F32;
     type F64 = F64;
     type Words = Avx2;
+    type Bits = Avx2;
+    type Counting = Self;
     #[inline]
     #[target_feature(enable = "avx2,fma")]
     unsafe fn call<W: Work>(work: W) -> W::Out {
         work.run::<Self>()
     }
-    tiles! { product: 6 x 2, 2 x 4; difference: 8 x 1, 2 x 4; absolute: 8 x 1, 2 x 4; elaborate: 2 x 1, 2 x 1; }
+    fn counting() -> bool {
+        true
+    }
+    tiles! {
+        product: 6 x 2, 2 x 4; difference: 8 x 1, 2 x 4; absolute: 8 x 1, 2 x 4; elaborate: 2 x 1, 2 x 1;
+        count: 8 x 1, 2 x 4;
+    }
 }
 
 /// Eight f32.
@@ -254,5 +262,27 @@ impl Words for Avx2 {
     unsafe fn less(p: *const i32, than: i32) -> u32 {
         let below = _mm256_cmpgt_epi32(_mm256_set1_epi32(than), _mm256_loadu_si256(p.cast()));
         _mm256_movemask_ps(_mm256_castsi256_ps(below)) as u32
+    }
+}
+
+/// The counts of all half bytes in a table.
+impl Bits for Avx2 {
+    type Count = __m256i;
+    #[inline(always)]
+    unsafe fn zero() -> __m256i {
+        _mm256_setzero_si256()
+    }
+    #[inline(always)]
+    unsafe fn differing(acc: __m256i, key: *const u8, query: u64) -> __m256i {
+        let table = _mm256_broadcastsi128_si256(_mm_setr_epi8(0, 1, 1, 2, 1, 2, 2, 3, 1, 2, 2, 3, 2, 3, 3, 4));
+        let half = _mm256_set1_epi8(15);
+        let different = _mm256_xor_si256(_mm256_loadu_si256(key.cast()), _mm256_set1_epi64x(query as i64));
+        let low = _mm256_shuffle_epi8(table, _mm256_and_si256(different, half));
+        let high = _mm256_shuffle_epi8(table, _mm256_and_si256(_mm256_srli_epi16::<4>(different), half));
+        _mm256_add_epi64(acc, _mm256_sad_epu8(_mm256_add_epi8(low, high), _mm256_setzero_si256()))
+    }
+    #[inline(always)]
+    unsafe fn store(acc: __m256i, out: *mut i32) {
+        <Avx2 as Words>::sad_store(acc, out)
     }
 }

@@ -1,20 +1,35 @@
 //! AVX-512 (F, BW, DQ, VL, VNNI): sixteen floats or sixty-four bytes a register.
 
-use super::{Vector, Words};
-use crate::isa::{Avx512, Isa, Work, tiles};
+use super::{Bits, Vector, Words};
+use crate::isa::{Avx512, Avx512Counting, Isa, Work, tiles};
 use std::arch::x86_64::*;
 
-impl Isa for Avx512 {
-    type F32 = F32;
-    type F64 = F64;
-    type Words = Avx512;
-    #[inline]
-    #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx512vnni,avx2,fma")]
-    unsafe fn call<W: Work>(work: W) -> W::Out {
-        work.run::<Self>()
-    }
-    tiles! { product: 12 x 2, 4 x 4; difference: 20 x 1, 4 x 4; absolute: 12 x 1, 4 x 4; elaborate: 4 x 1, 2 x 1; }
+/// One struct per set of CPU features.
+macro_rules! isa {
+    ($name:ident, $features:literal, $counting:expr) => {
+        impl Isa for $name {
+            type F32 = F32;
+            type F64 = F64;
+            type Words = Avx512;
+            type Bits = $name;
+            type Counting = Avx512Counting;
+            #[inline]
+            #[target_feature(enable = $features)]
+            unsafe fn call<W: Work>(work: W) -> W::Out {
+                work.run::<Self>()
+            }
+            fn counting() -> bool {
+                $counting
+            }
+            tiles! {
+                product: 12 x 2, 4 x 4; difference: 20 x 1, 4 x 4; absolute: 12 x 1, 4 x 4; elaborate: 4 x 1, 2 x 1;
+                count: 12 x 2, 4 x 4;
+            }
+        }
+    };
 }
+isa!(Avx512, "avx512f,avx512bw,avx512dq,avx512vl,avx512vnni,avx2,fma", is_x86_feature_detected!("avx512vpopcntdq"));
+isa!(Avx512Counting, "avx512f,avx512bw,avx512dq,avx512vl,avx512vnni,avx512vpopcntdq,avx2,fma", true);
 
 /// Sixteen f32.
 #[derive(Clone, Copy)]
@@ -237,5 +252,44 @@ impl Words for Avx512 {
     #[inline(always)]
     unsafe fn less(p: *const i32, than: i32) -> u32 {
         _mm512_cmplt_epi32_mask(_mm512_loadu_si512(p.cast()), _mm512_set1_epi32(than)) as u32
+    }
+}
+
+impl Bits for Avx512Counting {
+    type Count = __m512i;
+    #[inline(always)]
+    unsafe fn zero() -> __m512i {
+        _mm512_setzero_si512()
+    }
+    #[inline(always)]
+    unsafe fn differing(acc: __m512i, key: *const u8, query: u64) -> __m512i {
+        let different = _mm512_xor_si512(_mm512_loadu_si512(key.cast()), _mm512_set1_epi64(query as i64));
+        _mm512_add_epi64(acc, _mm512_popcnt_epi64(different))
+    }
+    #[inline(always)]
+    unsafe fn store(acc: __m512i, out: *mut i32) {
+        _mm256_storeu_si256(out.cast(), _mm512_cvtepi64_epi32(acc))
+    }
+}
+
+/// Without the instruction: the counts of all half bytes in a table.
+impl Bits for Avx512 {
+    type Count = __m512i;
+    #[inline(always)]
+    unsafe fn zero() -> __m512i {
+        _mm512_setzero_si512()
+    }
+    #[inline(always)]
+    unsafe fn differing(acc: __m512i, key: *const u8, query: u64) -> __m512i {
+        let table = _mm512_broadcast_i32x4(_mm_setr_epi8(0, 1, 1, 2, 1, 2, 2, 3, 1, 2, 2, 3, 2, 3, 3, 4));
+        let half = _mm512_set1_epi8(15);
+        let different = _mm512_xor_si512(_mm512_loadu_si512(key.cast()), _mm512_set1_epi64(query as i64));
+        let low = _mm512_shuffle_epi8(table, _mm512_and_si512(different, half));
+        let high = _mm512_shuffle_epi8(table, _mm512_and_si512(_mm512_srli_epi16::<4>(different), half));
+        _mm512_add_epi64(acc, _mm512_sad_epu8(_mm512_add_epi8(low, high), _mm512_setzero_si512()))
+    }
+    #[inline(always)]
+    unsafe fn store(acc: __m512i, out: *mut i32) {
+        _mm256_storeu_si256(out.cast(), _mm512_cvtepi64_epi32(acc))
     }
 }

@@ -1,6 +1,6 @@
 //! NEON: four floats or sixteen bytes a register, thirty-two registers. Every arm64 has it.
 
-use super::{Vector, Words};
+use super::{Bits, Vector, Words};
 use crate::isa::{Isa, Neon, Work, tiles};
 use std::arch::aarch64::*;
 
@@ -8,12 +8,20 @@ impl Isa for Neon {
     type F32 = F32;
     type F64 = F64;
     type Words = Neon;
+    type Bits = Neon;
+    type Counting = Self;
     #[inline]
     #[target_feature(enable = "neon")]
     unsafe fn call<W: Work>(work: W) -> W::Out {
         work.run::<Self>()
     }
-    tiles! { product: 6 x 4, 2 x 4; difference: 6 x 4, 2 x 4; absolute: 8 x 2, 2 x 4; elaborate: 4 x 1, 2 x 1; }
+    fn counting() -> bool {
+        true
+    }
+    tiles! {
+        product: 6 x 4, 2 x 4; difference: 6 x 4, 2 x 4; absolute: 8 x 2, 2 x 4; elaborate: 4 x 1, 2 x 1;
+        count: 6 x 4, 2 x 4;
+    }
 }
 
 /// Four f32.
@@ -219,5 +227,23 @@ impl Words for Neon {
         const LANE: [u32; 4] = [1, 2, 4, 8];
         let below = vcltq_s32(vld1q_s32(p), vdupq_n_s32(than));
         vaddvq_u32(vandq_u32(below, vld1q_u32(LANE.as_ptr())))
+    }
+}
+
+impl Bits for Neon {
+    /// Two halves a key: the pair is added when it is stored.
+    type Count = uint32x4_t;
+    #[inline(always)]
+    unsafe fn zero() -> uint32x4_t {
+        vdupq_n_u32(0)
+    }
+    #[inline(always)]
+    unsafe fn differing(acc: uint32x4_t, key: *const u8, query: u64) -> uint32x4_t {
+        let different = veorq_u8(vld1q_u8(key), vreinterpretq_u8_u64(vdupq_n_u64(query)));
+        vpadalq_u16(acc, vpaddlq_u8(vcntq_u8(different)))
+    }
+    #[inline(always)]
+    unsafe fn store(acc: uint32x4_t, out: *mut i32) {
+        <Neon as Words>::sad_store(acc, out)
     }
 }

@@ -1,16 +1,24 @@
 //! No intrinsics: what the compiler makes of four-element arrays with the architecture's baseline features.
 
-use super::{Float, Vector, Words};
+use super::{Bits, Float, Vector, Words};
 use crate::isa::{Isa, Portable, Work, tiles};
 
 impl Isa for Portable {
     type F32 = Array<f32>;
     type F64 = Array<f64>;
     type Words = Portable;
+    type Bits = Portable;
+    type Counting = Self;
     unsafe fn call<W: Work>(work: W) -> W::Out {
         work.run::<Self>()
     }
-    tiles! { product: 4 x 2, 2 x 4; difference: 4 x 2, 2 x 4; absolute: 4 x 2, 2 x 4; elaborate: 2 x 1, 2 x 1; }
+    fn counting() -> bool {
+        true
+    }
+    tiles! {
+        product: 4 x 2, 2 x 4; difference: 4 x 2, 2 x 4; absolute: 4 x 2, 2 x 4; elaborate: 2 x 1, 2 x 1;
+        count: 4 x 2, 2 x 4;
+    }
 }
 
 const LANES: usize = 4;
@@ -211,5 +219,24 @@ impl Words for Portable {
             mask |= ((*p.add(i) < than) as u32) << i;
         }
         mask
+    }
+}
+
+impl Bits for Portable {
+    type Count = [i32; LANES];
+    #[inline(always)]
+    unsafe fn zero() -> [i32; LANES] {
+        [0; LANES]
+    }
+    #[inline(always)]
+    unsafe fn differing(mut acc: [i32; LANES], key: *const u8, query: u64) -> [i32; LANES] {
+        for (i, count) in acc.iter_mut().enumerate() {
+            *count += (key.add(8 * i).cast::<u64>().read_unaligned() ^ query).count_ones() as i32;
+        }
+        acc
+    }
+    #[inline(always)]
+    unsafe fn store(acc: [i32; LANES], out: *mut i32) {
+        out.cast::<[i32; LANES]>().write_unaligned(acc)
     }
 }
