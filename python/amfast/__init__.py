@@ -26,6 +26,7 @@ from amfast.kernels import (
     topk,
     within,
 )
+from amfast.modern import ContinuousSDM, ModernBounds, ModernHopfield, SeparationWarning
 from amfast.parts import (
     Exponential,
     Identity,
@@ -47,16 +48,20 @@ __version__ = "0.1.0"
 
 __all__ = [
     "BitMatrix",
+    "ContinuousSDM",
     "Entmax",
     "DenseAssociativeClassifier",
     "Exponential",
     "Identity",
     "Log",
     "Max",
+    "ModernBounds",
+    "ModernHopfield",
     "Polynomial",
     "Readout",
     "Recall",
     "Separation",
+    "SeparationWarning",
     "Similarity",
     "Softmax",
     "Sparsemax",

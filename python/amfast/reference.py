@@ -261,3 +261,35 @@ def entmax(scores: Array, alpha: float, log_weight: Array | None = None) -> Floa
             low, high = (middle, high) if share(middle).sum() < 1.0 else (low, middle)
         row[:] = share(high) / share(high).sum()
     return out
+
+
+# -- modern Hopfield networks ---------------------------------------------------------------------
+
+
+def modern_energy(
+    states: Array, keys: Array, beta: float, weights: Array | None = None, constants: bool = True
+) -> Float:
+    """Energy of Ramsauer et al. (2021), equation 2, of states (Q, d), item weights included.
+
+    ``-lse(beta k_i . v + ln w_i) / beta + |v|^2 / 2``, plus ``ln(sum_i w_i) / beta + M^2 / 2`` with
+    the largest norm M of a key of positive weight.
+    """
+    v, k = np.asarray(states, np.float64), np.asarray(keys, np.float64)
+    w = np.ones(len(k)) if weights is None else np.asarray(weights, np.float64)
+    k, w = k[w > 0], w[w > 0]
+    scores = beta * v @ k.T + np.log(w)
+    top = scores.max(axis=1)
+    lse = top + np.log(np.exp(scores - top[:, None]).sum(axis=1))
+    energy = (v * v).sum(axis=1) / 2 - lse / beta
+    if constants:
+        energy = energy + np.log(w.sum()) / beta + (k * k).sum(axis=1).max() / 2
+    return np.asarray(energy)
+
+
+def separation_margin(keys: Array) -> Float:
+    """``x_i . x_i - max_{j != i} x_i . x_j`` for every row (N,), inf for the only one."""
+    x = np.asarray(keys, np.float64)
+    scores = x @ x.T
+    own = scores.diagonal().copy()
+    np.fill_diagonal(scores, -np.inf)
+    return np.asarray(own - scores.max(axis=1))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -32,9 +32,13 @@ class Recall:
     where one step is all there is."""
     energy: Float | None
     """(Q,) energy of ``state``, None for memories that have none."""
-    log_scale: Float
+    log_scale: Float | None
     """(Q,) natural logarithm of the sum of the magnitudes of the weights in the last step, before
-    they were divided by it; -inf where no item had any weight."""
+    they were divided by it; -inf where no item had any weight. None for memories that keep no
+    items, so have no weights."""
+    energy_trace: Float | None = None
+    """(Q, steps + 1) energy of the cue and after every step, of a row that stopped its last one;
+    None for memories that do not record it."""
 
 
 class UniversalHopfield:
@@ -90,6 +94,9 @@ class UniversalHopfield:
     >>> memory.recall([0.9, 0.8, 0.0]).round(3)
     array([1., 1., 0.])
     """
+
+    # Whether `recall` with details records the energy of every state, at one more read per step.
+    _traces: ClassVar[bool] = False
 
     def __init__(
         self,
@@ -258,11 +265,16 @@ class UniversalHopfield:
             raise ValueError("max_iter > 1 needs an autoassociative memory: values are no cues")
         n_iter = np.zeros(len(state), np.int64)
         converged = np.full(len(state), not auto)
+        trace = None
+        if details and self._traces and not self._why_no_energy():
+            trace = [self._energies(state, n_threads)]
         new, log_scale = self._step(state, n_threads)
         n_iter += 1
         if auto:
             converged = _settled(new, state, tol)
         state = new
+        if trace is not None:
+            trace.append(self._energies(state, n_threads))
         for _ in range(1, steps):
             active = np.flatnonzero(~converged)
             if len(active) == 0:
@@ -271,12 +283,18 @@ class UniversalHopfield:
             n_iter[active] += 1
             converged[active] = _settled(new, state[active], tol)
             state[active] = new
+            if trace is not None:
+                trace.append(trace[-1].copy())
+                trace[-1][active] = self._energies(new, n_threads)
         if not details:
             return state[0] if single else state
-        energy = (
-            None if self._why_no_energy() else self._model.energy(state, self._items, n_threads)
-        )
-        fields: list[Any] = [state, n_iter, converged, energy, log_scale]
+        energy = None
+        if trace is not None:
+            energy = trace[-1]
+        elif not self._why_no_energy():
+            energy = self._energies(state, n_threads)
+        traced = None if trace is None else np.stack(trace, axis=1)
+        fields: list[Any] = [state, n_iter, converged, energy, log_scale, traced]
         if single:
             fields = [None if f is None else f[0] for f in fields]
         return Recall(*fields)
@@ -386,8 +404,12 @@ class UniversalHopfield:
         if reason:
             raise ValueError(f"this memory has no energy: {reason}")
         v, single = self._cues(states, "states")
-        result = self._model.energy(v, self._items, n_threads)
+        result = self._energies(v, n_threads)
         return float(result[0]) if single else result
+
+    def _energies(self, states: Array, threads: int) -> Float:
+        """Energies (Q,) of checked states, where there is one."""
+        return self._model.energy(states, self._items, threads)
 
     def _why_no_energy(self) -> str:
         """Say why recall need not decrease anything; empty if an energy exists."""
@@ -450,15 +472,20 @@ class UniversalHopfield:
 
     def __repr__(self) -> str:
         """Say what the memory is and what it holds."""
-        text = f"{type(self).__name__}({self._model!r}"
-        if self._readout.kind != "identity":
-            text += f", readout={self._readout.kind!r}"
+        text = f"{type(self).__name__}({self._described()}"
         if len(self) == 0:
             return f"<{text}): empty>"
         text += f"): {len(self)} items, {self.keys.shape[1]} columns of {self.keys.dtype}"
         if self._items.heteroassociative:
             text += f" -> {self.values.shape[1]} of {self.values.dtype}"
         return f"<{text}>"
+
+    def _described(self) -> str:
+        """Name the parts, as `repr` shows them."""
+        text = repr(self._model)
+        if self._readout.kind != "identity":
+            text += f", readout={self._readout.kind!r}"
+        return text
 
     def __copy__(self) -> UniversalHopfield:
         """Copy the items too: two memories must not write into one buffer."""
