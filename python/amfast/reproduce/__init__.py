@@ -8,12 +8,16 @@ against `amfast.theory`.
 
 ``_registry`` says what an experiment is and how to add one, ``_report`` prints and writes,
 ``_figures`` draws, ``_fit`` reads slopes and crossings off points, ``_images`` finds the data,
-``_cues`` and ``_measure`` serve the experiments on images; every other module is one experiment.
+``_cues`` and ``_measure`` serve the experiments on images, ``_training`` those that learn; every
+other module is one experiment.
 """
 
 from __future__ import annotations
 
 from amfast.reproduce import (  # noqa: F401  (importing an experiment registers it)
+    dam_digits,
+    dam_fashion,
+    dam_mnist,
     identities,
     modern_onestep,
     uhn_capacity,
