@@ -26,6 +26,7 @@ from amfast.kernels import (
     topk,
     within,
 )
+from amfast.learned import LinearAssociativeMemory
 from amfast.modern import ContinuousSDM, ModernBounds, ModernHopfield, SeparationWarning
 from amfast.parts import (
     Exponential,
@@ -53,6 +54,7 @@ __all__ = [
     "DenseAssociativeClassifier",
     "Exponential",
     "Identity",
+    "LinearAssociativeMemory",
     "Log",
     "Max",
     "ModernBounds",

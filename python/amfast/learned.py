@@ -10,19 +10,25 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from amfast import _check, _console
+from amfast import _check, _console, theory
+from amfast._training import (
+    History,
+    Record,
+    curvature,
+    inward,
+    matrix_sign,
+    newton_schulz,
+    outward,
+    span,
+)
 from amfast.kernels import pairwise
-from amfast.theory import learned as theory
+from amfast.theory.learned import noise
 from amfast.universal import Recall
 
 Array = NDArray[Any]
 Float = NDArray[np.float64]
 
 OPTIMIZERS = ("muon", "gd", "ngd", "signgd")
-# Muon's quintic: it lifts small singular values fast and leaves them near 1, not at 1.
-NEWTON_SCHULZ = (3.4445, -4.7750, 2.0315)
-# Singular values below this share of the largest count as zero in the exact matrix sign.
-RANK_TOLERANCE = 1e-12
 
 
 class LinearAssociativeMemory:
@@ -109,12 +115,16 @@ class LinearAssociativeMemory:
     >>> import numpy as np, amfast as am
     >>> memory = am.LinearAssociativeMemory("muon", lr=1.0, n_steps=10)
     >>> memory.fit(np.eye(3), np.eye(3)[[1, 2, 0]], frequency=[100, 10, 1])
-    <LinearAssociativeMemory('muon', n_steps=10): 3 pairs, 3 -> 3 columns, loss 9.08e-05>
+    <LinearAssociativeMemory('muon', n_steps=10): 3 pairs, 3 -> 3 columns, loss 5.83e-05>
     >>> memory.predict(np.eye(3))
     array([[0., 1., 0.],
            [0., 0., 1.],
            [1., 0., 0.]])
     """
+
+    W_: Float
+    groups_: Array
+    _past: History
 
     def __init__(
         self,
@@ -139,9 +149,7 @@ class LinearAssociativeMemory:
             raise ValueError(
                 f"basis='task' is for optimizer='signgd'; {self.optimizer!r} does not depend on it"
             )
-        self.label_noise = _check.number(label_noise, "label_noise", 0.0)
-        if self.label_noise >= 1:
-            raise ValueError(f"label_noise must be below 1, got {self.label_noise:g}")
+        self.label_noise = noise(label_noise)
         self.matrix_sign: str = _check.choice(matrix_sign, "matrix_sign", ("svd", "newton-schulz"))
         self.newton_schulz_steps = _check.integer(newton_schulz_steps, "newton_schulz_steps", 1)
         self.warm_start = _check.flag(warm_start, "warm_start")
@@ -180,9 +188,9 @@ class LinearAssociativeMemory:
         -----
         RuntimeWarning
             If gradient descent's ``lr`` times the curvature (``max f`` for orthonormal rows) is
-            above 2, and if the loss ends above where it began.
+            above 2, and if the loss ends above that of W = 0.
         """
-        return self._train(queries, answers, frequency, groups, self.n_steps, self.warm_start)
+        return self._train(queries, answers, frequency, groups, one_more=False)
 
     def partial_fit(
         self, queries: Any, answers: Any, frequency: Any = None, *, groups: Any = None
@@ -192,17 +200,24 @@ class LinearAssociativeMemory:
         The pairs may differ from the last call's (`predict_proba` is about the last ones), their
         widths may not. With label noise and no ``lr`` the step is that of ``n_steps`` in all.
         """
-        return self._train(queries, answers, frequency, groups, 1, True)
+        return self._train(queries, answers, frequency, groups, one_more=True)
 
     def _train(
-        self, queries: Any, answers: Any, frequency: Any, groups: Any, n_steps: int, go_on: bool
+        self, queries: Any, answers: Any, frequency: Any, groups: Any, *, one_more: bool
     ) -> LinearAssociativeMemory:
         given_q, given_a = _pairs(queries, answers)
+        for x, name in ((given_q, "queries"), (given_a, "answers")):
+            with np.errstate(over="ignore"):
+                if not np.isfinite(np.square(x, dtype=np.float64).sum()):
+                    raise ValueError(
+                        f"squares of the {name} leave the range of float64; scale them"
+                    )
         f = _frequencies(frequency, len(given_q))
         names, group = _groups(groups, len(given_q))
         e, a = given_q.astype(np.float64), given_a.astype(np.float64)
         shape = (a.shape[1], e.shape[1])
-        begun = go_on and hasattr(self, "W_")
+        begun = (one_more or self.warm_start) and hasattr(self, "W_")
+        n_steps = 1 if one_more else self.n_steps
         if begun and self.W_.shape != shape:
             raise ValueError(
                 f"queries and answers have {shape[1]} and {shape[0]} columns, "
@@ -213,31 +228,24 @@ class LinearAssociativeMemory:
         if not begun:
             start[...] = 0.0
         lr = self._step_size(e, a, f)
-        trained = self._steps(e, a, f, start, lr, n_steps, _Record(f, names, group, given_a))
-        self.W_, record = trained
+        record = Record(f, names, group, given_a)
+        self.W_, history = self._steps(e, a, f, start, lr, n_steps, record)
         self.lr_ = lr
         self.queries_, self.answers_, self.frequency_ = given_q, given_a, f
-        self.groups_ = names
-        losses, excess, accuracy, group_loss, group_accuracy = record
-        if begun and n_steps == 1 and group_loss.shape[1] == self.group_loss_.shape[1]:
+        if begun and one_more and np.array_equal(names, self.groups_):
             # What partial_fit does is one more entry of the same history.
-            losses = np.append(self.loss_, losses[1:])
-            excess = np.append(self.excess_loss_, excess[1:])
-            accuracy = np.append(self.accuracy_, accuracy[1:])
-            group_loss = np.concatenate([self.group_loss_, group_loss[1:]])
-            group_accuracy = np.concatenate([self.group_accuracy_, group_accuracy[1:]])
-        self.loss_, self.excess_loss_, self.accuracy_ = losses, excess, accuracy
-        self.group_loss_, self.group_accuracy_ = group_loss, group_accuracy
+            history = self._past.then(history)
+        self._past, self.groups_ = history, names
         return self
 
     def _steps(
-        self, e: Float, a: Float, f: Float, start: Float, lr: float, n_steps: int, record: _Record
-    ) -> tuple[Float, _History]:
+        self, e: Float, a: Float, f: Float, start: Float, lr: float, n_steps: int, record: Record
+    ) -> tuple[Float, History]:
         """Run the steps and return the new W and what was recorded of them."""
         reduce = not (self.optimizer == "signgd" and self.basis == "ambient")
-        left, a = _span(a) if reduce else (None, a)
-        right, e = _span(e) if reduce else (None, e)
-        w = _apply(left, start, right)
+        left, a = span(a) if reduce else (None, a)
+        right, e = span(e) if reduce else (None, e)
+        w = inward(left, start, right)
         first = w.copy()
         bar = (
             _console.progress(f"training with {self.optimizer}", n_steps)
@@ -257,26 +265,26 @@ class LinearAssociativeMemory:
                     break
                 w = w - lr * self._direction(residual, e, a, f)
                 done(f"loss {record.losses[-1]:.3g}")
-        if record.losses[-1] > record.losses[0]:
+        if not start.any() and record.losses[-1] > record.losses[0]:
             warnings.warn(
                 f"the loss rose from {record.losses[0]:.4g} to {record.losses[-1]:.4g}: "
                 f"lr={lr:g} is too large for {n_steps} steps of {self.optimizer!r}",
                 RuntimeWarning,
                 stacklevel=4,
             )
-        return start + _restore(left, w - first, right), record.arrays()
+        return start + outward(left, w - first, right), record.arrays()
 
     def _direction(self, residual: Float, e: Float, a: Float, f: Float) -> Float:
         """Return what a step subtracts, per unit of step size; ``residual`` is p^ - p."""
         if self.optimizer == "signgd" and self.basis == "task":
-            return a.T @ (np.sign(residual) * (f > 0)) @ e
-        gradient = a.T @ (residual * f) @ e
+            return np.asarray(a.T @ (np.sign(residual) * (f > 0)) @ e)
+        gradient: Float = a.T @ (residual * f) @ e
         if self.optimizer == "gd":
             return gradient
         if self.optimizer == "ngd":
-            return gradient / (np.linalg.norm(gradient) or 1.0)
+            return gradient / (float(np.linalg.norm(gradient)) or 1.0)
         if self.optimizer == "signgd":
-            return np.sign(gradient)
+            return np.asarray(np.sign(gradient))
         if self.matrix_sign == "svd":
             return matrix_sign(gradient)
         return newton_schulz(gradient, self.newton_schulz_steps)
@@ -285,14 +293,14 @@ class LinearAssociativeMemory:
         """Return ``lr``, or the documented default, warning where gradient descent overshoots."""
         k = len(e)
         if self.optimizer == "gd":
-            curvature = _largest(a) * _largest(e * np.sqrt(f)[:, None])
+            bend = curvature(a) * curvature(e * np.sqrt(f)[:, None])
             if self.lr is None:
-                return 1.0 / (curvature or 1.0)
-            if self.lr * curvature > 2:
+                return 1.0 / (bend or 1.0)
+            if self.lr * bend > 2 * (1 + 1e-9):
                 warnings.warn(
-                    f"lr={self.lr:g} times the curvature {curvature:.3g} (the largest frequency, "
-                    f"for orthonormal rows) is {self.lr * curvature:.3g}; above 2 gradient descent "
-                    f"can overshoot, take lr <= {2 / curvature:.3g}",
+                    f"lr={self.lr:g} times the curvature {bend:.3g} (the largest frequency, "
+                    f"for orthonormal rows) is {self.lr * bend:.3g}; above 2 gradient descent "
+                    f"can overshoot, take lr <= {2 / bend:.3g}",
                     RuntimeWarning,
                     stacklevel=4,
                 )
@@ -369,6 +377,33 @@ class LinearAssociativeMemory:
         _check.same_width(expected, "answers", self.answers_.shape[1], "the memory answers with")
         return float((self.predict(q, threads=threads) == expected).all(axis=1).mean())
 
+    # -- looking at it ----------------------------------------------------------------------------
+
+    @property
+    def loss_(self) -> Float:
+        """(n + 1,) cross-entropy in nats; entry t is after t steps."""
+        return self._past.loss
+
+    @property
+    def excess_loss_(self) -> Float:
+        """(n + 1,) loss above the entropy of the labels."""
+        return self._past.excess
+
+    @property
+    def accuracy_(self) -> Float:
+        """(n + 1,) share of the queries, by frequency, that are answered with their own."""
+        return self._past.accuracy
+
+    @property
+    def group_loss_(self) -> Float:
+        """(n + 1, G) excess loss of each group."""
+        return self._past.group_loss
+
+    @property
+    def group_accuracy_(self) -> Float:
+        """(n + 1, G) accuracy of each group."""
+        return self._past.group_accuracy
+
     def __len__(self) -> int:
         """Count the pairs of the last training."""
         return len(self.queries_) if hasattr(self, "queries_") else 0
@@ -400,98 +435,6 @@ class LinearAssociativeMemory:
         )
 
 
-# -- matrix signs ---------------------------------------------------------------------------------
-
-
-def matrix_sign(matrix: Float) -> Float:
-    """Return U V^T of the singular value decomposition U S V^T over its nonzero part.
-
-    Nonzero means above 1e-12 of the largest singular value; the sign of a zero matrix is zero.
-    """
-    u, s, vt = np.linalg.svd(matrix, full_matrices=False)
-    kept = s > RANK_TOLERANCE * s[0] if len(s) else np.zeros(0, bool)
-    return np.asarray(u[:, kept] @ vt[kept])
-
-
-def newton_schulz(matrix: Float, steps: int = 5) -> Float:
-    """Approximate `matrix_sign` by products alone, with the coefficients of Jordan et al.'s Muon.
-
-    X <- a X + (b X X^T + c (X X^T)^2) X from X = matrix / |matrix|_F. After 5 steps singular values
-    above about 0.01 of the norm lie in 0.68..1.21; the sign of a zero matrix is zero.
-    """
-    first, third, fifth = NEWTON_SCHULZ
-    wide = matrix.shape[0] <= matrix.shape[1]
-    x = matrix if wide else matrix.T
-    x = x / (np.linalg.norm(x) or 1.0)
-    for _ in range(steps):
-        gram = x @ x.T
-        x = first * x + (third * gram + fifth * gram @ gram) @ x
-    return x if wide else x.T
-
-
-# -- parts of training ----------------------------------------------------------------------------
-
-_History = tuple[Float, Float, Float, Float, Float]
-
-
-class _Record:
-    """Loss and accuracy after each step, and the residual p^ - p that the gradient is made of."""
-
-    def __init__(self, f: Float, names: Array, group: NDArray[np.int64], answers: Array) -> None:
-        self.losses: list[float] = []
-        self._excess: list[float] = []
-        self._accuracy: list[float] = []
-        self._group_loss: list[Float] = []
-        self._group_accuracy: list[Float] = []
-        self._f = f
-        share = np.zeros((len(f), len(names)))
-        share[np.arange(len(f)), group] = f
-        total = share.sum(axis=0)
-        # A group that is never asked has no frequencies to weigh by.
-        even = (group[:, None] == np.arange(len(names))) / np.bincount(group, minlength=len(names))
-        self._share = np.where(total > 0, share / np.where(total > 0, total, 1.0), even)
-        self._same = np.unique(answers, axis=0, return_inverse=True)[1].reshape(-1)
-
-    def add(self, logits: Float, noise: float) -> Float:
-        """Record what the logits (answers, queries) come to; return p^ - p."""
-        k = len(logits)
-        pairs = np.arange(k)
-        best = logits.argmax(axis=0)
-        right = self._same[best] == self._same
-        shifted = logits - logits[best, pairs]
-        share = np.exp(shifted)
-        # 1 + the rest: the logarithm keeps its digits where the rest is tiny.
-        share[best, pairs] = 0.0
-        rest = share.sum(axis=0)
-        share[best, pairs] = 1.0
-        log_total = np.log1p(rest)
-        share /= 1.0 + rest
-        own = log_total - shifted[pairs, pairs]
-        loss = (1 - noise) * own + noise * (log_total - shifted.mean(axis=0))
-        excess = loss - theory.label_entropy(k, noise)
-        residual = share - noise / k
-        residual[pairs, pairs] = 0.0
-        # Columns sum to zero; this way the own entry does not cancel when nearly everything is
-        # learned.
-        residual[pairs, pairs] = -residual.sum(axis=0)
-        self.losses.append(float(self._f @ loss))
-        self._excess.append(float(self._f @ excess))
-        self._accuracy.append(float(self._f @ right))
-        self._group_loss.append(excess @ self._share)
-        self._group_accuracy.append(right @ self._share)
-        return residual
-
-    def arrays(self) -> _History:
-        """Return loss, excess loss, accuracy, and the last two by group."""
-        return (
-            np.array(self.losses),
-            np.array(self._excess),
-            np.array(self._accuracy),
-            np.array(self._group_loss),
-            np.array(self._group_accuracy),
-        )
-
-
 def _pairs(queries: Any, answers: Any) -> tuple[Array, Array]:
     q, a = _check.rows(queries, "queries", "K"), _check.rows(answers, "answers", "K")
     _check.nonempty(q, "queries")
@@ -509,9 +452,7 @@ def _frequencies(given: Any, k: int) -> Float:
     f = _check.vector(given, "frequency", k)
     bad = np.flatnonzero(~(np.isfinite(f) & (f >= 0)))
     if len(bad):
-        raise ValueError(
-            f"frequency must be finite and >= 0, entry {bad[0]} is {float(f[bad[0]])}"
-        )
+        raise ValueError(f"frequency must be finite and >= 0, entry {bad[0]} is {float(f[bad[0]])}")
     top = float(f.max())
     if top == 0:
         raise ValueError("frequency sums to 0; at least one pair must be asked")
@@ -527,27 +468,3 @@ def _groups(given: Any, k: int) -> tuple[Array, NDArray[np.int64]]:
         raise ValueError(f"groups must have shape ({k},), got {labels.shape}")
     names, index = np.unique(labels, return_inverse=True)
     return names, index.astype(np.int64)
-
-
-def _span(x: Float) -> tuple[Float | None, Float]:
-    """Orthonormal columns Q (d, K) and x Q (K, K) where x has fewer rows than columns."""
-    if len(x) >= x.shape[1]:
-        return None, x
-    q, r = np.linalg.qr(x.T)
-    return q, np.ascontiguousarray(r.T)
-
-
-def _apply(left: Float | None, w: Float, right: Float | None) -> Float:
-    w = w if left is None else left.T @ w
-    return w if right is None else w @ right
-
-
-def _restore(left: Float | None, w: Float, right: Float | None) -> Float:
-    w = w if left is None else left @ w
-    return w if right is None else w @ right.T
-
-
-def _largest(x: Float) -> float:
-    """Largest eigenvalue of x^T x."""
-    gram = x.T @ x if x.shape[1] <= len(x) else x @ x.T
-    return float(np.linalg.eigvalsh(gram)[-1])

@@ -37,6 +37,21 @@ from amfast.theory.hopfield import (
     hopfield_overlap,
     hopfield_union_bound,
 )
+from amfast.theory.learned import (
+    gd_noiseless_loss,
+    gd_noisy_exponent,
+    learned_entropy,
+    learned_margin,
+    muon_learning_rate,
+    muon_noiseless_loss,
+    muon_noisy_exponent,
+)
+from amfast.theory.measure import (
+    measure_beta,
+    measure_excess_risk,
+    measure_sampling_error,
+    measure_weight,
+)
 from amfast.theory.modern import (
     attention_beta,
     attention_target_weight,
@@ -46,6 +61,12 @@ from amfast.theory.modern import (
     modern_error_bound,
     modern_radius,
     modern_separation,
+)
+from amfast.theory.recovery import (
+    l1_capacity,
+    l1_weak_threshold,
+    recovery_unique,
+    subspace_messages,
 )
 
 __all__ = [
@@ -58,6 +79,8 @@ __all__ = [
     "exponential_capacity",
     "exponential_exponent",
     "exponential_rate",
+    "gd_noiseless_loss",
+    "gd_noisy_exponent",
     "hopfield_bit_bound",
     "hopfield_bit_error",
     "hopfield_capacity",
@@ -65,13 +88,26 @@ __all__ = [
     "hopfield_n50",
     "hopfield_overlap",
     "hopfield_union_bound",
+    "l1_capacity",
+    "l1_weak_threshold",
+    "learned_entropy",
+    "learned_margin",
     "log_circle_overlap",
+    "measure_beta",
+    "measure_excess_risk",
+    "measure_sampling_error",
+    "measure_weight",
     "modern_capacity",
     "modern_capacity_base",
     "modern_error_bound",
     "modern_radius",
     "modern_separation",
+    "muon_learning_rate",
+    "muon_noiseless_loss",
+    "muon_noisy_exponent",
     "onestep_birthday",
     "onestep_exponent",
     "onestep_union_exponent",
+    "recovery_unique",
+    "subspace_messages",
 ]

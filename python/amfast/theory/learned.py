@@ -1,40 +1,61 @@
-"""Closed forms of the learned linear associative memory, `amfast.LinearAssociativeMemory`.
+"""The learned linear associative memory: what its training reaches, and how fast.
 
-K orthonormal pairs, label noise alpha, frequencies p_j (Li et al., *Muon in Associative Memory
-Learning*, 2026, arXiv 2602.05725). Losses are cross-entropies in nats, from W = 0.
+For K orthonormal pairs, label noise alpha, and W = 0 at the start; losses are cross-entropies in
+nats. From Li et al., *Muon in Associative Memory Learning: Training Dynamics and Scaling Laws*,
+2026, arXiv 2602.05725.
 """
 
 from __future__ import annotations
 
 import math
 
+from amfast import _check
+
 __all__ = [
     "gd_noiseless_loss",
     "gd_noisy_exponent",
-    "label_entropy",
+    "learned_entropy",
+    "learned_margin",
     "muon_learning_rate",
     "muon_noiseless_loss",
-    "optimal_margin",
+    "muon_noisy_exponent",
 ]
 
 
-def optimal_margin(n_pairs: int, label_noise: float) -> float:
-    """Return m* = ln(1 + (1 - alpha) K / alpha), how far the right logit stands above the others.
+def learned_margin(n_pairs: int, label_noise: float) -> float:
+    """Margin m* = ln(1 + (1 - alpha) K / alpha) of the right logit over the others at the optimum.
 
-    At this margin the memory's probabilities are the labels. Infinite without label noise.
+    At this margin the memory's probabilities are the labels (1 - alpha) [i = j] + alpha / K.
+    Infinite without label noise.
+
+    Parameters
+    ----------
+    n_pairs : int
+        K, >= 1.
+    label_noise : float
+        alpha, 0 <= alpha < 1.
 
     Examples
     --------
-    >>> round(optimal_margin(192, 0.1), 3)
-    7.455
+    >>> from amfast import theory
+    >>> round(theory.learned_margin(192, 0.1), 2)
+    7.46
     """
-    k, alpha = _size(n_pairs), _noise(label_noise)
+    k, alpha = _check.integer(n_pairs, "n_pairs", 1), noise(label_noise)
     return math.inf if alpha == 0 else math.log1p((1 - alpha) * k / alpha)
 
 
-def label_entropy(n_pairs: int, label_noise: float) -> float:
-    """Return the entropy of the labels (1 - alpha) [i = j] + alpha / K: the least possible loss."""
-    k, alpha = _size(n_pairs), _noise(label_noise)
+def learned_entropy(n_pairs: int, label_noise: float) -> float:
+    """Entropy of the labels (1 - alpha) [i = j] + alpha / K in nats: the least possible loss.
+
+    Parameters
+    ----------
+    n_pairs : int
+        K, >= 1.
+    label_noise : float
+        alpha, 0 <= alpha < 1.
+    """
+    k, alpha = _check.integer(n_pairs, "n_pairs", 1), noise(label_noise)
     if alpha == 0:
         return 0.0
     other = alpha / k
@@ -43,58 +64,97 @@ def label_entropy(n_pairs: int, label_noise: float) -> float:
 
 
 def muon_learning_rate(n_pairs: int, label_noise: float, n_steps: int) -> float:
-    """Return Muon's step size for n_steps: m* / n_steps, or 1 without label noise.
+    """Step size m* / n_steps, by which Muon reaches the optimum in n_steps; 1 without label noise.
 
-    One step raises the margin of every pair by the step size, so this arrives at the optimum with
-    the last step; the excess loss then scales as (ln K / n_steps)^2.
+    For orthonormal pairs a step raises the margin of every pair by the step size.
+
+    Parameters
+    ----------
+    n_pairs : int
+        K, >= 1.
+    label_noise : float
+        alpha, 0 <= alpha < 1.
+    n_steps : int
+        >= 1.
     """
-    if n_steps < 1:
-        raise ValueError(f"n_steps must be >= 1, got {n_steps}")
-    margin = optimal_margin(n_pairs, label_noise)
-    return 1.0 if math.isinf(margin) else margin / n_steps
+    n_steps = _check.integer(n_steps, "n_steps", 1)
+    margin = learned_margin(n_pairs, label_noise)
+    return 1.0 if margin == math.inf else margin / n_steps
 
 
 def muon_noiseless_loss(n_pairs: int, step: float, lr: float = 1.0) -> float:
-    """Return K exp(-lr step), Muon's loss without label noise once it is well below 1.
+    """Loss K exp(-lr step) of Muon without label noise, whatever the frequencies.
 
-    Independent of the frequencies.
+    Asymptotic: once the loss is well below 1.
+
+    Parameters
+    ----------
+    n_pairs : int
+        K, >= 1.
+    step : float
+        Steps taken, >= 0.
+    lr : float, default 1.0
     """
-    return _size(n_pairs) * math.exp(-lr * step)
+    k, step = _check.integer(n_pairs, "n_pairs", 1), _check.number(step, "step", 0.0)
+    return k * math.exp(-_check.number(lr, "lr", 0.0) * step)
+
+
+def muon_noisy_exponent() -> float:
+    """Exponent -2 of Muon's excess loss in the steps, (ln K / n_steps)^2, whatever the frequencies.
+
+    With label noise and a step size in proportion to 1 / n_steps. A multiple of the step size that
+    lands exactly on the optimum hides it; take several and look at their envelope.
+    """
+    return -2.0
 
 
 def gd_noiseless_loss(frequency: float, step: float, lr: float = 1.0) -> float:
-    """Return 1 / (lr p_j step), the loss of a pair of frequency p_j under gradient descent.
+    """Loss 1 / (lr p step) of a pair of frequency p under gradient descent, without label noise.
 
-    In the long run; weighted by its frequency every pair then adds the same, K / (lr step) in all.
+    Asymptotic in the steps. Weighted by its frequency every pair then adds the same: the whole loss
+    is K / (lr step).
+
+    Parameters
+    ----------
+    frequency : float
+        Share of the queries that ask this pair, 0 < p <= 1.
+    step : float
+        Steps taken, > 0.
+    lr : float, default 1.0
     """
-    if not 0 < frequency <= 1:
-        raise ValueError(f"frequency must be in 0..1 and not 0, got {frequency}")
-    return 1.0 / (lr * frequency * step)
+    p, step = _check.number(frequency, "frequency", 0.0), _check.number(step, "step", 0.0)
+    if not 0 < p <= 1:
+        raise ValueError(f"frequency must be above 0 and at most 1, got {p:g}")
+    rate = _check.number(lr, "lr", 0.0) * p * step
+    return 1.0 / rate if rate else math.inf
 
 
-def gd_noisy_exponent(beta: float) -> float:
-    """Return -(1 - 1 / beta), the exponent of gradient descent's excess loss in the steps.
+def gd_noisy_exponent(power: float) -> float:
+    """Exponent -(1 - 1 / power) of gradient descent's excess loss in the steps.
 
-    For group frequencies i^-beta, beta > 1, many more groups than have been learned yet. Muon's
-    exponent is -2 whatever beta.
+    For frequencies of the M groups that fall as i^-power. It shows while the steps are few beside
+    M^power, so that most groups are not learned yet.
+
+    Parameters
+    ----------
+    power : float
+        > 1.
 
     Examples
     --------
-    >>> gd_noisy_exponent(2.0)
+    >>> from amfast import theory
+    >>> theory.gd_noisy_exponent(2.0)
     -0.5
     """
-    if beta <= 1:
-        raise ValueError(f"beta must be > 1, got {beta}")
-    return -(1 - 1 / beta)
+    power = _check.number(power, "power", 1.0)
+    if power == 1:
+        raise ValueError("power must be above 1, got 1")
+    return -(1 - 1 / power)
 
 
-def _size(n_pairs: int) -> int:
-    if n_pairs < 1:
-        raise ValueError(f"n_pairs must be >= 1, got {n_pairs}")
-    return n_pairs
-
-
-def _noise(label_noise: float) -> float:
-    if not 0 <= label_noise < 1:
-        raise ValueError(f"label_noise must be in 0..1 and below 1, got {label_noise}")
-    return label_noise
+def noise(label_noise: float) -> float:
+    """Read a label noise, 0 <= alpha < 1."""
+    alpha = _check.number(label_noise, "label_noise", 0.0)
+    if alpha >= 1:
+        raise ValueError(f"label_noise must be below 1, got {alpha:g}")
+    return alpha
