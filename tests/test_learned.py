@@ -300,3 +300,27 @@ def test_bad_input() -> None:
             call()
     np.testing.assert_array_equal(memory.W_, before)
     assert memory.nbytes == 3 * eye.nbytes
+
+
+def test_closed_forms() -> None:
+    assert theory.learned_margin(192, 0.1) == pytest.approx(np.log(1 + 0.9 * 192 / 0.1))
+    assert theory.learned_margin(192, 0) == np.inf and theory.muon_learning_rate(5, 0, 9) == 1
+    # At the margin of the optimum the probabilities are the labels.
+    right = np.exp(theory.learned_margin(12, 0.3))
+    assert right / (right + 11) == pytest.approx(0.7 + 0.3 / 12)
+    labels = np.full(12, 0.3 / 12)
+    labels[0] += 0.7
+    assert theory.learned_entropy(12, 0.3) == pytest.approx(-(labels * np.log(labels)).sum())
+    assert theory.learned_entropy(12, 0) == 0
+    assert theory.muon_learning_rate(192, 0.1, 10) == theory.learned_margin(192, 0.1) / 10
+    assert theory.gd_noiseless_loss(0.5, 10, lr=2) == 0.1
+    assert theory.gd_noisy_exponent(1.5) == pytest.approx(-1 / 3)
+    assert theory.muon_noisy_exponent() == -2
+    for call in (
+        lambda: theory.gd_noisy_exponent(1.0),
+        lambda: theory.gd_noiseless_loss(0, 1),
+        lambda: theory.learned_margin(0, 0.1),
+        lambda: theory.learned_margin(3, 1.0),
+    ):
+        with pytest.raises(ValueError):
+            call()
