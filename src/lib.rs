@@ -6,7 +6,9 @@
 //!
 //! None of this knows Python; `py/` (feature `python`) checks arguments, releases the interpreter and calls in here.
 
+pub mod columns;
 pub mod error;
+pub mod hebbian;
 pub mod isa;
 pub mod math;
 pub mod metric;

@@ -3,6 +3,7 @@
 //! A *block* is a stretch of keys whose panels fit the second-level cache. Keys that are used once are packed block by block
 //! while they are read; a memory packs its keys once and keeps the panels ([`Panels`]).
 
+use crate::columns::Columns;
 use crate::error::{Error, Side};
 use crate::isa::{Isa, Level, Work};
 use crate::metric::*;
@@ -14,6 +15,15 @@ use std::ops::Range;
 
 type PackFn<T> = unsafe fn(&Rows, Range<usize>, Side, &mut PackBuffer<T>) -> Result<(), (usize, &'static str)>;
 type QueryFn<T> = unsafe fn(&Rows, usize, &mut [u8], &mut Vec<u8>) -> Result<T, &'static str>;
+type ColumnsFn = unsafe fn(&Columns, Range<usize>, To);
+
+/// Where packed columns go.
+enum To<'a> {
+    /// So many panels of keys.
+    Panels(usize, *mut u8),
+    /// Queries in these parts: see [`Columns::queries`].
+    Parts(&'a [(usize, usize, usize, *mut u8)]),
+}
 
 /// A metric on an instruction set, as functions: what the sinks need to know of it.
 #[derive(Clone, Copy)]
@@ -30,6 +40,7 @@ pub struct Kernel<T> {
     terms: bool,
     pack: PackFn<T>,
     query: QueryFn<T>,
+    columns: ColumnsFn,
 }
 
 /// Scores for which there are metrics.
@@ -117,6 +128,7 @@ impl<T: Score> Kernel<T> {
             terms: M::TERMS,
             pack: pack_enter::<I, M>,
             query: query_enter::<I, M>,
+            columns: columns_enter::<I, M>,
         }
     }
 
@@ -157,6 +169,12 @@ pub struct PackBuffer<T> {
 impl<T> Default for PackBuffer<T> {
     fn default() -> Self {
         PackBuffer { data: Vec::new(), terms: Vec::new(), scratch: Vec::new() }
+    }
+}
+
+impl<T> PackBuffer<T> {
+    fn block(&self, kernel: &Kernel<T>) -> Block<T> {
+        Block { panels: self.data.as_ptr().cast(), terms: self.terms.as_ptr(), count: self.terms.len() / kernel.lanes }
     }
 }
 
@@ -304,6 +322,84 @@ where
     Ok(term)
 }
 
+struct ColumnsWork<'a, M, J> {
+    columns: &'a Columns<'a>,
+    range: Range<usize>,
+    to: To<'a>,
+    metric: PhantomData<(M, J)>,
+}
+
+unsafe fn columns_enter<I: Isa, M: Metric<I>>(columns: &Columns, range: Range<usize>, to: To)
+where
+    M::Element: Widen,
+{
+    I::call(ColumnsWork::<M, I> { columns, range, to, metric: PhantomData })
+}
+
+impl<J: Isa, M: Metric<J>> Work for ColumnsWork<'_, M, J>
+where
+    M::Element: Widen,
+{
+    type Out = ();
+    #[inline(always)]
+    unsafe fn run<I: Isa>(self) {
+        assert!(!M::PREPARES && size_of::<M::Element>() == size_of::<<M::Carrier as Vector>::E>());
+        let mut scratch = Vec::new();
+        match self.to {
+            To::Panels(count, dst) => self.columns.panels::<J, M>(self.range, count, dst, &mut scratch),
+            To::Parts(parts) => self.columns.queries::<J, M>(self.range, parts, &mut scratch),
+        }
+    }
+}
+
+/// Who asks.
+#[derive(Clone)]
+pub enum Table<'a> {
+    /// Rows.
+    Rows(Rows<'a>),
+    /// Columns, whose elements are the metric's own or widened to them.
+    Columns(Columns<'a>),
+}
+
+impl<'a> From<Rows<'a>> for Table<'a> {
+    fn from(rows: Rows<'a>) -> Self {
+        Table::Rows(rows)
+    }
+}
+impl<'a> From<Columns<'a>> for Table<'a> {
+    fn from(columns: Columns<'a>) -> Self {
+        Table::Columns(columns)
+    }
+}
+
+impl Table<'_> {
+    /// Queries.
+    pub fn len(&self) -> usize {
+        match self {
+            Table::Rows(rows) => rows.len(),
+            Table::Columns(columns) => columns.len(),
+        }
+    }
+    /// Whether there is none.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+    /// Elements of a query.
+    pub fn width(&self) -> usize {
+        match self {
+            Table::Rows(rows) => rows.width(),
+            Table::Columns(columns) => columns.width(),
+        }
+    }
+    /// The first row of the table with a NaN or an infinity.
+    pub fn first_non_finite(&self) -> Option<usize> {
+        match self {
+            Table::Rows(rows) => rows.first_non_finite(),
+            Table::Columns(columns) => columns.first_non_finite(),
+        }
+    }
+}
+
 /// Queries side by side in the groups that the tiles take.
 pub struct Queries<T> {
     /// The groups.
@@ -324,12 +420,41 @@ pub struct Part<T> {
     term: usize,
 }
 
+impl<T> Default for Queries<T> {
+    fn default() -> Self {
+        Queries { parts: Vec::new(), data: Vec::new(), terms: Vec::new() }
+    }
+}
+
 impl<T: Score> Queries<T> {
-    /// Packs the queries of `range`.
-    pub fn pack(kernel: &Kernel<T>, rows: &Rows, range: Range<usize>) -> Result<Self, Error> {
-        let words = kernel.words(rows.width());
+    /// Packs the queries of `range` in place of those before.
+    pub fn pack(&mut self, kernel: &Kernel<T>, table: &Table, range: Range<usize>) -> Result<(), Error> {
+        let words = kernel.words(table.width());
+        match table {
+            Table::Rows(rows) => {
+                self.data.clear(); // What is not written below has to be zero.
+                self.arrange(kernel, words, &range);
+                self.rows(kernel, words, rows)
+            }
+            Table::Columns(columns) => {
+                self.arrange(kernel, words, &range);
+                let base = self.data.as_mut_ptr();
+                let place = |part: &Part<T>| {
+                    (part.first - range.start, part.rows, part.tile.rows, base.wrapping_add(part.words).cast())
+                };
+                let parts: Vec<_> = self.parts.iter().map(place).collect();
+                // SAFETY: the kernel was looked up for an instruction set that this CPU has; `arrange` made the room.
+                unsafe { (kernel.columns)(columns, range, To::Parts(&parts)) };
+                Ok(())
+            }
+        }
+    }
+
+    /// Divides the queries of `range` among the tiles.
+    fn arrange(&mut self, kernel: &Kernel<T>, words: usize, range: &Range<usize>) {
         let [many, few, one] = kernel.tiles.0;
-        let mut packed = Queries { parts: Vec::new(), data: Vec::new(), terms: Vec::new() };
+        self.parts.clear();
+        self.terms.clear();
         let (mut first, mut at) = (range.start, 0);
         while first < range.end {
             let left = range.end - first;
@@ -342,21 +467,24 @@ impl<T: Score> Queries<T> {
                 one
             };
             let n = left.min(tile.rows);
-            packed.parts.push(Part { first, rows: n, tile, words: at, term: packed.terms.len() });
-            packed.terms.resize(packed.terms.len() + tile.rows, T::default());
+            self.parts.push(Part { first, rows: n, tile, words: at, term: self.terms.len() });
+            self.terms.resize(self.terms.len() + tile.rows, T::default());
             at += (tile.rows * words * kernel.word).div_ceil(64);
             first += n;
         }
-        packed.data.resize(at, Line::ZERO);
+        self.data.resize(at, Line::ZERO);
+    }
+
+    fn rows(&mut self, kernel: &Kernel<T>, words: usize, rows: &Rows) -> Result<(), Error> {
         let bytes = words * kernel.word;
         let mut row = vec![0u8; bytes];
         let mut scratch = Vec::new();
-        for part in &packed.parts {
-            let base = packed.data[part.words..].as_mut_ptr().cast::<u8>();
+        for part in &self.parts {
+            let base = self.data[part.words..].as_mut_ptr().cast::<u8>();
             for r in 0..part.rows {
                 // SAFETY: `row` has the length of a packed row.
                 let term = unsafe { (kernel.query)(rows, part.first + r, &mut row, &mut scratch) };
-                packed.terms[part.term + r] =
+                self.terms[part.term + r] =
                     term.map_err(|what| Error::NotADistribution(Side::Query, part.first + r, what))?;
                 for w in 0..words {
                     // SAFETY: word w of row r lies inside the part that `at` made room for.
@@ -367,7 +495,7 @@ impl<T: Score> Queries<T> {
                 }
             }
         }
-        Ok(packed)
+        Ok(())
     }
 
     /// Where a part's words are.
@@ -506,6 +634,8 @@ impl<T: Score> Kernel<T> {
 pub enum Keys<'a, T> {
     /// Rows, packed while they are read.
     Rows(Rows<'a>),
+    /// Columns, likewise.
+    Columns(&'a Columns<'a>),
     /// Panels, packed before.
     Packed(Packed<'a, T>),
 }
@@ -525,6 +655,7 @@ impl<T: Score> Keys<'_, T> {
     pub fn len(&self) -> usize {
         match self {
             Keys::Rows(rows) => rows.len(),
+            Keys::Columns(columns) => columns.len(),
             Keys::Packed(panels) => panels.len,
         }
     }
@@ -536,6 +667,7 @@ impl<T: Score> Keys<'_, T> {
     pub fn width(&self) -> usize {
         match self {
             Keys::Rows(rows) => rows.width(),
+            Keys::Columns(columns) => columns.width(),
             Keys::Packed(panels) => panels.width,
         }
     }
@@ -549,11 +681,16 @@ impl<T: Score> Keys<'_, T> {
         match self {
             Keys::Rows(rows) => {
                 kernel.pack(rows, range, buffer)?;
-                Ok(Block {
-                    panels: buffer.data.as_ptr().cast(),
-                    terms: buffer.terms.as_ptr(),
-                    count: buffer.terms.len() / kernel.lanes,
-                })
+                Ok(buffer.block(kernel))
+            }
+            Keys::Columns(columns) => {
+                let count = range.len().div_ceil(kernel.lanes * PANELS) * PANELS;
+                buffer.data.resize((count * kernel.panel(columns.width())).div_ceil(64), Line::ZERO);
+                buffer.terms.clear();
+                buffer.terms.resize(count * kernel.lanes, T::default());
+                // SAFETY: the kernel was looked up for an instruction set that this CPU has; here is the room.
+                unsafe { (kernel.columns)(columns, range, To::Panels(count, buffer.data.as_mut_ptr().cast())) };
+                Ok(buffer.block(kernel))
             }
             Keys::Packed(panels) => {
                 debug_assert!(range.start.is_multiple_of(kernel.lanes * PANELS));
@@ -571,14 +708,15 @@ impl<T: Score> Keys<'_, T> {
     pub fn memory(&self, range: Range<usize>) -> &[u8] {
         match self {
             Keys::Rows(rows) => rows.memory(range),
-            // Panels are read from one end to the other, which the CPU notices by itself.
-            Keys::Packed(_) => &[],
+            // Panels are read from one end to the other, which the CPU notices by itself; columns have no memory of their own.
+            Keys::Packed(_) | Keys::Columns(_) => &[],
         }
     }
     /// The first row with a NaN or an infinity; panels were checked when they were made.
     pub fn first_non_finite(&self) -> Option<usize> {
         match self {
             Keys::Rows(rows) => rows.first_non_finite(),
+            Keys::Columns(columns) => columns.first_non_finite(),
             Keys::Packed(_) => None,
         }
     }

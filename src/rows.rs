@@ -97,10 +97,17 @@ impl<'a> Rows<'a> {
 
     /// Copies row `i`, widened to E without loss.
     pub fn read<E: Widen>(&self, i: usize, out: &mut [E]) {
-        assert!(i < self.len && out.len() == self.width);
+        assert!(out.len() == self.width);
+        self.read_some(i, 0, out);
+    }
+
+    /// The same for the elements from `first` on, as many as `out` has room for; bits begin with a byte.
+    pub fn read_some<E: Widen>(&self, i: usize, first: usize, out: &mut [E]) {
+        assert!(i < self.len && first + out.len() <= self.width);
+        assert!(self.dtype != Dtype::Bipolar || first.is_multiple_of(8));
         // SAFETY: row i has `width` elements of its dtype, by the contract of `new`.
         unsafe {
-            let p = self.row(i);
+            let p = self.row(i).add(self.dtype.bytes(first));
             match self.dtype {
                 Dtype::F32 => widen(p.cast::<f32>(), out, E::widen_f32),
                 Dtype::F64 => widen(p.cast::<f64>(), out, E::widen_f64),

@@ -1,10 +1,11 @@
 //! What is kept of the scores, one file each: everything ([`matrix`]), the best k ([`topk`]), what lies within a radius
-//! ([`within`]), or what separation and projection make of them ([`retrieve`]).
+//! ([`within`]), what separation and projection make of them ([`retrieve`]), or their sums over many searches ([`sum`]).
 
 pub(crate) mod filter;
 pub mod matrix;
 pub mod project;
 pub mod retrieve;
+pub mod sum;
 pub mod topk;
 pub mod within;
 

@@ -3,9 +3,8 @@
 use crate::error::{Error, Side};
 use crate::isa::Isa;
 use crate::metric::Score;
-use crate::pack::{Kernel, Keys, PackBuffer, Queries};
+use crate::pack::{Kernel, Keys, PackBuffer, Queries, Table};
 use crate::parallel::Stop;
-use crate::rows::Rows;
 use crate::simd::prefetch;
 use crate::tile::Place;
 use std::ops::Range;
@@ -13,6 +12,11 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 /// What is kept of the scores. One sink serves one group of queries and one chunk of keys.
 pub trait Sink<T> {
+    /// Whether scores of queries from `query` on with keys before `end` are of use; else their tile is left out.
+    #[inline(always)]
+    fn wants(&self, _query: usize, _end: usize) -> bool {
+        true
+    }
     /// Where the scores of a tile go, and the distance between its rows: `rows` queries from `query` on, `width` keys (padding
     /// included) from `key` on, of which the first `keys` are real.
     ///
@@ -64,7 +68,7 @@ pub struct Search<'a, T> {
     /// The metric.
     pub kernel: Kernel<T>,
     /// Who asks.
-    pub queries: Rows<'a>,
+    pub queries: Table<'a>,
     /// What is searched.
     pub keys: Keys<'a, T>,
     /// Keys in a block.
@@ -76,20 +80,28 @@ pub struct Search<'a, T> {
 /// What a worker keeps from task to task.
 pub struct Worker<T> {
     buffer: PackBuffer<T>,
-    packed: Option<(Range<usize>, Queries<T>)>,
+    queries: Queries<T>,
+    packed: Range<usize>,
 }
 
 impl<T> Default for Worker<T> {
     fn default() -> Self {
-        Worker { buffer: PackBuffer::default(), packed: None }
+        Worker { buffer: PackBuffer::default(), queries: Queries::default(), packed: 0..0 }
+    }
+}
+
+impl<T> Worker<T> {
+    /// To be called between one search and another: keeps the room, not what is in it.
+    pub fn renew(&mut self) {
+        self.packed = 0..0;
     }
 }
 
 impl<'a, T: Score> Search<'a, T> {
     /// A search with blocks for a second-level cache, of which a key takes `extra` bytes besides its own.
-    pub fn new(kernel: Kernel<T>, queries: Rows<'a>, keys: Keys<'a, T>, extra: usize, most: usize) -> Self {
+    pub fn new(kernel: Kernel<T>, queries: impl Into<Table<'a>>, keys: Keys<'a, T>, extra: usize, most: usize) -> Self {
         let block = kernel.block(keys.width(), extra, CACHE, most);
-        Search { kernel, queries, keys, block, odd: AtomicBool::new(false) }
+        Search { kernel, queries: queries.into(), keys, block, odd: AtomicBool::new(false) }
     }
 
     /// Tile steps in all.
@@ -111,10 +123,12 @@ impl<'a, T: Score> Search<'a, T> {
         sink: &mut S,
         stop: &Stop,
     ) -> Result<(), Error> {
-        if worker.packed.as_ref().is_none_or(|(packed, _)| *packed != group) {
-            worker.packed = Some((group.clone(), Queries::pack(&self.kernel, &self.queries, group)?));
+        if worker.packed != group {
+            worker.packed = 0..0;
+            worker.queries.pack(&self.kernel, &self.queries, group.clone())?;
+            worker.packed = group;
         }
-        let Some((_, queries)) = &worker.packed else { unreachable!() };
+        let queries = &worker.queries;
         let (lanes, width) = (self.kernel.lanes, self.keys.width());
         let (words, panel) = (self.kernel.words(width), self.kernel.panel(width));
         let mut finite = true;
@@ -137,6 +151,9 @@ impl<'a, T: Score> Search<'a, T> {
                         break;
                     }
                     let keys = (range.end - key).min(step * lanes);
+                    if !sink.wants(part.first, key + keys) {
+                        continue;
+                    }
                     for memory in &mut fetch {
                         memory.fetch(step);
                     }

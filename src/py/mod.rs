@@ -1,5 +1,7 @@
 //! The Python edge: arrays in, engine called with the interpreter released, errors out. The only place that names pyo3 or numpy.
 
+mod hebbian;
+
 use crate::error::Error;
 use crate::isa::Level;
 use crate::metric::MetricName;
@@ -591,6 +593,7 @@ fn _core(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_function(wrap_pyfunction!(topk_py, module)?)?;
     module.add_function(wrap_pyfunction!(within_py, module)?)?;
     module.add_function(wrap_pyfunction!(retrieve_py, module)?)?;
+    module.add_function(wrap_pyfunction!(hebbian::hebbian_py, module)?)?;
     module.add_function(wrap_pyfunction!(cpu_info, module)?)?;
     module.add_function(wrap_pyfunction!(probe, module)?)?;
     Ok(())

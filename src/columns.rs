@@ -1,0 +1,159 @@
+//! Columns of a table as if they were rows, for sums over patterns: a product of two tables' columns is a sum of outer products.
+//!
+//! A panel holds word after word a register of neighbouring keys. Of columns, the words are the patterns, and neighbouring keys
+//! stand side by side in memory already: packing copies registers where rows have to be turned.
+
+use crate::isa::Isa;
+use crate::metric::Metric;
+use crate::rows::{Rows, Widen};
+use crate::simd::{Float, Vector};
+use std::ops::Range;
+
+/// The columns of some patterns, each pattern times its weight.
+#[derive(Clone)]
+pub struct Columns<'a> {
+    table: Rows<'a>,
+    patterns: Range<usize>,
+    weights: Option<&'a [f64]>,
+}
+
+impl<'a> Columns<'a> {
+    /// The columns of `table` over `patterns`; `weights` are one per row of the table.
+    pub fn new(table: Rows<'a>, patterns: Range<usize>, weights: Option<&'a [f64]>) -> Self {
+        assert!(patterns.end <= table.len() && weights.is_none_or(|w| w.len() == table.len()));
+        Columns { table, patterns, weights }
+    }
+    /// Columns.
+    pub fn len(&self) -> usize {
+        self.table.width()
+    }
+    /// Whether there is none.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+    /// Elements of a column: patterns.
+    pub fn width(&self) -> usize {
+        self.patterns.len()
+    }
+    /// The first of the table's rows with a NaN or an infinity.
+    pub fn first_non_finite(&self) -> Option<usize> {
+        self.table.first_non_finite()
+    }
+
+    /// Calls `copy(k, n, rows)` for stretches of `n` patterns, the k-th of the columns and those after it; `rows` begin at
+    /// column `columns.start` and have `columns.len()` elements, converted and weighted where that is needed.
+    #[inline(always)]
+    unsafe fn stretches<V: Vector, E: Widen>(
+        &self,
+        columns: Range<usize>,
+        scratch: &mut Vec<E>,
+        mut copy: impl FnMut(usize, usize, &[*const V::E; STRETCH]),
+    ) {
+        assert!(size_of::<V::E>() == size_of::<E>());
+        let direct = self.table.dtype() == E::DTYPE && self.weights.is_none();
+        let width = columns.len();
+        if !direct {
+            scratch.resize(STRETCH * width, E::default());
+        }
+        let mut rows = [std::ptr::null::<V::E>(); STRETCH];
+        for k in (0..self.patterns.len()).step_by(STRETCH) {
+            let n = (self.patterns.len() - k).min(STRETCH);
+            for i in 0..n {
+                let pattern = self.patterns.start + k + i;
+                if direct {
+                    rows[i] = self.table.row(pattern).cast::<V::E>().wrapping_add(columns.start);
+                    continue;
+                }
+                let row = &mut scratch[i * width..(i + 1) * width];
+                self.table.read_some(pattern, columns.start, row);
+                let p = row.as_mut_ptr().cast::<V::E>();
+                rows[i] = p;
+                if let Some(weights) = self.weights {
+                    let weight = V::splat(V::E::from_f64(weights[pattern]));
+                    for c in (0..width).step_by(V::LANES) {
+                        let left = width - c;
+                        if left >= V::LANES {
+                            V::load(p.add(c)).mul(weight).store(p.add(c));
+                        } else {
+                            V::load_first(p.add(c), left).mul(weight).store_first(p.add(c), left);
+                        }
+                    }
+                }
+            }
+            copy(k, n, &rows);
+        }
+    }
+
+    /// Packs `range` of the columns into `count` panels, zeros where there is no column.
+    ///
+    /// # Safety
+    /// Only below [`Isa::call`]; `dst` has room for the panels.
+    #[inline(always)]
+    pub unsafe fn panels<I: Isa, M: Metric<I>>(
+        &self,
+        range: Range<usize>,
+        count: usize,
+        dst: *mut u8,
+        scratch: &mut Vec<M::Element>,
+    ) where
+        M::Element: Widen,
+    {
+        let lanes = M::Carrier::LANES;
+        let (words, have) = (self.width(), range.len());
+        let dst = dst.cast::<<M::Carrier as Vector>::E>();
+        self.stretches::<M::Carrier, M::Element>(range, scratch, |k, n, rows| {
+            for p in 0..count {
+                let to = dst.add((p * words + k) * lanes);
+                let left = have.saturating_sub(p * lanes);
+                for (i, row) in rows.iter().enumerate().take(n) {
+                    first_of::<M::Carrier>(row.wrapping_add(p * lanes), left).store(to.add(i * lanes));
+                }
+            }
+        });
+    }
+
+    /// Packs `range` of the columns as a tile reads its queries: word after word, `rows` of them side by side. Each part is
+    /// (its first column, counted from the range's start; how many; the tile's rows; where it goes).
+    ///
+    /// # Safety
+    /// Only below [`Isa::call`]; there is room for the parts.
+    #[inline(always)]
+    pub unsafe fn queries<I: Isa, M: Metric<I>>(
+        &self,
+        range: Range<usize>,
+        parts: &[(usize, usize, usize, *mut u8)],
+        scratch: &mut Vec<M::Element>,
+    ) where
+        M::Element: Widen,
+    {
+        let lanes = M::Carrier::LANES;
+        self.stretches::<M::Carrier, M::Element>(range, scratch, |k, n, rows| {
+            for &(first, have, tile, dst) in parts {
+                let dst = dst.cast::<<M::Carrier as Vector>::E>();
+                for (i, row) in rows.iter().enumerate().take(n) {
+                    let to = dst.add((k + i) * tile);
+                    for c in (0..tile).step_by(lanes) {
+                        let x = first_of::<M::Carrier>(row.wrapping_add(first + c), have.saturating_sub(c));
+                        if tile - c >= lanes {
+                            x.store(to.add(c));
+                        } else {
+                            x.store_first(to.add(c), tile - c);
+                        }
+                    }
+                }
+            }
+        });
+    }
+}
+
+/// Patterns that are copied together, so that writes go to whole lines one after another.
+const STRETCH: usize = 8;
+
+#[inline(always)]
+unsafe fn first_of<V: Vector>(p: *const V::E, n: usize) -> V {
+    match n {
+        0 => V::splat(V::E::ZERO),
+        n if n < V::LANES => V::load_first(p, n),
+        _ => V::load(p),
+    }
+}

@@ -1,0 +1,85 @@
+//! Sums of outer products.
+
+use super::{engine, level, rows};
+use crate::error::{Error, Side};
+use crate::hebbian::{Patterns, hebbian};
+use crate::pack::Scored;
+use crate::rows::{Dtype, Rows};
+use crate::sink::sum::{Entry, Total};
+use numpy::{
+    Element, PyArray2, PyArrayDescrMethods, PyArrayMethods, PyReadonlyArray1, PyUntypedArray, PyUntypedArrayMethods,
+};
+use pyo3::exceptions::{PyTypeError, PyValueError};
+use pyo3::prelude::*;
+
+/// Says what was wrong in the words of this call's arguments.
+fn told(error: Error) -> Error {
+    match error {
+        Error::NonFinite(side, row) => {
+            let name = if side == Side::Key { "X" } else { "Y" };
+            Error::Argument(format!("{name} row {row} has a NaN or infinite entry"))
+        }
+        Error::ScoreOverflow => Error::Argument(
+            "an entry of the sum is too large for its type, although X, Y and weights are finite; scale them or use float64"
+                .to_owned(),
+        ),
+        other => other,
+    }
+}
+
+/// Adds up in double precision if `double` says so, and over chunks in the type of `out`.
+#[pyfunction(name = "hebbian")]
+#[allow(clippy::too_many_arguments)] // The Python signature.
+#[pyo3(signature = (x, y, weights, out, add, double, threads))]
+pub(super) fn hebbian_py(
+    py: Python<'_>,
+    x: &Bound<'_, PyUntypedArray>,
+    y: Option<&Bound<'_, PyUntypedArray>>,
+    weights: Option<PyReadonlyArray1<'_, f64>>,
+    out: &Bound<'_, PyUntypedArray>,
+    add: bool,
+    double: bool,
+    threads: usize,
+) -> PyResult<()> {
+    let x = rows(x, "X")?;
+    let y = y.map(|y| rows(y, "Y")).transpose()?;
+    let weights = weights.as_ref().map(|w| w.as_slice()).transpose()?;
+    if y.is_some_and(|y| y.len() != x.len()) || weights.is_some_and(|w| w.len() != x.len()) {
+        return Err(PyValueError::new_err("Y and weights must have as many rows as X"));
+    }
+    let is_double = |rows: Rows<'_>| rows.dtype() == Dtype::F64;
+    if !double && (is_double(x) || y.is_some_and(is_double)) {
+        return Err(PyTypeError::new_err("float64 is not added up in float32"));
+    }
+    let call = Call { patterns: Patterns { x, y, weights }, out, add, threads };
+    let descr = out.dtype();
+    match (double, descr.kind(), descr.itemsize()) {
+        (false, b'f', 4) => call.run::<f32, f32, f32>(py),
+        (false, b'f', 8) => call.run::<f32, f64, f64>(py),
+        (false, b'i', 4) => call.run::<f32, i64, i32>(py),
+        (true, b'f', 8) => call.run::<f64, f64, f64>(py),
+        (true, b'i', 4) => call.run::<f64, i64, i32>(py),
+        _ => Err(PyTypeError::new_err(format!("out has the wrong dtype {descr}"))),
+    }
+}
+
+struct Call<'a, 'py> {
+    patterns: Patterns<'a>,
+    out: &'a Bound<'py, PyUntypedArray>,
+    add: bool,
+    threads: usize,
+}
+
+impl Call<'_, '_> {
+    fn run<T: Scored, A: Total<T>, O: Element + Entry<A>>(&self, py: Python<'_>) -> PyResult<()> {
+        let out = self.out.cast::<PyArray2<O>>().map_err(|_| PyTypeError::new_err("out has the wrong dtype"))?;
+        let (o, d) = self.patterns.shape();
+        if out.shape() != [o, d] {
+            return Err(PyValueError::new_err("out has the wrong shape"));
+        }
+        let mut out = out.readwrite();
+        let out = out.as_slice_mut()?;
+        let &Call { patterns, add, threads, .. } = self;
+        engine(py, threads, |context| hebbian::<T, A, O>(context, level(), patterns, out, add).map_err(told))
+    }
+}
