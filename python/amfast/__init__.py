@@ -28,6 +28,7 @@ from amfast.kernels import (
 )
 from amfast.learned import LinearAssociativeMemory
 from amfast.modern import ContinuousSDM, ModernBounds, ModernHopfield, SeparationWarning
+from amfast.outer import hebbian
 from amfast.parts import (
     Exponential,
     Identity,
@@ -77,6 +78,7 @@ __all__ = [
     "cpu_info",
     "datasets",
     "get_num_threads",
+    "hebbian",
     "pack",
     "pairwise",
     "retrieve",

@@ -5,7 +5,7 @@ from typing import Any, TypedDict, final
 from numpy import float64, int64
 from numpy.typing import NDArray
 
-__all__ = ["Keys", "pairwise", "topk", "within", "retrieve", "cpu_info", "probe"]
+__all__ = ["Keys", "pairwise", "topk", "within", "retrieve", "hebbian", "cpu_info", "probe"]
 
 class _CpuInfo(TypedDict):
     isa: str
@@ -51,5 +51,14 @@ def retrieve(
     threads: int,
     value_bits: int | None = None,
 ) -> tuple[NDArray[Any], NDArray[float64]]: ...
+def hebbian(
+    x: NDArray[Any],
+    y: NDArray[Any] | None,
+    weights: NDArray[float64] | None,
+    out: NDArray[Any],
+    add: bool,
+    double: bool,
+    threads: int,
+) -> None: ...
 def cpu_info() -> _CpuInfo: ...
 def probe(threads: int) -> dict[str, float]: ...

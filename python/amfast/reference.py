@@ -293,3 +293,17 @@ def separation_margin(keys: Array) -> Float:
     own = scores.diagonal().copy()
     np.fill_diagonal(scores, -np.inf)
     return np.asarray(own - scores.max(axis=1))
+
+
+# -- matrix memories -------------------------------------------------------------------------------
+
+
+def hebbian(X: Array, Y: Array | None = None, weights: Array | None = None) -> Float:
+    """Sum of outer products, sum_i w_i y_i x_i^T, shape (o, d); ``Y=None`` means ``X``."""
+    x = np.asarray(X, np.float64)
+    y = x if Y is None else np.asarray(Y, np.float64)
+    w = np.ones(len(x)) if weights is None else np.asarray(weights, np.float64)
+    out = np.zeros((y.shape[1], x.shape[1]))
+    for w_i, y_i, x_i in zip(w, y, x, strict=True):
+        out += w_i * np.outer(y_i, x_i)
+    return out

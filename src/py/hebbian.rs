@@ -13,12 +13,15 @@ use pyo3::exceptions::{PyTypeError, PyValueError};
 use pyo3::prelude::*;
 
 /// Says what was wrong in the words of this call's arguments.
-fn told(error: Error) -> Error {
+fn told(error: Error, integers: bool) -> Error {
     match error {
         Error::NonFinite(side, row) => {
             let name = if side == Side::Key { "X" } else { "Y" };
             Error::Argument(format!("{name} row {row} has a NaN or infinite entry"))
         }
+        Error::ScoreOverflow if integers => Error::Argument(
+            "an entry of the sum leaves int32, -2147483648 to 2147483647; pass X.astype(float) for a sum in float64".to_owned(),
+        ),
         Error::ScoreOverflow => Error::Argument(
             "an entry of the sum is too large for its type, although X, Y and weights are finite; scale them or use float64"
                 .to_owned(),
@@ -80,6 +83,8 @@ impl Call<'_, '_> {
         let mut out = out.readwrite();
         let out = out.as_slice_mut()?;
         let &Call { patterns, add, threads, .. } = self;
+        let integers = self.out.dtype().kind() == b'i';
+        let told = |error| told(error, integers);
         engine(py, threads, |context| hebbian::<T, A, O>(context, level(), patterns, out, add).map_err(told))
     }
 }
