@@ -14,6 +14,7 @@ array([0., 1., 0.])
 """
 
 from amfast import bits, corrupt, datasets, theory
+from amfast._capacity import Capacity, capacity
 from amfast.bits import BitMatrix, pack
 from amfast.classifier import DenseAssociativeClassifier
 from amfast.kernels import (
@@ -50,6 +51,7 @@ __version__ = "0.1.0"
 
 __all__ = [
     "BitMatrix",
+    "Capacity",
     "ContinuousSDM",
     "Entmax",
     "DenseAssociativeClassifier",
@@ -73,6 +75,7 @@ __all__ = [
     "TopK",
     "UniversalHopfield",
     "__version__",
+    "capacity",
     "bits",
     "corrupt",
     "cpu_info",

