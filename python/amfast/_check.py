@@ -28,6 +28,7 @@ METRICS = (
     "kl",
     "reverse_kl",
     "jensenshannon",
+    "hamming",
 )
 ALIASES = {"l2": "euclidean", "cityblock": "manhattan", "l1": "manhattan"}
 INTEGER_METRICS = ("dot", "sqeuclidean", "manhattan")
@@ -319,9 +320,12 @@ def number(given: object, name: str, low: float = -math.inf) -> float:
     return value
 
 
-def radius(given: object, larger_is_better: bool) -> float:
-    """Read a radius: any finite number for dot, >= 0 for distances."""
-    return number(given, "radius", -math.inf if larger_is_better else 0.0)
+def radius(given: object, larger_is_better: bool, n_bits: int | None = None) -> float:
+    """Read a radius: any finite number for dot, >= 0 for distances, <= n_bits among bits."""
+    result = number(given, "radius", -math.inf if larger_is_better else 0.0)
+    if n_bits is not None and result > n_bits:
+        raise ValueError(f"radius must be in 0..{n_bits}, the number of bits, got {_short(given)}")
+    return result
 
 
 def flag(given: object, name: str) -> bool:

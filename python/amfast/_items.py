@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from amfast import _check, _core
+from amfast.bits import BitMatrix
 
 Array = NDArray[Any]
 Float = NDArray[np.float64]
@@ -76,8 +77,12 @@ def distributions(rows: Array, eps: float, dtype: np.dtype[Any]) -> Array:
     return x.astype(dtype, copy=False)
 
 
+def _rows_of(view: Array, n_bits: int | None) -> Array | BitMatrix:
+    return view if n_bits is None else BitMatrix._of(view, n_bits)
+
+
 class Items:
-    """Keys with values, weights and ids.
+    """Keys with values, weights and ids. Rows of a `BitMatrix` stay packed.
 
     Parameters
     ----------
@@ -89,6 +94,8 @@ class Items:
 
     def __init__(self, metric: str | None, eps: float | None = None) -> None:
         self._metric, self._eps = metric, eps
+        self._key_bits: int | None = None
+        self._value_bits: int | None = None
         self._keys: _Rows | None = None
         self._values: _Rows | None = None
         self._log_weight: _Rows | None = None
@@ -101,11 +108,19 @@ class Items:
     def __len__(self) -> int:
         return 0 if self._keys is None else len(self._keys.view)
 
-    def append(self, keys: Array, values: Array | None, log_weight: Float) -> NDArray[np.int64]:
+    def append(
+        self, keys: Array | BitMatrix, values: Array | BitMatrix | None, log_weight: Float
+    ) -> NDArray[np.int64]:
         """Add checked rows and return their ids. Nothing changes if it fails."""
+        key_bits = value_bits = None
+        if isinstance(keys, BitMatrix):
+            key_bits, keys = keys.n_bits, keys.to_packed()
+        if isinstance(values, BitMatrix):
+            value_bits, values = values.n_bits, values.to_packed()
         with self._lock:
             ids = np.arange(self._next_id, self._next_id + len(keys), dtype=np.int64)
             if self._keys is None or self._log_weight is None or self._ids is None:
+                self._key_bits, self._value_bits = key_bits, value_bits
                 self._keys = _Rows(keys)
                 self._values = None if values is None else _Rows(values)
                 self._log_weight, self._ids = _Rows(log_weight), _Rows(ids)
@@ -141,17 +156,19 @@ class Items:
     @property
     def width(self) -> int | None:
         """Columns of the keys, None before anything was stored."""
-        return None if self._keys is None else int(self._keys.view.shape[1])
+        return None if self._keys is None else self._key_bits or int(self._keys.view.shape[1])
 
     @property
-    def keys(self) -> Array:
-        """(N, d), as given, read-only."""
-        return np.empty((0, 0), np.float32) if self._keys is None else self._keys.view
+    def keys(self) -> Any:
+        """(N, d), an array or a `BitMatrix`, as given, read-only."""
+        if self._keys is None:
+            return np.empty((0, 0), np.float32)
+        return _rows_of(self._keys.view, self._key_bits)
 
     @property
-    def values(self) -> Array:
+    def values(self) -> Any:
         """(N, o), read-only; the keys if autoassociative."""
-        return self.keys if self._values is None else self._values.view
+        return self.keys if self._values is None else _rows_of(self._values.view, self._value_bits)
 
     @property
     def heteroassociative(self) -> bool:
@@ -196,13 +213,14 @@ class Items:
         return top - min(max(top, -_LOG_WEIGHT_MAX), _LOG_WEIGHT_MAX)
 
     def engine_keys(self, dtype: np.dtype[Any]) -> Array | _core.Keys:
-        """Return what the engine reads beside cues of a type.
+        """Return what the engine reads beside cues of a type, which is uint8 for packed bits.
 
         Keys of that type are packed once; what was added since the last call is packed now. Keys of
         another type are read as they are stored, since packing would hold a widened copy of all.
         """
         assert self._metric is not None
-        keys = self.keys
+        assert self._keys is not None
+        keys = self._keys.view
         if self._eps is None and keys.dtype != dtype:
             return keys
         step = max(1, _PACK_BYTES // (8 * keys.shape[1])) if self._eps is not None else len(keys)

@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from amfast import _check, _core
+from amfast.bits import BitMatrix
 from amfast.parts import Separation, Similarity, TopK
 
 Array = NDArray[Any]
@@ -28,15 +29,44 @@ _TILE_CUES = 32
 _PROJECTED_ROWS = 256
 
 
+# Larger counts are not all float32 numbers.
+_EXACT_COUNTS = 2**24
+
+
 class Source(NamedTuple):
     """What is read: checked arrays."""
 
-    keys: Array
+    keys: Array | BitMatrix
     packed: Array | _core.Keys
     """What the engine reads: ``keys`` themselves or packed, in the metric's form."""
-    values: Array | None
-    """None if the keys are the values and ``packed`` is a plain array."""
+    values: Array | BitMatrix | None
+    """None if the keys are the values and ``packed`` is a plain array. Bits are -1 and +1."""
     log_weight: Float | None
+
+
+def engine_rows(x: Array | BitMatrix) -> Array:
+    """Return what the engine takes: bits as packed bytes."""
+    return x.to_packed() if isinstance(x, BitMatrix) else x
+
+
+def numbers(x: Array | BitMatrix, rows: Any = slice(None)) -> Array:
+    """Return some rows as numbers, bits as -1 and +1."""
+    return x[rows].unpack() if isinstance(x, BitMatrix) else x[rows]
+
+
+def score_type(cues: Array | BitMatrix) -> np.dtype[Any]:
+    """Return the type of scores that are computed with: floats that hold every count of bits."""
+    if isinstance(cues, BitMatrix):
+        return np.dtype(np.float32 if cues.n_bits <= _EXACT_COUNTS else np.float64)
+    return cues.dtype
+
+
+def result_type(cues: Array | BitMatrix, values: Array | BitMatrix) -> np.dtype[Any]:
+    """Return the type of recalled values: that of floating cues, else what suits the values."""
+    if not isinstance(cues, BitMatrix) and cues.dtype.kind == "f":
+        return cues.dtype
+    own = np.dtype(np.float32) if isinstance(values, BitMatrix) else _check.compute_type(values)
+    return np.promote_types(own, score_type(cues)) if isinstance(cues, BitMatrix) else own
 
 
 def cue_tiles(n_cues: int, n_keys: int) -> Iterator[slice]:
@@ -54,13 +84,19 @@ def key_tiles(n_keys: int, width: int) -> Iterator[slice]:
 
 
 def scores(
-    cues: Array, keys: Array, packed: Array | _core.Keys, similarity: Similarity, threads: int
+    cues: Array | BitMatrix,
+    keys: Array | BitMatrix,
+    packed: Array | _core.Keys,
+    similarity: Similarity,
+    threads: int,
 ) -> Array:
-    """Raw metric values of all cues and keys (q, N), in the cues' type; distances stay positive."""
-    out = _check.empty((len(cues), len(keys)), cues.dtype, "scores")
+    """Raw metric values of all cues and keys (q, N), in `score_type`; distances stay positive."""
+    out = _check.empty((len(cues), len(keys)), score_type(cues), "scores")
     if similarity.metric is not None:
-        _core.pairwise(cues, packed, similarity.metric, out, threads)
+        _core.pairwise(engine_rows(cues), packed, similarity.metric, out, threads)
         return out
+    assert not isinstance(cues, BitMatrix)
+    assert not isinstance(keys, BitMatrix)
     width = keys.shape[1]
     for q in range(0, len(cues), _TILE_CUES):
         some = cues[q : q + _TILE_CUES]
@@ -71,7 +107,7 @@ def scores(
     return out
 
 
-def project(weights: Float, values: Array, dtype: np.dtype[Any], threads: int) -> Array:
+def project(weights: Float, values: Array | BitMatrix, dtype: np.dtype[Any], threads: int) -> Array:
     """Weights (q, N) times values (N, o), accumulated in float64.
 
     By the engine's dot products, since a BLAS sums one row differently alone and among others. A
@@ -90,7 +126,7 @@ def project(weights: Float, values: Array, dtype: np.dtype[Any], threads: int) -
     part = np.empty_like(out)
     for start in range(0, len(values), _PROJECTED_ROWS):
         tile = slice(start, start + _PROJECTED_ROWS)
-        columns = np.ascontiguousarray(values[tile].T)
+        columns = np.ascontiguousarray(numbers(values, tile).T)
         try:
             _core.pairwise(np.ascontiguousarray(known[:, tile]), columns, "dot", part, threads)
         except ValueError as error:
@@ -106,23 +142,29 @@ def project(weights: Float, values: Array, dtype: np.dtype[Any], threads: int) -
 
 
 def read(
-    cues: Array, source: Source, similarity: Similarity, separation: Separation, threads: int
+    cues: Array | BitMatrix,
+    source: Source,
+    similarity: Similarity,
+    separation: Separation,
+    threads: int,
 ) -> tuple[Array, Float]:
     """Weighted mean of the values (Q, o), and ln of the sum of weights (Q,).
 
-    The mean is in the cues' type; for bytes, which only the best items take, in the values'.
+    The mean is in `result_type`: bytes are cues of the best items and of bits alone.
     """
     fused = separation.engine()
     if len(cues) and similarity.metric is not None:
         if fused is not None:
+            values = source.values
             return _core.retrieve(
-                cues,
+                engine_rows(cues),
                 source.packed,
-                source.values,
+                None if values is None else engine_rows(values),
                 similarity.metric,
                 *fused,
                 source.log_weight,
                 threads,
+                values.n_bits if isinstance(values, BitMatrix) else None,
             )
         if isinstance(separation, TopK):
             return _read_best(cues, source, similarity, separation, threads)
@@ -130,7 +172,7 @@ def read(
 
 
 def _read_best(
-    cues: Array, source: Source, similarity: Similarity, separation: TopK, threads: int
+    cues: Array | BitMatrix, source: Source, similarity: Similarity, separation: TopK, threads: int
 ) -> tuple[Array, Float]:
     assert similarity.metric is not None
     keys, packed, b = source.keys, source.packed, source.log_weight
@@ -139,34 +181,43 @@ def _read_best(
     if b is not None and not (b > -np.inf).all():
         # Items of weight 0 are never chosen, so their scores are masked out.
         return _read_tiles(cues, source, similarity, separation, threads)
-    best, indices = _core.topk(cues, packed, k, similarity.metric, threads)
-    dtype = cues.dtype if cues.dtype.kind == "f" else _check.compute_type(values)
+    best, indices = _core.topk(engine_rows(cues), packed, k, similarity.metric, threads)
+    dtype = result_type(cues, values)
     bias = 0.0 if b is None else b[indices]
     if k == 1 and not separation.beta:
-        return values[indices[:, 0]].astype(dtype), np.zeros(len(cues)) + np.ravel(bias)
+        return numbers(values, indices[:, 0]).astype(dtype), np.zeros(len(cues)) + np.ravel(bias)
     if not similarity.larger_is_better:
         best = np.negative(best, out=best)
     share, log_scale = separation.shares(best, bias)
     out = np.zeros((len(cues), values.shape[1]))
     for weight, index in zip(share.T, indices.T, strict=True):
-        out += weight[:, None] * values[index]
+        out += weight[:, None] * numbers(values, index)
     return out.astype(dtype), log_scale
 
 
 def _read_tiles(
-    cues: Array, source: Source, similarity: Similarity, separation: Separation, threads: int
+    cues: Array | BitMatrix,
+    source: Source,
+    similarity: Similarity,
+    separation: Separation,
+    threads: int,
 ) -> tuple[Array, Float]:
     values = source.keys if source.values is None else source.values
-    out = _check.empty((len(cues), values.shape[1]), cues.dtype, "recalled values")
+    dtype = result_type(cues, values)
+    out = _check.empty((len(cues), values.shape[1]), dtype, "recalled values")
     log_scale = np.empty(len(cues))
     for tile in cue_tiles(len(cues), len(source.keys)):
         w, log_scale[tile] = tile_weights(cues[tile], source, similarity, separation, threads)
-        out[tile] = chosen_or_mean(w, values, separation, cues.dtype, threads)
+        out[tile] = chosen_or_mean(w, values, separation, dtype, threads)
     return out, log_scale
 
 
 def tile_weights(
-    cues: Array, source: Source, similarity: Similarity, separation: Separation, threads: int
+    cues: Array | BitMatrix,
+    source: Source,
+    similarity: Similarity,
+    separation: Separation,
+    threads: int,
 ) -> tuple[Float, Float]:
     """Weights of one tile of cues (q, N) and ln of their sums (q,)."""
     s = scores(cues, source.keys, source.packed, similarity, threads)
@@ -176,9 +227,13 @@ def tile_weights(
 
 
 def chosen_or_mean(
-    weights: Float, values: Array, separation: Separation, dtype: np.dtype[Any], threads: int
+    weights: Float,
+    values: Array | BitMatrix,
+    separation: Separation,
+    dtype: np.dtype[Any],
+    threads: int,
 ) -> Array:
     """Project, or copy the one value that has all the weight, bit for bit."""
     if separation.n_best == 1 and weights.any(axis=1).all():
-        return np.asarray(values[weights.argmax(axis=1)].astype(dtype))
+        return np.asarray(numbers(values, weights.argmax(axis=1)).astype(dtype))
     return project(weights, values, dtype, threads)

@@ -10,7 +10,8 @@ from numpy.typing import NDArray
 
 from amfast import _check, parts
 from amfast._items import Items, distributions
-from amfast._read import Source, cue_tiles, read, scores, tile_weights
+from amfast._read import Source, cue_tiles, engine_rows, read, result_type, scores, tile_weights
+from amfast.bits import BitMatrix
 
 Array = NDArray[Any]
 Float = NDArray[np.float64]
@@ -22,7 +23,8 @@ EPS = 1e-4
 class Standard:
     """How a memory scores, weighs and descends in the standard convention.
 
-    Every method takes checked cues in the type of the answer, and a non-empty store.
+    Every method takes checked cues, packed bits or in the type of the answer, and a non-empty
+    store.
     """
 
     similarity: parts.Similarity
@@ -52,17 +54,25 @@ class Standard:
         """Make an empty store that packs its keys for the metric."""
         return Items(self.similarity.metric, self.eps)
 
+    @property
+    def binary(self) -> bool:
+        """Whether keys and cues are bits."""
+        return self.similarity.metric == "hamming"
+
     def check_domain(self, rows: Array, name: str) -> None:
         """Refuse what the similarity is not defined for."""
         if self.similarity.metric in _check.DISTRIBUTION_METRICS:
             _check.nonnegative(rows, name, f"{self.similarity.metric} compares distributions")
 
-    def _source(self, items: Items, dtype: np.dtype[Any]) -> Source:
-        """Collect what cues of a type read."""
-        packed = items.keys if self.similarity.metric is None else items.engine_keys(dtype)
+    def _source(self, items: Items, cues: Array | BitMatrix) -> Source:
+        """Collect what the cues read."""
+        if self.similarity.metric is None:
+            packed: Any = items.keys
+        else:
+            packed = items.engine_keys(engine_rows(cues).dtype)
         return Source(items.keys, packed, items.values, items.bias)
 
-    def _prepared(self, cues: Array) -> Array:
+    def _prepared(self, cues: Any) -> Any:
         """Cues as the engine's keys are: distributions for the KL family."""
         return cues if self.eps is None else distributions(cues, self.eps, cues.dtype)
 
@@ -71,6 +81,7 @@ class Standard:
         return (
             len(cues) > 0
             and self.separation.n_best is not None
+            and not isinstance(items.keys, BitMatrix)
             and _check.scored_exactly(cues, items.keys, self.similarity.metric)
             and (items.bias is None or bool(np.isfinite(items.bias).all()))
         )
@@ -80,9 +91,9 @@ class Standard:
         """Whether weights are wanted as they are, not divided by the sum of their magnitudes."""
         return not self.normalize and not self.separation.sums_to_one
 
-    def read(self, cues: Array, items: Items, threads: int) -> tuple[Array, Float]:
+    def read(self, cues: Array | BitMatrix, items: Items, threads: int) -> tuple[Array, Float]:
         """Weighted sum of the values (Q, o) and ln of the sum of magnitudes (Q,)."""
-        source, prepared = self._source(items, cues.dtype), self._prepared(cues)
+        source, prepared = self._source(items, cues), self._prepared(cues)
         try:
             summed, log_scale = read(prepared, source, self.similarity, self.separation, threads)
         except ValueError as error:
@@ -94,16 +105,17 @@ class Standard:
             raise
         return (_rescaled(summed, log_scale) if self._raw else summed), log_scale
 
-    def scores(self, cues: Array, items: Items, threads: int) -> Array:
+    def scores(self, cues: Array | BitMatrix, items: Items, threads: int) -> Array:
         """Scores of all items, larger is better, (Q, N)."""
-        source = self._source(items, cues.dtype)
+        source = self._source(items, cues)
         out = scores(self._prepared(cues), source.keys, source.packed, self.similarity, threads)
         return out if self.similarity.larger_is_better else np.negative(out, out=out)
 
-    def weights(self, cues: Array, items: Items, threads: int) -> Array:
+    def weights(self, cues: Array | BitMatrix, items: Items, threads: int) -> Array:
         """Weights of all items (Q, N)."""
-        out = _check.empty((len(cues), len(items)), cues.dtype, "weights")
-        source = self._source(items, cues.dtype)
+        dtype = result_type(cues, items.values)
+        out = _check.empty((len(cues), len(items)), dtype, "weights")
+        source = self._source(items, cues)
         for tile in cue_tiles(len(cues), len(items)):
             prepared = self._prepared(cues[tile])
             w, log_scale = tile_weights(prepared, source, self.similarity, self.separation, threads)
@@ -151,7 +163,7 @@ class Standard:
 
     def _interaction(self, states: Array, items: Items, threads: int) -> tuple[Float, Float]:
         """Energy gained from the items (Q,), and what is -inf where no item has any weight."""
-        source, separation = self._source(items, states.dtype), self.separation
+        source, separation = self._source(items, states), self.separation
         fused = separation.engine()
         if fused is None:
             gained = np.empty(len(states))

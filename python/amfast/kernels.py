@@ -18,11 +18,17 @@ Metrics, with q a query and k a key:
                   q is 0 and k is not
 ``reverse_kl``    KL(q || k), likewise
 ``jensenshannon`` square root of the Jensen-Shannon divergence, as SciPy's
+``hamming``       how many bits differ, int32; SciPy's fraction is this divided by n_bits
 ================= ==================================================================
 
-The last three compare distributions: a negative entry or a blank row is a ValueError here, while
-`UniversalHopfield` smooths its rows and takes a blank one. ``kl`` and ``reverse_kl`` are computed
-as products, so float32 does not resolve divergences below about 1e-6; use float64 for those.
+``hamming`` takes packed bits (`BitMatrix`), bools, or arrays of {0, 1} or {-1, +1}, which are
+packed on the way in; other values are a ValueError. Bipolar rows have the dot product
+``n_bits - 2 * hamming``.
+
+``kl``, ``reverse_kl`` and ``jensenshannon`` compare distributions: a negative entry or a blank row
+is a ValueError here, while `UniversalHopfield` smooths its rows and takes a blank one. ``kl`` and
+``reverse_kl`` are computed as products, so float32 does not resolve divergences below about 1e-6;
+use float64 for those.
 
 A score beyond the largest number of its type, of finite rows, is a ValueError, never inf.
 """
@@ -33,13 +39,14 @@ import contextlib
 import contextvars
 import os
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from amfast import _check, _core, parts
-from amfast._read import Source, read
+from amfast import _check, _core, bits, parts
+from amfast._read import Source, engine_rows, read, result_type
+from amfast.bits import BitMatrix
 
 Array = NDArray[Any]
 
@@ -128,12 +135,38 @@ def cpu_info() -> dict[str, Any]:
 # -- scores ---------------------------------------------------------------------------------------
 
 
-def _pair(queries: object, keys: object) -> tuple[Array, Array, bool]:
+class _Pair(NamedTuple):
+    """Queries and keys as the engine takes them."""
+
+    queries: Array
+    keys: Array
+    scores: np.dtype[Any]
+    """The type of their scores."""
+    single: bool
+    """Whether one 1-d query was given."""
+    n_bits: int | None
+    """The width of packed rows."""
+
+
+def _bits(cues: object, name: str, keys: object) -> tuple[BitMatrix, BitMatrix, bool]:
+    k, kind = bits.binary(keys, "keys")
+    _check.nonempty(k.to_packed())
+    q, asked = bits.binary(cues, name, single=True, like=kind)
+    if q.n_bits != k.n_bits:
+        raise ValueError(f"{name} have {q.n_bits} bits, the keys have {k.n_bits}")
+    return q, k, asked.single
+
+
+def _pair(queries: object, keys: object, metric: str) -> _Pair:
+    if metric == "hamming":
+        b, kb, single = _bits(queries, "queries", keys)
+        return _Pair(b.to_packed(), kb.to_packed(), np.dtype(np.int32), single, kb.n_bits)
     q, single = _check.cues(queries, "queries")
     k = _check.rows(keys, "keys")
     _check.nonempty(k)
     _check.same_width(q, "queries", k.shape[1], "the keys have")
-    return q, k, single
+    q, dtype = _check.score_types(q, k, metric)
+    return _Pair(q, k, dtype, single, None)
 
 
 def pairwise(
@@ -143,8 +176,8 @@ def pairwise(
 
     Parameters
     ----------
-    queries : (Q, d) or (d,) array
-    keys : (N, d) array
+    queries : (Q, d) or (d,) array, or BitMatrix
+    keys : (N, d) array or BitMatrix
     metric : str
         One of the module's metrics.
     out : (Q, N) or (N,) array, optional
@@ -156,7 +189,7 @@ def pairwise(
     Returns
     -------
     (Q, N) or (N,) array
-        float32, float64 or, for small integers, int32.
+        float32, float64 or, for small integers and bits, int32.
 
     Raises
     ------
@@ -173,16 +206,20 @@ def pairwise(
     >>> import amfast as am
     >>> am.pairwise([[0.0, 0.0]], [[3.0, 4.0], [1.0, 0.0]], "euclidean")
     array([[5., 1.]])
+    >>> bits = am.pack([[1, 0, 1, 1], [0, 0, 0, 1]])
+    >>> am.pairwise(bits, bits, "hamming")
+    array([[0, 2],
+           [2, 0]], dtype=int32)
     """
     name = _check.metric(metric)
     n_threads = resolve_threads(threads)
-    q, k, single = _pair(queries, keys)
-    q, dtype = _check.score_types(q, k, name)
+    q, k, dtype, single, _ = _pair(queries, keys, name)
     shape = (len(q), len(k))
     if out is None:
         result = _check.empty(shape, dtype, "scores")
     else:
-        inputs = [_check.array(queries, "queries"), _check.array(keys, "keys"), q, k]
+        given = [x for x in (queries, keys) if not isinstance(x, BitMatrix)]
+        inputs = [*(_check.read(x, "inputs") for x in given), q, k]
         result = _check.out(out, shape[1:] if single else shape, dtype, inputs).reshape(shape)
     if len(q):
         _core.pairwise(q, k, name, result, n_threads)
@@ -198,8 +235,8 @@ def topk(
 
     Parameters
     ----------
-    queries : (Q, d) or (d,) array
-    keys : (N, d) array
+    queries : (Q, d) or (d,) array, or BitMatrix
+    keys : (N, d) array or BitMatrix
     k : int
         1 to N.
     metric : str
@@ -227,9 +264,8 @@ def topk(
     """
     name = _check.metric(metric)
     n_threads = resolve_threads(threads)
-    q, keys_, single = _pair(queries, keys)
+    q, keys_, dtype, single, _ = _pair(queries, keys, name)
     k = _check.integer(k, "k", 1, len(keys_))
-    q, dtype = _check.score_types(q, keys_, name)
     _check.fits((len(q), k), np.dtype(np.complex128), "scores and indices")
     if len(q):
         scores, indices = _core.topk(q, keys_, k, name, n_threads)
@@ -245,11 +281,12 @@ def within(
 
     Parameters
     ----------
-    queries : (Q, d) or (d,) array
-    keys : (N, d) array
+    queries : (Q, d) or (d,) array, or BitMatrix
+    keys : (N, d) array or BitMatrix
     radius : float
-        Finite. Keys at a distance <= radius are found (>= 0), or with ``dot`` >= radius. It is
-        rounded to the type of the scores before they are compared, as NumPy does.
+        Finite. Keys at a distance <= radius are found (>= 0), or with ``dot`` >= radius. Among
+        bits it is at most n_bits. It is rounded to the type of floating scores before they are
+        compared, as NumPy does.
     metric : str
         One of the module's metrics.
     threads : int, optional
@@ -267,7 +304,8 @@ def within(
     Raises
     ------
     ValueError, TypeError, MemoryError
-        As `pairwise`; ValueError for a radius that is not finite or a negative distance.
+        As `pairwise`; ValueError for a radius that is not finite, a negative distance or more
+        than n_bits.
 
     Examples
     --------
@@ -277,9 +315,9 @@ def within(
     """
     name = _check.metric(metric)
     n_threads = resolve_threads(threads)
-    radius = _check.radius(radius, name == "dot")
-    q, k, _ = _pair(queries, keys)
-    q, dtype = _check.score_types(q, k, name)
+    _check.radius(radius, name == "dot")
+    q, k, dtype, _, n_bits = _pair(queries, keys, name)
+    radius = _check.radius(radius, name == "dot", n_bits)
     if len(q) == 0:
         return np.zeros(1, np.int64), np.empty(0, np.int64), np.empty(0, dtype)
     return _core.within(q, k, radius, name, n_threads)
@@ -304,10 +342,12 @@ def retrieve(
 
     Parameters
     ----------
-    cues : (Q, d) or (d,) array
-    keys : (N, d) array
-    values : (N, o) array, optional
-        None means the keys.
+    cues : (Q, d) or (d,) array, or BitMatrix
+    keys : (N, d) array or BitMatrix
+        Under ``hamming``, as `pairwise` takes them.
+    values : (N, o) array or BitMatrix, optional
+        None means the keys as they are given. The bits of a `BitMatrix` are -1 and +1; they are
+        unpacked a few rows at a time.
     similarity : str, Similarity or callable, default "dot"
     separation : str, Separation or callable, default "softmax"
     beta : float, optional
@@ -320,13 +360,13 @@ def retrieve(
     Returns
     -------
     (Q, o) or (o,) array
-        float64 if an input is, else float32.
+        float64 if an input is, else float32. Under ``hamming`` only the values count.
 
     Raises
     ------
     ValueError, TypeError, MemoryError
-        As `pairwise`; ValueError if ``sqrt`` or ``log`` meets a negative score, or a weighted mean
-        leaves the range of its type.
+        As `pairwise`; ValueError if ``sqrt`` or ``log`` meets a negative score, a weighted mean
+        leaves the range of its type, or a `Threshold` among bits has a radius beyond n_bits.
 
     Examples
     --------
@@ -338,25 +378,44 @@ def retrieve(
     similar = parts.similarity(similarity)
     separate = parts.separation(separation, beta)
     n_threads = resolve_threads(threads)
-    q, single = _check.cues(cues)
-    k = _check.rows(keys, "keys")
-    _check.nonempty(k)
-    _check.same_width(q, "cues", k.shape[1], "the keys have")
-    v = None if values is None else _check.rows(values, "values")
+    v: Array | BitMatrix | None = None
+    if values is not None:
+        v = values if isinstance(values, BitMatrix) else _check.rows(values, "values")
+    q: Array | BitMatrix
+    k: Array | BitMatrix
+    if similar.metric == "hamming":
+        q, k, single = _bits(cues, "cues", keys)
+        if v is None:
+            v = k if isinstance(keys, BitMatrix) else _numbers(keys)
+    else:
+        q, single = _check.cues(cues)
+        k = _check.rows(keys, "keys")
+        _check.nonempty(k)
+        _check.same_width(q, "cues", k.shape[1], "the keys have")
     if v is not None and len(v) != len(k):
         raise ValueError(f"values have {len(v)} rows, the keys have {len(k)}")
     b = None if log_weight is None else _check.log_weights(log_weight, len(k))
     if separate.n_best is not None:
         _check.integer(separate.n_best, "k", 1, len(k))
     if isinstance(separate, parts.Threshold):
-        _check.radius(separate.radius, bool(similar.larger_is_better))
-    dtype = _check.compute_type(q, k, k if v is None else v)
-    q = q.astype(dtype, copy=False)
-    _check.finite(q, "cues")
+        n_bits = k.n_bits if isinstance(k, BitMatrix) else None
+        _check.radius(separate.radius, bool(similar.larger_is_better), n_bits)
+    if not isinstance(q, BitMatrix):
+        q = q.astype(
+            _check.compute_type(*(x for x in (q, k, v) if isinstance(x, np.ndarray))), copy=False
+        )
+        _check.finite(q, "cues")
     if similar.metric is None or separate.engine() is None:
-        _check.finite(k, "keys")
-        if v is not None:
-            _check.finite(v, "values")
-    _check.fits((len(q), (k if v is None else v).shape[1]), dtype, "recalled values")
-    result, _ = read(q, Source(k, k, v, b), similar, separate, n_threads)
+        for rows, name in ((k, "keys"), (v, "values")):
+            if isinstance(rows, np.ndarray):
+                _check.finite(rows, name)
+    stored = k if v is None else v
+    _check.fits((len(q), stored.shape[1]), result_type(q, stored), "recalled values")
+    result, _ = read(q, Source(k, engine_rows(k), v, b), similar, separate, n_threads)
     return result[0] if single else result
+
+
+def _numbers(keys: object) -> Array:
+    """Keys that are bits, as the numbers that were given; bools are 0 and 1."""
+    given = _check.read(keys, "keys")
+    return _check.rows(given.astype(np.uint8) if given.dtype.kind == "b" else given, "keys")

@@ -80,6 +80,7 @@ class Paper:
     on_exact_match: str
 
     name: ClassVar[str] = "paper"
+    binary: ClassVar[bool] = False
 
     @classmethod
     def of(

@@ -53,7 +53,8 @@ class Similarity:
     Parameters
     ----------
     fn : str or callable
-        A metric's name, or a function ``fn(cues (q, d), keys (n, d)) -> (q, n)``. The function is
+        A metric's name as `amfast.kernels` lists them ("dot", "manhattan", "hamming" for bits,
+        ...), or a function ``fn(cues (q, d), keys (n, d)) -> (q, n)``. The function is
         called on tiles: some of the cues with some of the keys, read-only, float32 or float64. It
         is slower than a named metric by the cost of NumPy and of holding scores.
     larger_is_better : bool, default True for a function

@@ -73,6 +73,10 @@ def _jensenshannon(query: Float, keys: Float) -> Float:
     return np.asarray(np.sqrt(np.maximum(divergence, 0.0)))
 
 
+def _hamming(query: Float, keys: Float) -> Float:
+    return np.asarray((keys != query).sum(axis=1, dtype=np.float64))
+
+
 METRICS: dict[str, Callable[[Float, Float], Float]] = {
     "dot": _dot,
     "cosine": _cosine,
@@ -82,6 +86,7 @@ METRICS: dict[str, Callable[[Float, Float], Float]] = {
     "kl": _kl,
     "reverse_kl": _reverse_kl,
     "jensenshannon": _jensenshannon,
+    "hamming": _hamming,
 }
 
 
@@ -106,7 +111,8 @@ def pairwise(queries: Array, keys: Array, metric: str) -> Float:
 
     ``dot`` is the inner product. ``cosine`` is 1 - cos, with cos = 0 for a zero row. ``kl`` is
     KL(key || query) and ``reverse_kl`` KL(query || key) of the rows normalised to sum 1, in nats.
-    ``jensenshannon`` is the square root of the Jensen-Shannon divergence.
+    ``jensenshannon`` is the square root of the Jensen-Shannon divergence. ``hamming`` counts the
+    entries that differ, in whatever coding both are; the engine counts them in packed bits.
     """
     q, k = np.asarray(queries, np.float64), np.asarray(keys, np.float64)
     out = np.empty((len(q), len(k)))

@@ -9,9 +9,10 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from amfast import _check, parts
-from amfast._read import cue_tiles
+from amfast import _check, bits, parts
+from amfast._read import cue_tiles, numbers
 from amfast._standard import Standard
+from amfast.bits import BitMatrix, Kind
 from amfast.kernels import resolve_threads
 from amfast.paper import Paper
 
@@ -51,8 +52,9 @@ class UniversalHopfield:
     Parameters
     ----------
     similarity : str, Similarity or callable, default "dot"
-        A metric's name; a distance d scores as -d. A function is called on tiles, see
-        `Similarity`. In the paper convention a name of `amfast.paper`.
+        A metric's name; a distance d scores as -d. "hamming" makes it a memory of bits, see the
+        notes. A function is called on tiles, see `Similarity`. In the paper convention a name of
+        `amfast.paper`.
     separation : str, Separation or callable, default "softmax"
         "identity", "log", "sqrt", "square", "cube", "quartic", "softmax", "max" or an object of
         `amfast.parts`. With a distance choose softmax, max, `TopK` or `Threshold`: its scores are
@@ -85,6 +87,13 @@ class UniversalHopfield:
     else float32. Beside the keys a packed copy is kept for the engine. Many threads may read one
     memory at a time; `store`, `delete` and `merge` must not run beside other calls.
 
+    Under "hamming" keys and cues are a `BitMatrix`, bools, or arrays of {0, 1} or {-1, +1}; keys
+    are stored packed, a bit per unit (twice, once for the engine), and `keys` is a `BitMatrix`.
+    Values may be one too. Stored bits are recalled as the numbers -1 and +1: a mixture of them is
+    float32 in [-1, 1] (in 0..1 after ``(x + 1) / 2``). Where the answer is bits again, because the
+    readout is "sign" or the separation chooses one item, it comes in the kind that the cues had:
+    `BitMatrix`, bool, {0, 1} or {-1, +1} of their type; only then can it be the cue of a next step.
+
     Examples
     --------
     >>> import amfast as am
@@ -93,6 +102,14 @@ class UniversalHopfield:
     array([0, 1])
     >>> memory.recall([0.9, 0.8, 0.0]).round(3)
     array([1., 1., 0.])
+    >>> memory = am.UniversalHopfield("hamming", beta=1.0)
+    >>> ids = memory.store([[1, 1, 1, 0, 0], [0, 0, 1, 1, 1]])
+    >>> memory.recall([1, 0, 1, 0, 0]).round(2)
+    array([ 0.76,  0.76,  1.  , -0.76, -0.76], dtype=float32)
+    >>> memory = am.UniversalHopfield("hamming", beta=1.0, readout="sign")
+    >>> ids = memory.store([[1, 1, 1, 0, 0], [0, 0, 1, 1, 1]])
+    >>> memory.recall([1, 0, 1, 0, 0])
+    array([1, 1, 1, 0, 0])
     """
 
     # Whether `recall` with details records the energy of every state, at one more read per step.
@@ -125,6 +142,7 @@ class UniversalHopfield:
                 raise ValueError("on_exact_match belongs to convention='paper'")
             self._model = Standard.of(similarity, separate, normalize, eps)
         self._items = self._model.items()
+        self._kind: Kind | None = None  # of the bits that were stored first
 
     # -- storing ----------------------------------------------------------------------------------
 
@@ -133,8 +151,8 @@ class UniversalHopfield:
 
         Parameters
         ----------
-        keys : (N, d) array
-        values : (N, o) array, optional
+        keys : (N, d) array or BitMatrix
+        values : (N, o) array or, under "hamming", BitMatrix, optional
             What each key recalls; None means the keys themselves (autoassociative). A memory is
             one or the other.
         weights : (N,) array, optional
@@ -150,29 +168,41 @@ class UniversalHopfield:
         Raises
         ------
         ValueError
-            For shapes that do not match, NaN or infinity, and negative entries under KL. Nothing
-            is stored then.
+            For shapes that do not match, NaN or infinity, negative entries under KL, and what is
+            not binary under "hamming". Nothing is stored then.
         TypeError, MemoryError
             For element types that are no real numbers; for what does not fit.
         """
-        k = _check.rows(keys, "keys")
-        v = None if values is None else _check.rows(values, "values")
+        k: Array | BitMatrix
+        v: Array | BitMatrix | None = None
+        kind = None
+        if self._model.binary:
+            k, kind = bits.binary(keys, "keys", self._items.width, like=self._kind)
+        else:
+            k = _check.rows(keys, "keys")
+        if values is not None:
+            packed = self._model.binary and isinstance(values, BitMatrix)
+            v = values if packed else _check.rows(values, "values")
         self._check_fit(k, v)
-        _check.finite(k, "keys")
+        if not isinstance(k, BitMatrix):
+            _check.finite(k, "keys")
+            self._model.check_domain(k, "keys")
         if v is not None:
             if len(v) != len(k):
                 raise ValueError(f"values have {len(v)} rows, keys have {len(k)}")
-            _check.finite(v, "values")
+            if not isinstance(v, BitMatrix):
+                _check.finite(v, "values")
         log_weight = np.zeros(len(k))
         if weights is not None:
             with np.errstate(divide="ignore"):
                 log_weight = np.log(_check.item_weights(weights, len(k)))
-        self._model.check_domain(k, "keys")
         if len(k) == 0:
             return np.empty(0, np.int64)
-        return self._items.append(k, v, log_weight)
+        ids = self._items.append(k, v, log_weight)
+        self._kind = self._kind or kind
+        return ids
 
-    def _check_fit(self, keys: Array, values: Array | None) -> None:
+    def _check_fit(self, keys: Any, values: Any) -> None:
         """Refuse items of other widths than those stored, or of the other kind."""
         items = self._items
         if items.width is None:
@@ -182,6 +212,9 @@ class UniversalHopfield:
             kind = "values with" if items.heteroassociative else "no values beside"
             raise ValueError(f"the memory stores {kind} its keys; values must be given alike")
         if values is not None:
+            if isinstance(values, BitMatrix) != isinstance(items.values, BitMatrix):
+                kind = "a BitMatrix" if isinstance(items.values, BitMatrix) else "arrays"
+                raise ValueError(f"the memory stores values of {kind}; they must be given alike")
             _check.same_width(values, "values", items.values.shape[1], "the memory stores")
 
     def delete(self, ids: Any) -> None:
@@ -213,6 +246,7 @@ class UniversalHopfield:
             values = items.values if items.heteroassociative else None
             self._check_fit(items.keys, values)
             self._items.append(items.keys, values, items.log_weight)
+            self._kind = self._kind or other._kind
         return self
 
     # -- recalling --------------------------------------------------------------------------------
@@ -230,10 +264,10 @@ class UniversalHopfield:
 
         Parameters
         ----------
-        cues : (Q, d) or (d,) array
+        cues : (Q, d) or (d,) array, or BitMatrix
         max_iter : int, default 1
             Steps at most; each recalled state is the next step's cue. More than 1 needs an
-            autoassociative memory.
+            autoassociative memory, and under "hamming" one that answers bits.
         tol : float, default 1e-4
             A row stops when a step changes none of its entries by more than this.
         details : bool, default False
@@ -243,8 +277,9 @@ class UniversalHopfield:
 
         Returns
         -------
-        (Q, o) or (o,) array, or Recall
-            A cue that no item answers (all weights zero) recalls zeros.
+        (Q, o) or (o,) array, BitMatrix or Recall
+            A cue that no item answers (all weights zero) recalls zeros; that is a ValueError where
+            the answer is bits, except that the readout "sign" resolves it as a tie.
 
         Raises
         ------
@@ -259,72 +294,97 @@ class UniversalHopfield:
         tol = _check.number(tol, "tol", 0.0)
         details = _check.flag(details, "details")
         n_threads = resolve_threads(threads)
-        state, single = self._cues(cues, "cues", keep_bytes=True)
+        given, kind = self._cues(cues, "cues", keep_bytes=True)
         auto = not self._items.heteroassociative
         if steps > 1 and not auto:
             raise ValueError("max_iter > 1 needs an autoassociative memory: values are no cues")
-        n_iter = np.zeros(len(state), np.int64)
-        converged = np.full(len(state), not auto)
+        answers_bits = self._answers_bits
+        if steps > 1 and self._model.binary and not answers_bits:
+            raise ValueError(
+                "max_iter > 1 under 'hamming' needs states of bits: readout='sign', or separation "
+                "'max'"
+            )
+        n_iter = np.zeros(len(given), np.int64)
+        converged = np.full(len(given), not auto)
         trace = None
         if details and self._traces and not self._why_no_energy():
-            trace = [self._energies(state, n_threads)]
-        new, log_scale = self._step(state, n_threads)
+            trace = [self._energies(given, n_threads)]
+        state, log_scale = self._step(given, n_threads)
         n_iter += 1
         if auto:
-            converged = _settled(new, state, tol)
-        state = new
+            converged = _settled(state, numbers(given), tol)
         if trace is not None:
             trace.append(self._energies(state, n_threads))
         for _ in range(1, steps):
             active = np.flatnonzero(~converged)
             if len(active) == 0:
                 break
-            new, log_scale[active] = self._step(np.ascontiguousarray(state[active]), n_threads)
+            given = _packed(state[active]) if answers_bits else np.ascontiguousarray(state[active])
+            new, log_scale[active] = self._step(given, n_threads)
             n_iter[active] += 1
             converged[active] = _settled(new, state[active], tol)
             state[active] = new
             if trace is not None:
                 trace.append(trace[-1].copy())
                 trace[-1][active] = self._energies(new, n_threads)
+        answer: Any = state[0] if kind.single else state
+        if answers_bits:
+            answer = kind.answer(_packed(state))
         if not details:
-            return state[0] if single else state
+            return answer
         energy = None
         if trace is not None:
             energy = trace[-1]
         elif not self._why_no_energy():
             energy = self._energies(state, n_threads)
         traced = None if trace is None else np.stack(trace, axis=1)
-        fields: list[Any] = [state, n_iter, converged, energy, log_scale, traced]
-        if single:
+        fields: list[Any] = [n_iter, converged, energy, log_scale, traced]
+        if kind.single:
             fields = [None if f is None else f[0] for f in fields]
-        return Recall(*fields)
+        return Recall(answer, *fields)
 
-    def _cues(self, given: Any, name: str, keep_bytes: bool = False) -> tuple[Array, bool]:
-        """Check cues against the store and bring them to the type of the answer.
+    @property
+    def _answers_bits(self) -> bool:
+        """Whether what is recalled is bits, in every unit -1 or +1."""
+        items, readout = self._items, self._readout
+        if not isinstance(items.values, BitMatrix):
+            return False
+        if readout.kind == "sign":
+            return not items.heteroassociative or readout.tie != "keep"
+        return readout.kind == "identity" and self._model.separation.n_best == 1
+
+    def _cues(self, given: Any, name: str, keep_bytes: bool = False) -> tuple[Any, Kind]:
+        """Check cues against the store and bring them to the type of the answer, or pack them.
 
         With ``keep_bytes``, uint8 or int8 cues stay so where the model scores them exactly.
         """
         items = self._items
         if len(items) == 0:
             raise ValueError("the memory is empty; store something first")
+        separation = self._model.separation
+        n_best = separation.n_best
+        if n_best is not None and n_best > len(items):
+            raise ValueError(f"{separation!r} needs {n_best} items, the memory stores {len(items)}")
+        if self._model.binary:
+            packed = bits.binary(given, name, items.width, single=True, like=self._kind)
+            if isinstance(separation, parts.Threshold):
+                _check.radius(separation.radius, False, items.width)
+            return packed
         cues, single = _check.cues(given, name)
+        kind = Kind(single=single)
         _check.same_width(cues, name, items.keys.shape[1], "the memory stores")
         _check.finite(cues, name)
         self._model.check_domain(cues, name)
-        n_best = self._model.separation.n_best
-        if n_best is not None and n_best > len(items):
-            raise ValueError(
-                f"{self._model.separation!r} needs {n_best} items, the memory stores {len(items)}"
-            )
         if keep_bytes and self._model.wants_bytes(cues, items):
-            return cues, single
+            return cues, kind
         dtype = _check.compute_type(cues, items.keys, items.values)
-        return cues.astype(dtype, copy=False), single
+        return cues.astype(dtype, copy=False), kind
 
-    def _step(self, cues: Array, threads: int) -> tuple[Array, Float]:
+    def _step(self, cues: Any, threads: int) -> tuple[Array, Float]:
         """One read of all cues with the readout, and the log scale."""
         summed, log_scale = self._model.read(cues, self._items, threads)
-        return self._readout(summed, None if self._items.heteroassociative else cues), log_scale
+        kept = None if self._items.heteroassociative else numbers(cues)
+        return self._readout(summed, kept), log_scale
 
     def scores(self, cues: Any, *, threads: int | None = None) -> Array:
         """Score every stored key against every cue, larger is better, (Q, N) or (N,).
@@ -332,9 +392,9 @@ class UniversalHopfield:
         A distance is negated; in the paper convention scores sum to 1.
         """
         n_threads = resolve_threads(threads)
-        q, single = self._cues(cues, "cues")
+        q, kind = self._cues(cues, "cues")
         out = self._model.scores(q, self._items, n_threads)
-        return out[0] if single else out
+        return out[0] if kind.single else out
 
     def weights(self, cues: Any, *, threads: int | None = None) -> Array:
         """Weigh every stored item for every cue, (Q, N) or (N,): `recall` is their projection.
@@ -343,9 +403,9 @@ class UniversalHopfield:
         unless ``normalize=False``. In the paper convention all sum to 1.
         """
         n_threads = resolve_threads(threads)
-        q, single = self._cues(cues, "cues")
+        q, kind = self._cues(cues, "cues")
         out = self._model.weights(q, self._items, n_threads)
-        return out[0] if single else out
+        return out[0] if kind.single else out
 
     def dropped_mass(self, cues: Any, *, threads: int | None = None) -> Any:
         """Softmax weight of the items that `TopK` with a beta leaves out, (Q,) float64 or a float.
@@ -363,7 +423,7 @@ class UniversalHopfield:
         if not isinstance(chosen, parts.TopK) or chosen.beta is None:
             raise ValueError(f"{chosen!r} leaves nothing of a softmax out; TopK with a beta does")
         n_threads = resolve_threads(threads)
-        q, single = self._cues(cues, "cues")
+        q, kind = self._cues(cues, "cues")
         items = self._items
         dropped = np.empty(len(q))
         for tile in cue_tiles(len(q), len(items)):
@@ -371,7 +431,7 @@ class UniversalHopfield:
             all_items, _ = parts.Softmax(chosen.beta).weights(s, items.bias)
             kept, _ = chosen.weights(s, items.bias)
             dropped[tile] = np.where(kept > 0, 0.0, all_items).sum(axis=1)
-        return float(dropped[0]) if single else dropped
+        return float(dropped[0]) if kind.single else dropped
 
     # -- energy -----------------------------------------------------------------------------------
 
@@ -403,9 +463,9 @@ class UniversalHopfield:
         reason = self._why_no_energy()
         if reason:
             raise ValueError(f"this memory has no energy: {reason}")
-        v, single = self._cues(states, "states")
+        v, kind = self._cues(states, "states")
         result = self._energies(v, n_threads)
-        return float(result[0]) if single else result
+        return float(result[0]) if kind.single else result
 
     def _energies(self, states: Array, threads: int) -> Float:
         """Energies (Q,) of checked states, where there is one."""
@@ -426,12 +486,12 @@ class UniversalHopfield:
         return len(self._items)
 
     @property
-    def keys(self) -> Array:
-        """Stored keys (N, d), as given, read-only."""
+    def keys(self) -> Any:
+        """Stored keys (N, d), as given, read-only; a `BitMatrix` under "hamming"."""
         return self._items.keys
 
     @property
-    def values(self) -> Array:
+    def values(self) -> Any:
         """Stored values (N, o), read-only; the keys if autoassociative."""
         return self._items.values
 
@@ -475,9 +535,9 @@ class UniversalHopfield:
         text = f"{type(self).__name__}({self._described()}"
         if len(self) == 0:
             return f"<{text}): empty>"
-        text += f"): {len(self)} items, {self.keys.shape[1]} columns of {self.keys.dtype}"
+        text += f"): {len(self)} items, {_width(self.keys, ' columns of')}"
         if self._items.heteroassociative:
-            text += f" -> {self.values.shape[1]} of {self.values.dtype}"
+            text += f" -> {_width(self.values, ' of')}"
         return f"<{text}>"
 
     def _described(self) -> str:
@@ -490,6 +550,20 @@ class UniversalHopfield:
     def __copy__(self) -> UniversalHopfield:
         """Copy the items too: two memories must not write into one buffer."""
         return copy.deepcopy(self)
+
+
+def _width(rows: Array | BitMatrix, of: str) -> str:
+    if isinstance(rows, BitMatrix):
+        return f"{rows.n_bits} bits"
+    return f"{rows.shape[1]}{of} {rows.dtype}"
+
+
+def _packed(state: Array) -> BitMatrix:
+    """States of -1 and +1 as bits; 0 is where no item had any weight."""
+    blank = np.flatnonzero((state == 0).any(axis=1))
+    if len(blank):
+        raise ValueError(f"cues row {blank[0]} meets no item of any weight, so no bits answer it")
+    return bits.binary(state > 0, "states")[0]
 
 
 def _settled(new: Array, old: Array, tol: float) -> NDArray[np.bool_]:

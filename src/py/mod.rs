@@ -391,7 +391,12 @@ fn pairwise(
         engine(py, threads, |context| matrix(context, level(), &search, out))
     }
     let request = Request::new(queries, &keys, metric)?;
-    by_score!(request, run(py, &request, out, threads))
+    // Counts are written as floats too, for who computes with them.
+    match dtype(out) {
+        Ok(Dtype::F32) if request.metric == MetricName::Hamming => run::<f32>(py, &request, out, threads),
+        Ok(Dtype::F64) if request.metric == MetricName::Hamming => run::<f64>(py, &request, out, threads),
+        _ => by_score!(request, run(py, &request, out, threads)),
+    }
 }
 
 type Pair<'py> = (Bound<'py, PyAny>, Bound<'py, PyAny>);
