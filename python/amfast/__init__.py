@@ -29,6 +29,7 @@ from amfast.kernels import (
 )
 from amfast.learned import LinearAssociativeMemory
 from amfast.modern import ContinuousSDM, ModernBounds, ModernHopfield, SeparationWarning
+from amfast.moments import SecondMoment
 from amfast.outer import hebbian
 from amfast.parts import (
     Exponential,
@@ -65,6 +66,7 @@ __all__ = [
     "Polynomial",
     "Readout",
     "Recall",
+    "SecondMoment",
     "Separation",
     "SeparationWarning",
     "Similarity",

@@ -86,8 +86,8 @@ def hebbian(
     array([[16., 22.]])
     """
     n_threads = resolve_threads(threads)
-    x = _patterns(X, "X")
-    y = None if Y is None else _patterns(Y, "Y")
+    x = patterns(X, "X")
+    y = None if Y is None else patterns(Y, "Y")
     if y is not None and len(y) != len(x):
         raise ValueError(f"Y has {len(y)} rows, X has {len(x)}")
     w = None if weights is None else signed_weights(weights, len(x))
@@ -130,12 +130,20 @@ def signed_weights(weights: Any, length: int) -> NDArray[np.float64]:
 
 
 def total(
-    x: Array, y: Array | None, w: NDArray[np.float64] | None, out: Array, add: bool, threads: int
+    x: Array,
+    y: Array | None,
+    w: NDArray[np.float64] | None,
+    out: Array,
+    add: bool,
+    threads: int,
+    double: bool = False,
 ) -> None:
-    """Put the sum into ``out``, or add it; everything was checked, and there are rows."""
-    double = out.dtype == np.float64 and (
-        x.dtype == np.float64 or (y is not None and y.dtype == np.float64)
-    )
+    """Put the sum into ``out``, or add it; everything was checked, and there are rows.
+
+    ``double`` asks for float64 arithmetic throughout, which must be the type of ``out``; without
+    it, float64 is used where an input has it, or where whole numbers could not be exact otherwise.
+    """
+    double = double or _check.compute_type(x, x if y is None else y) == np.float64
     if x.dtype.kind in "iu" and (y is None or y.dtype.kind in "iu"):
         # Whole numbers: sums of a chunk must be exact in the floats that make them.
         largest = 1.0 if w is None else float(np.abs(w).max())
@@ -149,11 +157,13 @@ def total(
     _core.hebbian(x, y, w, out, add, double, threads)
 
 
-def _patterns(x: Any, name: str) -> Array:
-    """Read patterns; bits and bools become int8 of -1 and +1."""
+def patterns(x: Any, name: str, single: bool = False) -> Array:
+    """Read patterns; bits and bools become int8 of -1 and +1. One 1-d pattern is a row if asked."""
     if isinstance(x, BitMatrix):
         return x.unpack()
     given = _check.read(x, name)
+    if single and given.ndim == 1:
+        given = given[None, :]
     if given.dtype.kind == "b":
         _check.fits(given.shape, np.dtype(np.int8), name)
         given = np.where(given, np.int8(1), np.int8(-1))

@@ -1,0 +1,200 @@
+"""The running moments of patterns."""
+
+from __future__ import annotations
+
+import pickle
+
+import numpy as np
+import pytest
+from conftest import draw
+
+import amfast as am
+from amfast import reference
+
+
+def moments(x, w=None):
+    """Return both moments by the twin."""
+    return reference.hebbian(x, None, w), reference.hebbian(x, np.ones((len(x), 1)), w)[0]
+
+
+def assert_moment(moment, x, w=None, rtol=1e-13):
+    """Compare all sums with the twin."""
+    second, first = moments(x, w)
+    size = reference.hebbian(np.abs(x), None, None if w is None else np.abs(w)).max()
+    np.testing.assert_allclose(moment.second, second, rtol=0, atol=rtol * size)
+    np.testing.assert_array_equal(moment.second, moment.second.T)
+    np.testing.assert_allclose(moment.first, first, rtol=0, atol=rtol * size)
+    assert moment.count == len(moment) == len(x)
+    assert moment.weight == pytest.approx(len(x) if w is None else w.sum())
+
+
+@pytest.mark.parametrize("dtype", ["float16", "float32", "float64", "int8", "uint8", "bool"])
+@pytest.mark.parametrize("pieces", [[1] * 600, [600], [255, 1, 344], [256, 300, 44], [0, 599, 1]])
+def test_pieces_equal_the_whole(rng, dtype, pieces):
+    """Patterns one by one, in batches around the buffer's size, or at once; reads between."""
+    x = draw(rng, (600, 11), "int8") > 0 if dtype == "bool" else draw(rng, (600, 11), dtype)
+    w = rng.normal(size=600)
+    plain, weighted = am.SecondMoment(), am.SecondMoment(11)
+    start = 0
+    for i, n in enumerate(pieces):
+        piece = x[start : start + n]
+        assert plain.update(piece[0] if n == 1 else piece) is plain
+        weighted.update(piece, w[start : start + n])
+        start += n
+        if i % 100 == 1:
+            assert np.isfinite(plain.second).all()
+    numbers = 2.0 * x - 1 if dtype == "bool" else x
+    assert_moment(plain, numbers)
+    assert_moment(weighted, numbers, w)
+    if np.dtype(dtype).kind in "iub":
+        np.testing.assert_array_equal(plain.second, moments(numbers)[0])
+        packed = am.SecondMoment().update(am.pack(x > 0))
+        np.testing.assert_array_equal(packed.second, moments(2.0 * (x > 0) - 1)[0])
+
+
+def test_types_may_change(rng):
+    """float32 patterns in the buffer are not rounded again by, and do not round, float64 ones."""
+    single, double = draw(rng, (30, 4), "float32"), draw(rng, (30, 4), "float64")
+    for order in ((single, double), (double, single)):
+        moment = am.SecondMoment()
+        for part in order:
+            moment.update(part)
+        assert_moment(moment, np.concatenate(order))
+
+
+def test_float32_has_a_null_space(rng):
+    """Products of float32 patterns are exact, so missing directions are zero to float64's eps."""
+    x = rng.integers(-9, 9, (2000, 6)).astype(np.float32)
+    x = np.concatenate([x, x[:, :3] - x[:, 3:]], axis=1)
+    values = np.linalg.eigvalsh(am.SecondMoment().update(x).second)
+    assert (np.abs(values[:3]) < 1e-12 * values[-1]).all()
+    assert values[3] > 1e-3 * values[-1]
+
+
+@pytest.mark.parametrize("threads", [1, 2, 3])
+def test_threads_change_no_bit(rng, threads):
+    """Whatever computes."""
+    x, w = draw(rng, (3000, 40), "float32"), rng.random(3000)
+    one = am.SecondMoment().update(x, w, threads=1).update(x[:99], threads=1)
+    with am.threads(threads):
+        other = am.SecondMoment().update(x, w).update(x[:99])
+        np.testing.assert_array_equal(one.second, other.second)
+        np.testing.assert_array_equal(one.first, other.first)
+
+
+def test_merge(rng):
+    """Two moments add up, the empty one is neutral, and the other stays as it is."""
+    x, w = draw(rng, (900, 5), "float64"), rng.random(900)
+    parts = [am.SecondMoment().update(x[i : i + 300], w[i : i + 300]) for i in (0, 300, 600)]
+    parts[1].update(x[0], 0)  # in the buffer
+    merged = am.SecondMoment()
+    for part in parts:
+        before = part.second.copy()
+        assert merged.merge(part) is merged
+        np.testing.assert_array_equal(part.second, before)
+    assert merged.count == 901
+    np.testing.assert_allclose(merged.second, moments(x, w)[0])
+    before = merged.second.copy()
+    merged.merge(am.SecondMoment())
+    merged.merge(am.SecondMoment(5))
+    np.testing.assert_array_equal(merged.second, before)
+    twice = merged.merge(merged)
+    np.testing.assert_allclose(twice.second, 2 * before)
+    assert twice.count == 1802
+    with pytest.raises(ValueError, match="the other has 4 entries per pattern, this has 5"):
+        merged.merge(am.SecondMoment(4))
+    with pytest.raises(TypeError, match="merges another, got list"):
+        merged.merge([])
+
+
+def test_rules(rng):
+    """Means, Hebb, centred Hebb and projection against NumPy."""
+    x, w = draw(rng, (700, 8), "float64") + 3, rng.random(700) + 0.1
+    moment = am.SecondMoment().update(x, w)
+    mean = np.average(x, axis=0, weights=w)
+    np.testing.assert_allclose(moment.mean, mean)
+    np.testing.assert_allclose(moment.hebb, (x * w[:, None]).T @ x / w.sum())
+    np.testing.assert_allclose(
+        moment.centred, np.cov(x.T, aweights=w, ddof=0), rtol=1e-10, atol=1e-12
+    )
+    few = rng.normal(size=(5, 20))
+    span = am.SecondMoment().update(few)
+    np.testing.assert_allclose(span.projection(), np.linalg.pinv(few) @ few, atol=1e-9)
+    np.testing.assert_allclose(few @ span.projection(), few, atol=1e-9)
+    assert np.trace(span.projection(rtol=2.0)) == 0
+
+
+def test_scale_fades(rng):
+    """Old patterns count less."""
+    x = draw(rng, (300, 4), "float64")
+    moment = am.SecondMoment().update(x[:10]).scale(0.5).update(x[10:])
+    w = np.where(np.arange(300) < 10, 0.5, 1.0)
+    assert_moment(moment, x, w)
+    assert am.SecondMoment().scale(0.5).count == 0
+    with pytest.raises(ValueError, match="factor must be a finite number"):
+        moment.scale(np.nan)
+
+
+def test_taking_out(rng):
+    """A pattern with minus its weight is gone; what is left may weigh nothing, which is said."""
+    x = rng.integers(-5, 5, (40, 6)).astype(float)
+    moment = am.SecondMoment().update(x).update(x[7], -1)
+    np.testing.assert_array_equal(moment.second, moments(np.delete(x, 7, 0))[0])
+    moment.update(np.delete(x, 7, 0), -np.ones(39))
+    assert not moment.second.any()
+    for rule in ("mean", "hebb", "centred"):
+        with pytest.raises(ValueError, match="weights sum to 0"):
+            getattr(moment, rule)
+    with pytest.raises(ValueError, match="eigenvalue -"):
+        moment.update(x[0], -2).projection()
+
+
+def test_empty_and_bad_input(rng):
+    """Nothing to read, and nothing is added where something is wrong."""
+    moment = am.SecondMoment()
+    assert moment.d is None
+    assert "0 patterns" in repr(moment)
+    for rule in ("mean", "hebb", "centred", "first", "second"):
+        with pytest.raises(ValueError, match="the moment is empty"):
+            getattr(moment, rule)
+    with pytest.raises(ValueError, match="the moment is empty"):
+        moment.projection()
+    with pytest.raises(ValueError, match="weights sum to 0"):
+        _ = am.SecondMoment(3).hebb
+    x = draw(rng, (30, 3), "float32")
+    moment.update(x)
+    before = moment.second.copy()
+    bad = x.copy()
+    bad[4, 1] = np.nan
+    for given, weights, message in (
+        (bad, None, "X row 4 has a NaN"),
+        (x[:, :2], None, "X have 2 columns, the moment has 3"),
+        (x, np.ones(3), r"weights must have shape \(30,\)"),
+        (x, np.full(30, np.inf), "weights must be finite, entry 0 is inf"),
+        (x, 2.0, r"weights must have shape \(30,\)"),
+        (x[None], None, "X must be 2-d"),
+    ):
+        with pytest.raises(ValueError, match=message):
+            moment.update(given, weights)
+        np.testing.assert_array_equal(moment.second, before)
+        assert moment.count == 30
+    with pytest.raises(TypeError, match="strings"):
+        moment.update(["a"])
+    with pytest.raises(ValueError, match="d must be"):
+        am.SecondMoment(0)
+    with pytest.raises(MemoryError, match="GB"):
+        am.SecondMoment(10_000_000)
+    for view in (moment.second, moment.first):
+        with pytest.raises(ValueError, match="read-only"):
+            view[0] = 1
+
+
+def test_pickle_and_size(rng):
+    """A copy goes on by itself; nbytes counts the sums and the buffer."""
+    x = draw(rng, (300, 50), "float64")
+    moment = am.SecondMoment().update(x[:20])
+    copy = pickle.loads(pickle.dumps(moment))
+    copy.update(x[20:])
+    assert_moment(copy, x)
+    assert moment.count == 20
+    assert 50 * 50 * 8 <= moment.nbytes <= 50 * 51 * 8 + 256 * 51 * 8
