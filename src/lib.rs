@@ -9,6 +9,7 @@
 pub mod columns;
 pub mod error;
 pub mod hebbian;
+pub mod flips;
 pub mod isa;
 pub mod math;
 pub mod metric;

@@ -2,10 +2,29 @@
 
 from typing import Any, TypedDict, final
 
-from numpy import float64, int64
+from numpy import bool_, float64, int8, int64, uint8
 from numpy.typing import NDArray
 
-__all__ = ["Keys", "pairwise", "topk", "within", "retrieve", "hebbian", "cpu_info", "probe"]
+from amfast._flips import Rules
+
+__all__ = [
+    "Keys",
+    "cpu_info",
+    "flip_matrix",
+    "flip_overlaps",
+    "flip_real",
+    "hebbian",
+    "overlap_signs",
+    "pairwise",
+    "probe",
+    "retrieve",
+    "topk",
+    "within",
+]
+
+_Flipped = tuple[
+    NDArray[int8], NDArray[int64], NDArray[int64], NDArray[bool_], NDArray[float64] | None
+]
 
 class _CpuInfo(TypedDict):
     isa: str
@@ -60,5 +79,70 @@ def hebbian(
     double: bool,
     threads: int,
 ) -> None: ...
+def flip_overlaps(
+    states: NDArray[int8],
+    patterns: NDArray[uint8],
+    weights: NDArray[float64] | None,
+    table: NDArray[float64] | None,
+    energy: NDArray[float64] | None,
+    beta: float | None,
+    scale: float,
+    self_term: bool,
+    bias: NDArray[float64] | None,
+    clamp: NDArray[bool_] | None,
+    rules: Rules,
+    threads: int,
+) -> _Flipped:
+    """Flip under the energy -scale sum_mu w_mu F(o_mu) - sum_i bias_i s_i of packed patterns.
+
+    states are (Q, d) of -1 and +1, patterns (K, ceil(d/8)) in the order of packbits. ``table`` is
+    G(o) = (F(o + 1) - F(o - 1)) / 2 for o = -(d - 1), -(d - 3), .., d - 1; with ``self_term`` it is
+    F'(o) for o = -d, -(d - 2), .., d, and units do not leave out what they add to their own field.
+    ``energy`` is F(o) for o = -d .. d. ``beta`` in their place: F(o) = exp(beta o), energy
+    -ln sum w F(o); weights are >= 0 then, there is no bias, and scale is 1. clamp is (1, d) or
+    (Q, d). The tuple is that of `amfast._flips.Flipped`.
+    """
+
+def flip_matrix(
+    states: NDArray[int8],
+    matrix: NDArray[Any],
+    scale: float,
+    self_term: bool,
+    bias: NDArray[float64] | None,
+    clamp: NDArray[bool_] | None,
+    rules: Rules,
+    threads: int,
+) -> _Flipped:
+    """Flip under -scale/2 s W s - bias s, W symmetric int32, float32 or float64 (d, d).
+
+    Without ``self_term`` the diagonal of W counts as 0.
+    """
+
+def flip_real(
+    states: NDArray[int8],
+    columns: NDArray[float64],
+    weights: NDArray[float64],
+    interaction: str,
+    parameter: float,
+    scale: float,
+    bias: NDArray[float64] | None,
+    clamp: NDArray[bool_] | None,
+    rules: Rules,
+    threads: int,
+) -> _Flipped:
+    """Flip under the energy of real patterns, which are the columns' (d, K) columns."""
+
+def overlap_signs(
+    cues: NDArray[int8],
+    patterns: NDArray[uint8],
+    weights: NDArray[float64] | None,
+    table: NDArray[float64] | None,
+    beta: float | None,
+    values: NDArray[uint8],
+    n_values: int,
+    threads: int,
+) -> NDArray[int8]:
+    """Signs of sum_mu w_mu F'(o_mu) v_mu for values (K, ceil(n_values/8)), 0 where it is a tie."""
+
 def cpu_info() -> _CpuInfo: ...
 def probe(threads: int) -> dict[str, float]: ...

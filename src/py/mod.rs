@@ -1,6 +1,7 @@
 //! The Python edge: arrays in, engine called with the interpreter released, errors out. The only place that names pyo3 or numpy.
 
 mod hebbian;
+mod flips;
 
 use crate::error::Error;
 use crate::isa::Level;
@@ -601,5 +602,6 @@ fn _core(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_function(wrap_pyfunction!(hebbian::hebbian_py, module)?)?;
     module.add_function(wrap_pyfunction!(cpu_info, module)?)?;
     module.add_function(wrap_pyfunction!(probe, module)?)?;
+    flips::register(module)?;
     Ok(())
 }

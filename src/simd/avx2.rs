@@ -39,7 +39,7 @@ macro_rules! vector {
     ($v:ident, $e:ty, $lanes:literal, $first:ident,
      $set1:ident $loadu:ident $storeu:ident $maskload:ident $maskstore:ident $add:ident $sub:ident $mul:ident $div:ident
      $fmadd:ident $fnmadd:ident $min:ident $max:ident $andnot:ident $sqrt:ident $round:ident $cmp:ident $movemask:ident
-     $blendv:ident, $power:ident $split:ident $transpose:ident) => {
+     $blendv:ident $and:ident, $lanes_of:ident $power:ident $split:ident $transpose:ident) => {
         impl Vector for $v {
             type E = $e;
             const LANES: usize = $lanes;
@@ -68,6 +68,10 @@ macro_rules! vector {
             #[inline(always)]
             unsafe fn add(self, b: Self) -> Self {
                 Self($add(self.0, b.0))
+            }
+            #[inline(always)]
+            unsafe fn add_where(self, mask: u32, b: Self) -> Self {
+                Self($add(self.0, $and($lanes_of(mask), b.0)))
             }
             #[inline(always)]
             unsafe fn sub(self, b: Self) -> Self {
@@ -137,11 +141,27 @@ macro_rules! vector {
 vector!(F32, f32, 8, FIRST32,
     _mm256_set1_ps _mm256_loadu_ps _mm256_storeu_ps _mm256_maskload_ps _mm256_maskstore_ps _mm256_add_ps _mm256_sub_ps
     _mm256_mul_ps _mm256_div_ps _mm256_fmadd_ps _mm256_fnmadd_ps _mm256_min_ps _mm256_max_ps _mm256_andnot_ps
-    _mm256_sqrt_ps _mm256_round_ps _mm256_cmp_ps _mm256_movemask_ps _mm256_blendv_ps, power32 split32 transpose32);
+    _mm256_sqrt_ps _mm256_round_ps _mm256_cmp_ps _mm256_movemask_ps _mm256_blendv_ps _mm256_and_ps,
+    lanes_of32 power32 split32 transpose32);
 vector!(F64, f64, 4, FIRST64,
     _mm256_set1_pd _mm256_loadu_pd _mm256_storeu_pd _mm256_maskload_pd _mm256_maskstore_pd _mm256_add_pd _mm256_sub_pd
     _mm256_mul_pd _mm256_div_pd _mm256_fmadd_pd _mm256_fnmadd_pd _mm256_min_pd _mm256_max_pd _mm256_andnot_pd
-    _mm256_sqrt_pd _mm256_round_pd _mm256_cmp_pd _mm256_movemask_pd _mm256_blendv_pd, power64 split64 transpose64);
+    _mm256_sqrt_pd _mm256_round_pd _mm256_cmp_pd _mm256_movemask_pd _mm256_blendv_pd _mm256_and_pd,
+    lanes_of64 power64 split64 transpose64);
+
+/// All bits of the lanes whose bit is set.
+#[inline(always)]
+unsafe fn lanes_of32(mask: u32) -> __m256 {
+    let own = _mm256_setr_epi32(1, 2, 4, 8, 16, 32, 64, 128);
+    _mm256_castsi256_ps(_mm256_cmpeq_epi32(_mm256_and_si256(_mm256_set1_epi32(mask as i32), own), own))
+}
+
+/// All bits of the lanes whose bit is set.
+#[inline(always)]
+unsafe fn lanes_of64(mask: u32) -> __m256d {
+    let own = _mm256_setr_epi64x(1, 2, 4, 8);
+    _mm256_castsi256_pd(_mm256_cmpeq_epi64(_mm256_and_si256(_mm256_set1_epi64x(mask.into()), own), own))
+}
 
 /// 2^n, written into the exponent's bits.
 #[inline(always)]

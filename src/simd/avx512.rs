@@ -40,7 +40,7 @@ pub struct F64(__m512d);
 
 macro_rules! vector {
     ($v:ident, $e:ty, $lanes:literal, $rows:literal, $mask:ty,
-     $set1:ident $loadu:ident $storeu:ident $maskz_loadu:ident $mask_storeu:ident $add:ident $sub:ident $mul:ident
+     $set1:ident $loadu:ident $storeu:ident $maskz_loadu:ident $mask_storeu:ident $add:ident $mask_add:ident $sub:ident $mul:ident
      $div:ident $fmadd:ident $fnmadd:ident $min:ident $max:ident $abs:ident $sqrt:ident $roundscale:ident $cmp:ident
      $blend:ident $scale:ident $getexp:ident $getmant:ident, $transpose:ident) => {
         impl Vector for $v {
@@ -70,6 +70,10 @@ macro_rules! vector {
             #[inline(always)]
             unsafe fn add(self, b: Self) -> Self {
                 Self($add(self.0, b.0))
+            }
+            #[inline(always)]
+            unsafe fn add_where(self, mask: u32, b: Self) -> Self {
+                Self($mask_add(self.0, mask as $mask, self.0, b.0))
             }
             #[inline(always)]
             unsafe fn sub(self, b: Self) -> Self {
@@ -140,12 +144,12 @@ macro_rules! vector {
 }
 
 vector!(F32, f32, 16, 8, __mmask16,
-    _mm512_set1_ps _mm512_loadu_ps _mm512_storeu_ps _mm512_maskz_loadu_ps _mm512_mask_storeu_ps _mm512_add_ps
+    _mm512_set1_ps _mm512_loadu_ps _mm512_storeu_ps _mm512_maskz_loadu_ps _mm512_mask_storeu_ps _mm512_add_ps _mm512_mask_add_ps
     _mm512_sub_ps _mm512_mul_ps _mm512_div_ps _mm512_fmadd_ps _mm512_fnmadd_ps _mm512_min_ps _mm512_max_ps
     _mm512_abs_ps _mm512_sqrt_ps _mm512_roundscale_ps _mm512_cmp_ps_mask _mm512_mask_blend_ps scale32
     _mm512_getexp_ps _mm512_getmant_ps, transpose32);
 vector!(F64, f64, 8, 8, __mmask8,
-    _mm512_set1_pd _mm512_loadu_pd _mm512_storeu_pd _mm512_maskz_loadu_pd _mm512_mask_storeu_pd _mm512_add_pd
+    _mm512_set1_pd _mm512_loadu_pd _mm512_storeu_pd _mm512_maskz_loadu_pd _mm512_mask_storeu_pd _mm512_add_pd _mm512_mask_add_pd
     _mm512_sub_pd _mm512_mul_pd _mm512_div_pd _mm512_fmadd_pd _mm512_fnmadd_pd _mm512_min_pd _mm512_max_pd
     _mm512_abs_pd _mm512_sqrt_pd _mm512_roundscale_pd _mm512_cmp_pd_mask _mm512_mask_blend_pd scale64
     _mm512_getexp_pd _mm512_getmant_pd, transpose64);

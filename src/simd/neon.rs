@@ -35,7 +35,7 @@ macro_rules! vector {
     ($v:ident, $e:ty, $lanes:literal, $bits:ty, $fraction:literal, $bias:literal,
      $dup:ident $ld1:ident $st1:ident $add:ident $sub:ident $mul:ident $div:ident $fma:ident $fms:ident $min:ident $max:ident
      $abs:ident $sqrt:ident $rndn:ident $clt:ident $bsl:ident, $dup_bits:ident $ld1_bits:ident $and_bits:ident
-     $orr_bits:ident $addv_bits:ident $shr:ident $from_unsigned:ident $to_bits:ident $of_bits:ident, $dup_signed:ident
+     $orr_bits:ident $tst_bits:ident $addv_bits:ident $shr:ident $from_unsigned:ident $to_bits:ident $of_bits:ident, $dup_signed:ident
      $add_signed:ident $shl_signed:ident $to_signed:ident $of_signed:ident, $transpose:ident) => {
         impl Vector for $v {
             type E = $e;
@@ -72,6 +72,12 @@ macro_rules! vector {
             #[inline(always)]
             unsafe fn add(self, b: Self) -> Self {
                 Self($add(self.0, b.0))
+            }
+            #[inline(always)]
+            unsafe fn add_where(self, mask: u32, b: Self) -> Self {
+                const LANE: [$bits; 4] = [1, 2, 4, 8];
+                let picked = $tst_bits($dup_bits(mask as $bits), $ld1_bits(LANE.as_ptr()));
+                Self($add(self.0, $of_bits($and_bits(picked, $to_bits(b.0)))))
             }
             #[inline(always)]
             unsafe fn sub(self, b: Self) -> Self {
@@ -146,12 +152,12 @@ macro_rules! vector {
 
 vector!(F32, f32, 4, u32, 23, 127,
     vdupq_n_f32 vld1q_f32 vst1q_f32 vaddq_f32 vsubq_f32 vmulq_f32 vdivq_f32 vfmaq_f32 vfmsq_f32 vminq_f32 vmaxq_f32
-    vabsq_f32 vsqrtq_f32 vrndnq_f32 vcltq_f32 vbslq_f32, vdupq_n_u32 vld1q_u32 vandq_u32 vorrq_u32 vaddvq_u32 vshrq_n_u32
+    vabsq_f32 vsqrtq_f32 vrndnq_f32 vcltq_f32 vbslq_f32, vdupq_n_u32 vld1q_u32 vandq_u32 vorrq_u32 vtstq_u32 vaddvq_u32 vshrq_n_u32
     vcvtq_f32_u32 vreinterpretq_u32_f32 vreinterpretq_f32_u32, vdupq_n_s32 vaddq_s32 vshlq_n_s32 vcvtq_s32_f32
     vreinterpretq_f32_s32, transpose32);
 vector!(F64, f64, 2, u64, 52, 1023,
     vdupq_n_f64 vld1q_f64 vst1q_f64 vaddq_f64 vsubq_f64 vmulq_f64 vdivq_f64 vfmaq_f64 vfmsq_f64 vminq_f64 vmaxq_f64
-    vabsq_f64 vsqrtq_f64 vrndnq_f64 vcltq_f64 vbslq_f64, vdupq_n_u64 vld1q_u64 vandq_u64 vorrq_u64 vaddvq_u64 vshrq_n_u64
+    vabsq_f64 vsqrtq_f64 vrndnq_f64 vcltq_f64 vbslq_f64, vdupq_n_u64 vld1q_u64 vandq_u64 vorrq_u64 vtstq_u64 vaddvq_u64 vshrq_n_u64
     vcvtq_f64_u64 vreinterpretq_u64_f64 vreinterpretq_f64_u64, vdupq_n_s64 vaddq_s64 vshlq_n_s64 vcvtq_s64_f64
     vreinterpretq_f64_s64, transpose64);
 

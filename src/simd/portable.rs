@@ -76,6 +76,14 @@ macro_rules! vector {
                 map!(|a, b| a + b)
             }
             #[inline(always)]
+            unsafe fn add_where(self, mask: u32, b: Self) -> Self {
+                let mut out = self.0;
+                for i in 0..LANES {
+                    out[i] += if mask >> i & 1 == 1 { b.0[i] } else { 0.0 };
+                }
+                Self(out)
+            }
+            #[inline(always)]
             unsafe fn sub(self, b: Self) -> Self {
                 let a = self;
                 map!(|a, b| a - b)

@@ -1,0 +1,97 @@
+"""What the engine's dynamics of binary units are told, and what they answer.
+
+The field of unit i is half of what the energy gains if the unit goes from +1 to -1,
+``h_i = (E(s_i = -1) - E(s_i = +1)) / 2``; a unit takes the sign of its field. See
+`amfast.reference.flips` for the loop written down plainly.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from amfast import _check
+
+UPDATES = ("async", "sync")
+ORDERS = ("random", "fixed")
+# Seeds are 64-bit words of the generator.
+MAX_SEED = 2**64 - 1
+
+
+@dataclass(frozen=True)
+class Rules:
+    """How the units move."""
+
+    update: str = "async"
+    """"async": one unit after the other; "sync": all at once."""
+    order: str = "random"
+    """"random": in an order of its own for every (seed, row of the cues, sweep); "fixed": unit 0
+    first. Of no consequence to "sync"."""
+    tie: int = 0
+    """What a unit takes whose field is a tie: -1 or +1; 0 keeps what it has."""
+    temperature: float = 0.0
+    """Above 0, a unit in state s flips with probability 1 / (1 + exp(2 h s / temperature))."""
+    max_sweeps: int = 100
+    seed: int = 0
+    energies: bool = False
+    """Whether to compute the energy of every cue and after every sweep."""
+
+
+class Flipped(NamedTuple):
+    """Where the cues came to rest: what the engine's ``flip_*`` return, in this order."""
+
+    states: NDArray[np.int8]
+    """(Q, d)"""
+    sweeps: NDArray[np.int64]
+    """(Q,) sweeps done, the last one, which flipped nothing, included."""
+    period: NDArray[np.int64]
+    """(Q,) 1 at a fixed point; 2 where two states follow each other ("sync" only; the state is the
+    later one); 0 where neither was found, as always above temperature 0."""
+    undecided: NDArray[np.bool_]
+    """(Q, d) free units whose field is a tie in the final state."""
+    energies: NDArray[np.float64] | None
+    """(Q, 1 + most sweeps) NaN beyond a row's own sweeps."""
+
+
+def rules(
+    update: object,
+    order: object,
+    tie: object,
+    temperature: object,
+    max_sweeps: object,
+    seed: object,
+    energies: bool,
+) -> Rules:
+    """Check what a user asked for."""
+    return Rules(
+        update=_check.choice(update, "update", UPDATES),
+        order=_check.choice(order, "order", ORDERS),
+        tie=tie_rule(tie),
+        temperature=0.0 if temperature is None else _check.number(temperature, "temperature", 0.0),
+        max_sweeps=_check.integer(max_sweeps, "max_sweeps", 0),
+        seed=_check.integer(seed, "seed", 0, MAX_SEED),
+        energies=energies,
+    )
+
+
+def tie_rule(tie: object) -> int:
+    """Read "keep", -1 or 1 as the engine's number."""
+    chosen = _check.choice(tie, "tie", ("keep", -1, 1))
+    return 0 if chosen == "keep" else int(chosen)
+
+
+def clamped(given: Any, n_cues: int, n_units: int) -> NDArray[np.bool_] | None:
+    """Read which units never flip, (1, d) for all cues or (Q, d)."""
+    if given is None:
+        return None
+    mask = np.asarray(given)
+    if mask.dtype != np.bool_:
+        raise TypeError(f"clamp must be bool, True where a unit never flips, got {mask.dtype}")
+    if mask.shape not in {(n_units,), (1, n_units), (n_cues, n_units)}:
+        raise ValueError(
+            f"clamp must have shape ({n_units},) or ({n_cues}, {n_units}), got {mask.shape}"
+        )
+    return np.ascontiguousarray(np.atleast_2d(mask))

@@ -1,0 +1,383 @@
+//! Patterns of bits, the energy a function of their overlaps with the state.
+//!
+//! With a(mu) the number of units that agree with pattern mu, the overlap is o = 2a - d. A unit that agrees with the pattern
+//! adds w G(o - 1) to its field times its state, one that does not takes away w G(o + 1), where G(o) = (F(o + 1) - F(o - 1)) / 2.
+//! Both depend on the unit only through that one bit, so a cue keeps for each pattern `step = w (G(o - 1) + G(o + 1))` and the sum
+//! `base` of all -w G(o + 1), and a unit adds the steps of the patterns that agree with it: one masked addition per
+//! register. A flip changes every overlap by 2, up or down, and looks the steps up again.
+
+use super::{EPS, Exact, Field, Sum};
+use crate::error::Error;
+use crate::isa::{Isa, Level, Work};
+use crate::parallel::{Context, map};
+use crate::simd::Vector;
+
+/// Terms that are added side by side, whatever the width of the registers: a sum has the same bits on all of them.
+const ABREAST: usize = 32;
+
+/// What a pattern's overlap is worth.
+pub enum Table<'a> {
+    /// G at -(d-1), -(d-3), ..., d-1: the field leaves out what the unit adds to its own.
+    Without(&'a [f64]),
+    /// F' at -d, -(d-2), ..., d: the field is the sum of w F'(o) x.
+    With(&'a [f64]),
+    /// F(o) = exp(beta o), relative to the largest overlap at hand. `own` as in `With`.
+    Exponential {
+        /// Above zero.
+        beta: f64,
+        /// Whether the unit's own contribution stays in.
+        own: bool,
+    },
+}
+
+/// Patterns with their weights and what their overlaps are worth; shared by all cues.
+pub struct Patterns<'a> {
+    rows: &'a [u8],
+    width: usize,
+    len: usize,
+    /// For every unit, one bit a pattern, the first in the lowest bit.
+    columns: Vec<u64>,
+    words: usize,
+    /// One a pattern, zero for those that fill the last word.
+    weights: Vec<f64>,
+    /// (-G(o + 1), G(o - 1) + G(o + 1)) by agreements or, if relative, by how many fewer they are than the most.
+    pairs: Vec<[f64; 2]>,
+    /// (G(o - 1), -G(o + 1)) likewise.
+    terms: Vec<[f64; 2]>,
+    own: bool,
+    beta: Option<f64>,
+    energy: Option<&'a [f64]>,
+}
+
+/// Bytes of a row of `width` bits.
+fn bytes(width: usize) -> usize {
+    width.div_ceil(8)
+}
+
+impl<'a> Patterns<'a> {
+    /// `len` patterns of `width` bits, eight a byte, the first in the highest bit; `weights` may be empty for all ones. Fields are
+    /// of the units of `readout` (rows, width), else of those of the patterns.
+    pub fn new(
+        rows: &'a [u8],
+        len: usize,
+        width: usize,
+        weights: &[f64],
+        table: &Table,
+        energy: Option<&'a [f64]>,
+        readout: Option<(&[u8], usize)>,
+    ) -> Result<Self, Error> {
+        let words = len.div_ceil(64);
+        let mut padded = vec![0.0; 64 * words];
+        match weights.is_empty() {
+            true => padded[..len].fill(1.0),
+            false => padded[..len].copy_from_slice(weights),
+        }
+        let terms = match *table {
+            Table::Without(g) => {
+                assert_eq!(g.len(), width);
+                // All agree: there is no unit that does not. None agrees: likewise.
+                let at = |a: usize| g.get(a).copied().unwrap_or(0.0);
+                (0..=width).map(|a| [at(a.wrapping_sub(1)), -at(a)]).collect()
+            }
+            Table::With(f) => {
+                assert_eq!(f.len(), width + 1);
+                f.iter().map(|&x| [x, -x]).collect()
+            }
+            Table::Exponential { beta, own } => {
+                let at = |fewer: usize| (-2.0 * beta * fewer as f64).exp();
+                (0..=width).map(|j| [at(if own { j } else { j + 1 }), -at(j)]).collect::<Vec<_>>()
+            }
+        };
+        let (bits, units) = readout.unwrap_or((rows, width));
+        Ok(Patterns {
+            rows,
+            width,
+            len,
+            columns: columns(bits, len, units)?,
+            words,
+            weights: padded,
+            pairs: terms.iter().map(|[p, m]| [*m, p - m]).collect(),
+            terms,
+            own: matches!(*table, Table::With(_) | Table::Exponential { own: true, .. }),
+            beta: match *table {
+                Table::Exponential { beta, .. } => Some(beta),
+                _ => None,
+            },
+            energy,
+        })
+    }
+
+    /// Additions of a sweep, in registers.
+    pub fn cost(&self) -> usize {
+        self.columns.len() * 8
+    }
+
+    /// A cue's view of the patterns.
+    pub fn field(&self) -> Overlaps<'_> {
+        Overlaps {
+            patterns: self,
+            state: vec![0; bytes(self.width)],
+            agreements: vec![0; 64 * self.words],
+            steps: vec![0.0; 64 * self.words],
+            base: 0.0,
+            magnitude: 0.0,
+            most: 0,
+        }
+    }
+}
+
+/// The overlaps of one state.
+pub struct Overlaps<'a> {
+    patterns: &'a Patterns<'a>,
+    /// The state as bits.
+    state: Vec<u8>,
+    agreements: Vec<u32>,
+    steps: Vec<f64>,
+    base: f64,
+    /// Sum of the magnitudes of all that `base` and `steps` hold.
+    magnitude: f64,
+    /// Agreements of the pattern that has the most, if the table is relative.
+    most: u32,
+}
+
+impl Overlaps<'_> {
+    /// Where in the tables a pattern with that many agreements is.
+    #[inline(always)]
+    fn place(&self, agreements: u32) -> usize {
+        // Patterns of weight zero may agree more often than the most that counts; they are multiplied by zero.
+        if self.patterns.beta.is_some() { self.most.saturating_sub(agreements) as usize } else { agreements as usize }
+    }
+
+    /// Looks everything up anew.
+    #[inline(always)]
+    unsafe fn look_up(&mut self) {
+        let patterns = self.patterns;
+        let counted = |(&a, &w): (&u32, &f64)| if w != 0.0 { a } else { 0 };
+        if patterns.beta.is_some() {
+            self.most = self.agreements.iter().zip(&patterns.weights).map(counted).max().unwrap_or(0);
+        }
+        let (mut base, mut magnitude) = ([0.0; 8], [0.0; 8]);
+        for first in (0..self.steps.len()).step_by(8) {
+            for j in 0..8 {
+                let [m, step] = patterns.pairs[self.place(self.agreements[first + j])];
+                let weight = patterns.weights[first + j];
+                let (m, step) = (weight * m, weight * step);
+                self.steps[first + j] = step;
+                base[j] += m;
+                magnitude[j] += m.abs() + step.abs();
+            }
+        }
+        self.base = base.iter().sum();
+        self.magnitude = magnitude.iter().sum();
+    }
+
+    /// The bits of the patterns that agree with a unit at `s`: those that are set, or those that are not.
+    #[inline(always)]
+    fn agreeing(&self, unit: usize, s: i8) -> impl Iterator<Item = u64> {
+        let words = self.patterns.words;
+        let other = if s < 0 && !self.patterns.own { u64::MAX } else { 0 };
+        self.patterns.columns[unit * words..][..words].iter().map(move |word| word ^ other)
+    }
+}
+
+impl Field for Overlaps<'_> {
+    #[inline(always)]
+    unsafe fn load<I: Isa>(&mut self, state: &[i8]) {
+        let patterns = self.patterns;
+        for (byte, units) in self.state.iter_mut().zip(state.chunks(8)) {
+            *byte = units.iter().enumerate().fold(0, |bits, (i, &s)| bits | (u8::from(s > 0) << (7 - i)));
+        }
+        let (rows, size) = (patterns.rows, bytes(patterns.width));
+        for (mu, agreements) in self.agreements.iter_mut().enumerate() {
+            let differing = match mu < patterns.len {
+                true => hamming(&rows[mu * size..][..size], &self.state),
+                false => self.state.iter().map(|byte| byte.count_ones()).sum(),
+            };
+            *agreements = patterns.width as u32 - differing;
+        }
+        self.look_up();
+    }
+
+    #[inline(always)]
+    unsafe fn sum<I: Isa>(&mut self, unit: usize, s: i8) -> Sum {
+        let mut sums = [I::F64::splat(0.0); ABREAST / 2];
+        let lanes = <I::F64 as Vector>::LANES;
+        let mut steps = self.steps.as_ptr();
+        for word in self.agreeing(unit, s) {
+            for half in [word as u32, (word >> 32) as u32] {
+                for (i, sum) in sums.iter_mut().enumerate().take(ABREAST / lanes) {
+                    *sum = sum.add_where(half >> (i * lanes), I::F64::load(steps.add(i * lanes)));
+                }
+                steps = steps.add(ABREAST);
+            }
+        }
+        let mut out = [0.0; ABREAST];
+        for (i, sum) in sums.iter().enumerate().take(ABREAST / lanes) {
+            sum.store(out.as_mut_ptr().add(i * lanes));
+        }
+        let mut width = ABREAST;
+        while width > 1 {
+            width /= 2;
+            for i in 0..width {
+                out[i] += out[i + width];
+            }
+        }
+        let patterns = self.patterns;
+        let value = self.base + out[0];
+        let log_scale = patterns.beta.map_or(0.0, |beta| {
+            let scale = beta * (2.0 * f64::from(self.most) - patterns.width as f64);
+            if patterns.own { scale } else { scale + ((2.0 * beta).exp_m1() / 2.0).ln() }
+        });
+        Sum {
+            value: if s < 0 && !patterns.own { -value } else { value },
+            // An eighth of the terms in a row, and a few roundings of each.
+            slack: (patterns.len as f64 / 8.0 + 32.0) * EPS * self.magnitude,
+            log_scale,
+        }
+    }
+
+    fn exact(&self, unit: usize, state: &[i8]) -> (f64, f64) {
+        let patterns = self.patterns;
+        let mut sum = Exact::default();
+        // A unit that is read out only has no state.
+        let s = state.get(unit).copied().unwrap_or(1);
+        for (word, first) in self.agreeing(unit, s).zip((0..).step_by(64)) {
+            for mu in first..(first + 64).min(patterns.len) {
+                let agrees = word >> (mu - first) & 1;
+                sum.add(patterns.weights[mu] * patterns.terms[self.place(self.agreements[mu])][1 - agrees as usize]);
+            }
+        }
+        let (value, magnitude) = sum.parts();
+        (if s < 0 && !patterns.own { -value } else { value }, magnitude)
+    }
+
+    #[inline(always)]
+    unsafe fn flip<I: Isa>(&mut self, unit: usize, s: i8) {
+        let words = self.patterns.words;
+        let column = &self.patterns.columns[unit * words..][..words];
+        let other = if s < 0 { u64::MAX } else { 0 };
+        for (word, agreements) in column.iter().zip(self.agreements.chunks_exact_mut(64)) {
+            let agreeing = word ^ other;
+            for (j, agreements) in agreements.iter_mut().enumerate() {
+                *agreements = agreements.wrapping_add(1).wrapping_sub(((agreeing >> j & 1) << 1) as u32);
+            }
+        }
+        self.look_up();
+    }
+
+    fn energy(&self, _state: &[i8]) -> f64 {
+        let patterns = self.patterns;
+        let mut sum = Exact::default();
+        let weighted = self.agreements.iter().zip(&patterns.weights).take(patterns.len);
+        if let Some(beta) = patterns.beta {
+            for (&agreements, weight) in weighted {
+                sum.add(weight * (-2.0 * beta * self.place(agreements) as f64).exp());
+            }
+            return -(beta * (2.0 * f64::from(self.most) - patterns.width as f64) + sum.value().ln());
+        }
+        let energy = patterns.energy.unwrap_or_default();
+        for (&agreements, weight) in weighted {
+            sum.add(-weight * energy.get(agreements as usize).copied().unwrap_or(f64::NAN));
+        }
+        sum.value()
+    }
+}
+
+/// Bits that differ.
+#[inline(always)]
+fn hamming(a: &[u8], b: &[u8]) -> u32 {
+    let (a, b) = (a.as_chunks::<8>(), b.as_chunks::<8>());
+    let words = a.0.iter().zip(b.0).map(|(x, y)| (u64::from_ne_bytes(*x) ^ u64::from_ne_bytes(*y)).count_ones());
+    let rest = a.1.iter().zip(b.1).map(|(x, y)| (x ^ y).count_ones());
+    words.sum::<u32>() + rest.sum::<u32>()
+}
+
+/// Columns of bits, a pattern a bit, in words of 64.
+fn columns(rows: &[u8], len: usize, width: usize) -> Result<Vec<u64>, Error> {
+    let (words, size) = (len.div_ceil(64), bytes(width));
+    let mut out = Vec::new();
+    out.try_reserve_exact(width * words).map_err(|_| Error::OutOfMemory(8 * width * words))?;
+    out.resize(width * words, 0);
+    for word in 0..words {
+        for first in (0..width).step_by(64) {
+            let mut square = [0u64; 64];
+            for (bits, row) in square.iter_mut().zip(64 * word..len) {
+                let mut part = [0; 8];
+                let row = &rows[row * size..][..size][first / 8..];
+                let n = row.len().min(8);
+                part[..n].copy_from_slice(&row[..n]);
+                *bits = u64::from_be_bytes(part).reverse_bits();
+            }
+            transpose(&mut square);
+            for (bits, unit) in square.iter().zip(first..width) {
+                out[unit * words + word] = *bits;
+            }
+        }
+    }
+    Ok(out)
+}
+
+/// Transposes a square of bits by swapping ever smaller blocks (Warren, *Hacker's Delight*, section 7-3).
+fn transpose(square: &mut [u64; 64]) {
+    let (mut j, mut mask) = (32, u64::from(u32::MAX));
+    while j != 0 {
+        let mut k = 0;
+        while k < 64 {
+            let swapped = ((square[k] >> j) ^ square[k + j]) & mask;
+            square[k] ^= swapped << j;
+            square[k + j] ^= swapped;
+            k = (k + j + 1) & !j;
+        }
+        j >>= 1;
+        mask ^= mask << j;
+    }
+}
+
+// -- one step, read out on units of their own -------------------------------------------------------
+
+struct Read<'a, 'b> {
+    field: &'a mut Overlaps<'b>,
+    cue: &'a [i8],
+    units: usize,
+}
+
+impl Work for Read<'_, '_> {
+    type Out = Vec<i8>;
+    #[inline(always)]
+    unsafe fn run<I: Isa>(self) -> Vec<i8> {
+        self.field.load::<I>(self.cue);
+        (0..self.units)
+            .map(|unit| {
+                let sum = self.field.sum::<I>(unit, 1);
+                let mut value = sum.value;
+                if value.abs() <= 2.0 * sum.slack {
+                    let (exact, magnitude) = self.field.exact(unit, &[]);
+                    value = if exact.abs() <= EPS * magnitude { 0.0 } else { exact };
+                }
+                i8::from(value > 0.0) - i8::from(value < 0.0)
+            })
+            .collect()
+    }
+}
+
+/// For every cue (a row of -1 and +1) the sign of sum w F'(o) x for each of the units read out, 0 where it is a tie. The patterns'
+/// table must be one with the units' own contribution.
+pub fn signs(context: &Context, level: Level, patterns: &Patterns, cues: &[i8]) -> Result<Vec<i8>, Error> {
+    assert!(patterns.own);
+    let n = cues.len() / patterns.width;
+    let units = patterns.columns.len() / patterns.words.max(1);
+    let cost = patterns.cost().saturating_mul(n);
+    let rows = map(
+        context,
+        n,
+        cost,
+        || patterns.field(),
+        |field, row, stop| {
+            if stop.wanted() {
+                return Err(Error::Interrupted);
+            }
+            Ok(level.run(Read { field, cue: &cues[row * patterns.width..][..patterns.width], units }))
+        },
+    )?;
+    Ok(rows.concat())
+}
