@@ -156,7 +156,8 @@ pub trait Vector: Copy {
     unsafe fn store_first(self, p: *mut Self::E, n: usize);
     /// Lane-wise sum.
     unsafe fn add(self, b: Self) -> Self;
-    /// `self + b` in the lanes whose bit of `mask` is set, `self` in the others; bits beyond the lanes mean nothing.
+    /// `self + b` in the lanes whose bit of `mask` is set, `self` in the others (a zero may lose its sign); bits
+    /// beyond the lanes mean nothing.
     unsafe fn add_where(self, mask: u32, b: Self) -> Self;
     /// Lane-wise difference.
     unsafe fn sub(self, b: Self) -> Self;

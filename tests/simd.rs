@@ -75,6 +75,8 @@ impl Check for Arithmetic {
             );
             let (x, y, z) = (V::load(a.as_ptr()), V::load(b.as_ptr()), V::load(c.as_ptr()));
             let sums = lanes(x.add(y));
+            let mask = random.bits() as u32;
+            let some = lanes(x.add_where(mask, y));
             let differences = lanes(x.sub(y));
             let products = lanes(x.mul(y));
             let quotients = lanes(x.div(y));
@@ -88,6 +90,8 @@ impl Check for Arithmetic {
             for i in 0..V::LANES {
                 let (a, b, c) = (a[i], b[i], c[i]);
                 same(sums[i], a + b, "add");
+                let some_want = if mask >> i & 1 == 1 { a + b } else { a };
+                same(some[i] + V::E::ZERO, some_want + V::E::ZERO, "add_where");
                 same(differences[i], a - b, "sub");
                 same(products[i], a * b, "mul");
                 same(quotients[i], a / b, "div");

@@ -17,6 +17,7 @@ from amfast import bits, corrupt, datasets, theory
 from amfast._capacity import Capacity, capacity
 from amfast.bits import BitMatrix, pack
 from amfast.classifier import DenseAssociativeClassifier
+from amfast.dense import DenseAssociativeMemory, DenseRecall
 from amfast.kernels import (
     cpu_info,
     get_num_threads,
@@ -56,6 +57,8 @@ __all__ = [
     "ContinuousSDM",
     "Entmax",
     "DenseAssociativeClassifier",
+    "DenseAssociativeMemory",
+    "DenseRecall",
     "Exponential",
     "Identity",
     "LinearAssociativeMemory",

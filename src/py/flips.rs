@@ -7,9 +7,7 @@ use crate::flips::overlaps::{Patterns, Table, signs};
 use crate::flips::real::{Interaction, RealOverlaps};
 use crate::flips::{Cues, Rest, Rules, Update, run};
 use crate::parallel::Context;
-use numpy::{
-    Element, PyArray1, PyArray2, PyArrayMethods, PyReadonlyArray1, PyReadonlyArray2, PyUntypedArrayMethods,
-};
+use numpy::{Element, PyArray1, PyArray2, PyArrayMethods, PyReadonlyArray1, PyReadonlyArray2, PyUntypedArrayMethods};
 use pyo3::exceptions::{PyTypeError, PyValueError};
 use pyo3::prelude::*;
 
