@@ -306,7 +306,7 @@ fn flip_real<'py>(
     wide(columns.shape()[0], common.cues.width, "columns")?;
     wide(columns.shape()[1], weights.len(), "rows of columns")?;
     let columns = columns.as_slice()?;
-    let whole = parameter >= 1.0 && parameter <= 1000.0 && parameter.fract() == 0.0;
+    let whole = (1.0..=1000.0).contains(&parameter) && parameter.fract() == 0.0;
     let interaction = match interaction {
         "power" if whole => Interaction::Power(parameter as u32),
         "rectified" if whole => Interaction::Rectified(parameter as u32),
