@@ -8,8 +8,8 @@
 
 pub mod columns;
 pub mod error;
-pub mod hebbian;
 pub mod flips;
+pub mod hebbian;
 pub mod isa;
 pub mod math;
 pub mod metric;

@@ -1,7 +1,7 @@
 //! The Python edge: arrays in, engine called with the interpreter released, errors out. The only place that names pyo3 or numpy.
 
-mod hebbian;
 mod flips;
+mod hebbian;
 
 use crate::error::Error;
 use crate::isa::Level;
