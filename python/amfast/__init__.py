@@ -18,6 +18,8 @@ from amfast._capacity import Capacity, capacity
 from amfast.bits import BitMatrix, pack
 from amfast.classifier import DenseAssociativeClassifier
 from amfast.dense import DenseAssociativeMemory, DenseRecall
+from amfast.features import Elu, Fourier
+from amfast.hebbian_memory import HebbianMemory
 from amfast.kernels import (
     cpu_info,
     get_num_threads,
@@ -55,11 +57,14 @@ __all__ = [
     "BitMatrix",
     "Capacity",
     "ContinuousSDM",
-    "Entmax",
     "DenseAssociativeClassifier",
     "DenseAssociativeMemory",
     "DenseRecall",
+    "Elu",
+    "Entmax",
     "Exponential",
+    "Fourier",
+    "HebbianMemory",
     "Identity",
     "LinearAssociativeMemory",
     "Log",
@@ -80,8 +85,8 @@ __all__ = [
     "TopK",
     "UniversalHopfield",
     "__version__",
-    "capacity",
     "bits",
+    "capacity",
     "corrupt",
     "cpu_info",
     "datasets",

@@ -469,3 +469,26 @@ def flips(
         for unit in free:
             undecided[row, unit] = local(state, int(unit)) == 0.0
     return out, sweeps, period, undecided, energies
+
+
+# -- the Hebbian memory ---------------------------------------------------------------------------
+
+
+def hebbian_memory(
+    rows: Array, weights: Array, center: str | None = None, weighting: str = "linear"
+) -> Float:
+    """Matrix of a weighted continuous Hebbian memory (D, D), from all rows at once.
+
+    ``sum_i w_i x_i x_i^T / divisor`` over the rows scaled to length 1; ``moment`` and ``renorm``
+    take the weighted mean away from the rows, the latter scales what is left to length 1.
+    """
+    v, y = np.asarray(rows, np.float64), np.asarray(weights, np.float64)
+    keep = np.linalg.norm(v, axis=1) > 0
+    x, y = v[keep] / np.linalg.norm(v[keep], axis=1, keepdims=True), y[keep]
+    if center is not None:
+        x = x - (y[:, None] * x).sum(axis=0) / y.sum()
+    if center == "renorm":
+        x = x / np.linalg.norm(x, axis=1, keepdims=True)
+    w = y if weighting == "linear" else y * y
+    divisor = y.sum() ** 2 if weighting == "code" else y.sum()
+    return np.asarray((w[:, None] * x).T @ x / divisor)

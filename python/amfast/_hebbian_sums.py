@@ -1,0 +1,153 @@
+"""What a Hebbian memory sums up: the weighted mean of unit rows, and their outer products.
+
+An empty sum is neutral, adding rows and merging another sum are the same addition; with a decay,
+what comes later makes what was there fade.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from amfast import _check
+from amfast.outer import hebbian
+
+Array = NDArray[Any]
+Float = NDArray[np.float64]
+
+# Rows whose corrections the delta rule solves for together; the answer does not depend on it.
+_BLOCK = 128
+
+
+def posteriors(given: Any, n: int) -> Float:
+    """Read weights Y, (n,) or (n, 1), each in 0..1; None means 1."""
+    if given is None:
+        return np.ones(n)
+    y = _check.array(given, "weights")
+    if y.shape == (n, 1):
+        y = y[:, 0]
+    if y.shape != (n,):
+        raise ValueError(f"weights must have shape ({n},) or ({n}, 1), got {y.shape}")
+    y = y.astype(np.float64)
+    bad = np.flatnonzero(~((y >= 0) & (y <= 1)))
+    if len(bad):
+        raise ValueError(f"weights must be in 0..1, entry {bad[0]} is {y[bad[0]]}")
+    return y
+
+
+def unit(x: Float, eps: float = 0.0) -> tuple[Float, Float]:
+    """Scale rows to length 1; return them and their lengths, both 0 for rows shorter than eps."""
+    peak = np.abs(x).max(axis=1, keepdims=True, initial=0.0)
+    scaled = x / np.where(peak > 0, peak, 1.0)  # squares of huge entries would overflow
+    norm = np.sqrt((scaled * scaled).sum(axis=1, keepdims=True))
+    with np.errstate(over="ignore"):
+        length = np.minimum(norm * peak, np.finfo(np.float64).max)[:, 0]
+    silent = (length < eps) | (length == 0)
+    rows = scaled / np.where(norm > 0, norm, 1.0)
+    rows[silent] = 0.0
+    return rows, np.where(silent, 0.0, length)
+
+
+class Fade(NamedTuple):
+    """What is left of what was there, and of each row that is added."""
+
+    old: float
+    new: Float
+
+    @classmethod
+    def of(cls, decay: float, n: int) -> Fade:
+        """Let every one of n rows multiply what came before it by the decay."""
+        return cls(decay**n, decay ** np.arange(n - 1, -1, -1, dtype=np.float64))
+
+
+class Mean:
+    """Weighted mean of unit rows."""
+
+    def __init__(self, width: int) -> None:
+        self.y = 0.0
+        self.yx = np.zeros(width)
+
+    def add(self, x: Float, y: Float, fade: Fade) -> None:
+        """Add rows of weights y."""
+        self.y = fade.old * self.y + float((fade.new * y).sum())
+        self.yx = fade.old * self.yx + (fade.new * y) @ x
+
+    def merge(self, other: Mean, old: float) -> None:
+        """Add another mean, of which one's own has faded to ``old``."""
+        self.y = old * self.y + other.y
+        self.yx = old * self.yx + other.yx
+
+    @property
+    def value(self) -> Float:
+        """The mean (d,)."""
+        return self.yx / self.y
+
+
+class Outer:
+    """``sum w v phi^T`` with ``sum w phi``, ``sum w`` and ``sum y``; w is y or its square."""
+
+    def __init__(self, values: int, width: int, squared: bool) -> None:
+        self.total = _check.empty((values, width), np.dtype(np.float64), "the memory's matrix")
+        self.total[:] = 0.0
+        self.wx = np.zeros(width)
+        self.w = self.y = 0.0
+        self.squared = squared
+
+    def add(self, values: Float, phi: Float, y: Float, fade: Fade) -> None:
+        """Add rows phi (n, width) with values (n, o), or phi itself, and weights y."""
+        left = fade.new * y
+        w = left * y if self.squared else left
+        if fade.old != 1:
+            self.total *= fade.old
+        hebbian(phi, None if values is phi else values, weights=w, out=self.total)
+        self.wx = fade.old * self.wx + w @ phi
+        self.w = fade.old * self.w + float(w.sum())
+        self.y = fade.old * self.y + float(left.sum())
+
+    def correct(self, values: Float, phi: Float, step: Float) -> None:
+        """Add ``step (v - C phi) phi^T`` row after row: the delta rule.
+
+        In a block the errors ``e_i = v_i - C_i phi_i`` follow from those before by the triangular
+        system ``e_i + sum_{j<i} step_j (phi_j . phi_i) e_j = v_i - C phi_i``.
+        """
+        for start in range(0, len(phi), _BLOCK):
+            block = slice(start, start + _BLOCK)
+            p, size = phi[block], step[block]
+            lower = np.tril(p @ p.T * size, -1) + np.eye(len(p))
+            error = np.linalg.solve(lower, values[block] - p @ self.total.T)
+            self.total += (size[:, None] * error).T @ p
+
+    def merge(self, other: Outer, old: float) -> None:
+        """Add another sum, of which one's own has faded to ``old``."""
+        self.total = old * self.total + other.total
+        self.wx = old * self.wx + other.wx
+        self.w = old * self.w + other.w
+        self.y = old * self.y + other.y
+
+    def about(self, mean: Float) -> Float:
+        """``sum w (x - mean)(x - mean)^T`` of what was added as ``sum w x x^T``, symmetric."""
+        cross = np.outer(self.wx, mean)
+        moment = self.total - cross - cross.T + self.w * np.outer(mean, mean)
+        return np.asarray((moment + moment.T) / 2)
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """Shape of the matrix (o, width)."""
+        return self.total.shape[0], self.total.shape[1]
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes held."""
+        return self.total.nbytes + self.wx.nbytes
+
+
+def entropy_rank(spectrum: Float) -> float:
+    """Exponential of the entropy of a non-negative spectrum, 0 if it is all zero."""
+    total = float(spectrum.sum())
+    if not total > 0:
+        return 0.0
+    p = spectrum[spectrum > 0] / total
+    return math.exp(-float((p * np.log(p)).sum()))
