@@ -22,7 +22,7 @@ IMAGES = [
     "uhn-threshold",
 ]
 # Experiments without images that are done in a second or two; .ci/run runs every one.
-FAST = ["identities"]
+FAST = ["identities", "mchn-bounds"]
 
 
 @pytest.fixture(scope="module")

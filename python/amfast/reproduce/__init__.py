@@ -19,6 +19,7 @@ from amfast.reproduce import (  # noqa: F401  (importing an experiment registers
     dam_fashion,
     dam_mnist,
     identities,
+    mchn_bounds,
     modern_onestep,
     uhn_capacity,
     uhn_hetero,
