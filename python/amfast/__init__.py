@@ -20,6 +20,7 @@ from amfast.classifier import DenseAssociativeClassifier
 from amfast.dense import DenseAssociativeMemory, DenseRecall
 from amfast.features import Elu, Fourier
 from amfast.hebbian_memory import HebbianMemory
+from amfast.hopfield import Hopfield, HopfieldRecall
 from amfast.kernels import (
     cpu_info,
     get_num_threads,
@@ -65,6 +66,8 @@ __all__ = [
     "Exponential",
     "Fourier",
     "HebbianMemory",
+    "Hopfield",
+    "HopfieldRecall",
     "Identity",
     "LinearAssociativeMemory",
     "Log",
