@@ -491,6 +491,12 @@ def test_many_weights_leave_int32(rng):
     assert memory(x, weights=2**20, storage="matrix").nbytes == 16 * 16 * 4
     s = patterns(rng, 5, 16)
     np.testing.assert_array_equal(m.recall(s), memory(x).recall(s))
+    for storage in STORAGES:  # one weight more than float32 would tell apart
+        m = memory(x[:2], weights=[2**24 + 1, 2**24], storage=storage)
+        other = np.where(x[0] == x[1], x[0], 0)
+        cue = np.where(other, x[0], -x[0]).astype(np.int8)
+        np.testing.assert_array_equal(m.fields(cue), (hebbian(x[:2], [2**24 + 1, 2**24]) @ cue))
+    assert memory(x, weights=2**53, storage="matrix").W.dtype == np.float64
 
 
 # -- bad input ------------------------------------------------------------------------------------
