@@ -9,11 +9,11 @@ from numpy.typing import NDArray
 
 from amfast import _check
 from amfast.bits import BitMatrix
+from amfast.outer import hebbian
 
 Array = NDArray[Any]
 Float = NDArray[np.float64]
 
-_PIECE = 1 << 24
 _INT32 = 2**31 - 1
 # The grid of the projection rule's W: sums of its entries are exact in any order, so that what is a
 # tie stays one, and rounding in the decomposition of the patterns turns into exact zeros and ones.
@@ -41,18 +41,13 @@ class Moment:
         if counts.dtype == np.int32 and not (whole and load <= _INT32):
             _check.fits(counts.shape, np.dtype(np.float64), "the matrix")
             counts = counts.astype(np.float64)
-        # float32 counts up to 2**24 exactly.
-        narrow = whole and float(np.abs(weights).max(initial=0.0)) == 1
-        step = max(1, _PIECE // max(self.counts.shape))
-        added = np.zeros_like(counts)
-        for start in range(0, len(keys), step):
-            rows = slice(start, start + step)
-            dtype = np.float32 if narrow else np.float64
-            x = keys[rows].unpack().astype(dtype)
-            y = x if values is keys else values[rows].unpack().astype(dtype)
-            piece = (y * weights[rows, None].astype(dtype)).T @ x
-            added += piece.astype(counts.dtype)
-        added += counts
+        added = counts.copy()
+        hebbian(
+            keys,
+            None if values is keys else values,
+            weights=None if (weights == 1).all() else weights,
+            out=added,
+        )
         self.counts, self._load = added, load
 
     def merge(self, other: Moment) -> None:

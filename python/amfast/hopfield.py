@@ -13,10 +13,10 @@ from numpy.typing import NDArray
 from amfast import _check, bits
 from amfast._bit_items import item_weights
 from amfast._flips import Rules
-from amfast._synapses import Synapses, overlaps
+from amfast._synapses import Synapses
 from amfast._synchronous import signs, synchronous
 from amfast.bits import BitMatrix, Kind
-from amfast.kernels import resolve_threads
+from amfast.kernels import pairwise, resolve_threads
 from amfast.universal import Recall
 
 Array = NDArray[Any]
@@ -367,8 +367,8 @@ class Hopfield:
         n_threads = resolve_threads(threads)
         self._need_patterns("scores")
         rows, kind = self._cues(cues, "cues")
-        states = rows.unpack().astype(np.float32)
-        result = overlaps(states, self._synapses.items.keys, n_threads).astype(np.int32)
+        keys = self._synapses.items.keys
+        result = keys.n_bits - 2 * pairwise(rows, keys, "hamming", threads=n_threads)
         return result[0] if kind.single else result
 
     def weights(self, cues: Any, *, threads: int | None = None) -> Float:
@@ -424,6 +424,31 @@ class Hopfield:
     def __len__(self) -> int:
         """Count the stored patterns."""
         return len(self._synapses)
+
+    @property
+    def rule(self) -> str:
+        """``"hebbian"`` or ``"projection"``."""
+        return self._synapses.rule
+
+    @property
+    def zero_diagonal(self) -> bool:
+        """Whether a unit's own state is left out of its field."""
+        return self._zero_diagonal
+
+    @property
+    def tie(self) -> str | int:
+        """The state of a unit without a field: ``"keep"``, 1 or -1."""
+        return self._tie
+
+    @property
+    def bias(self) -> Float | None:
+        """The bias as given, read-only."""
+        return None if self._given_bias is None else _check.frozen(self._given_bias)
+
+    @property
+    def storage(self) -> str:
+        """``"auto"``, ``"matrix"`` or ``"patterns"``."""
+        return self._synapses.storage
 
     @property
     def W(self) -> Float:
