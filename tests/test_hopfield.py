@@ -12,6 +12,7 @@ from conftest import layouts
 import amfast as am
 from amfast import theory
 from amfast.bits import BitMatrix
+from amfast.reference import sweep_order
 
 STORAGES = ("auto", "matrix", "patterns")
 UPDATES = ("async", "sync", "one-step")
@@ -81,8 +82,6 @@ def test_fields_steps_and_energies(rng, storage, weights, zero_diagonal, d, n):
 
 def test_one_sweep_of_asynchronous_updates_is_units_in_turn(rng):
     x, s = patterns(rng, 12, 40), patterns(rng, 5, 40)
-    from amfast.reference import sweep_order
-
     for bias in (0.0, 0.3):
         m, w = memory(x, bias=bias), hebbian(x)
         expected = s.copy()
@@ -101,7 +100,12 @@ def test_values_are_recalled_in_one_step(rng, storage):
     np.testing.assert_array_equal(m.recall(flipped(rng, x, 0.1)), y)
     np.testing.assert_allclose(m.W, hebbian(x, y=y), atol=1e-12)
     found = m.recall(x, details=True)
-    assert found.energy is None and found.trace is None and found.converged.all()
+    assert (
+        found.energy is None
+        and found.energy_trace is None
+        and found.log_scale is None
+        and found.converged.all()
+    )
     assert (found.n_iter == 1).all() and (found.undecided == 0).all()
     with pytest.raises(ValueError, match="no energy"):
         m.energy(x)
@@ -164,7 +168,7 @@ def test_storage_and_threads_do_not_matter(rng, update, temperature, bias, d, n)
         first = next(f for f in found if f[0] == case[0] and f[1] == case[1])[-1]
         for name in ("state", "n_iter", "converged", "cycle", "undecided"):
             np.testing.assert_array_equal(getattr(r, name), getattr(first, name), err_msg=name)
-        np.testing.assert_allclose(r.trace, first.trace, atol=1e-9)
+        np.testing.assert_allclose(r.energy_trace, first.energy_trace, atol=1e-9)
         np.testing.assert_allclose(r.energy, first.energy, atol=1e-9)
 
 
@@ -191,7 +195,7 @@ def test_every_kind_gets_the_same_answer_in_its_kind(rng, update):
         assert one.shape == (77,) and one.dtype == np.float32
         np.testing.assert_array_equal(one, expected[0])
     r = memory(x).recall(s[0], update, details=True)
-    assert r.state.shape == (77,) and r.n_iter.shape == () and r.trace.ndim == 1
+    assert r.state.shape == (77,) and r.n_iter.shape == () and r.energy_trace.ndim == 1
 
 
 def test_all_ones_follow_what_is_stored():
@@ -226,7 +230,7 @@ def test_rows_and_seeds(rng):
     assert m.recall(s[:0]).shape == (0, 60)
     for update in UPDATES:
         r = m.recall(s[:0], update, details=True)
-        assert r.state.shape == (0, 60) and r.energy.shape == (0,) and len(r.trace) == 0
+        assert r.state.shape == (0, 60) and r.energy.shape == (0,) and len(r.energy_trace) == 0
 
 
 # -- physics --------------------------------------------------------------------------------------
@@ -238,15 +242,16 @@ def test_asynchronous_energy_never_rises(rng):
         m = memory(patterns(rng, 30, 200), **parameters)
         s = patterns(rng, 40, 200)
         r = m.recall(s, details=True)
-        np.testing.assert_allclose(r.trace[:, 0], m.energy(s), atol=1e-9)
+        np.testing.assert_allclose(r.energy_trace[:, 0], m.energy(s), atol=1e-9)
         np.testing.assert_allclose(r.energy, m.energy(r.state), atol=1e-9)
-        rises = np.diff(r.trace, axis=1)
-        assert np.nanmax(rises) <= 1e-9 and np.nanmin(rises) < -1
+        rises = np.diff(r.energy_trace, axis=1)
+        assert rises.max() <= 1e-9 and rises.min() < -1
         assert r.converged.all() and (r.cycle == 1).all()
         np.testing.assert_array_equal(m.recall(r.state, "one-step"), r.state)
-        last = np.take_along_axis(r.trace, r.n_iter[:, None], axis=1)[:, 0]
-        np.testing.assert_array_equal(last, r.energy)
-        assert np.isnan(r.trace).sum() == (r.n_iter.max() - r.n_iter).sum()
+        assert r.energy_trace.shape == (40, 1 + r.n_iter.max())
+        for row, n_iter in zip(r.energy_trace, r.n_iter, strict=True):
+            assert (row[n_iter:] == row[-1]).all()
+        np.testing.assert_array_equal(r.energy_trace[:, -1], r.energy)
 
 
 def test_synchronous_recall_ends_in_cycles_of_one_or_two(rng):

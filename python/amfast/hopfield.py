@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from amfast import _check, bits
+from amfast import _check, _flips, bits
 from amfast._bit_items import item_weights
 from amfast._flips import Rules
 from amfast._synapses import Synapses
@@ -23,18 +23,16 @@ Array = NDArray[Any]
 Float = NDArray[np.float64]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class HopfieldRecall(Recall):
-    """What a `Hopfield` recall found; ``log_scale`` is 0, ``converged`` means ``cycle == 1``."""
+    """What a `Hopfield` recall found; ``log_scale`` is None."""
 
     cycle: NDArray[np.int64]
-    """(Q,) 1: a fixed point; 2: the state alternates with another (synchronous updates only;
-    ``state`` is the later of the last two); 0: neither was found within the sweeps."""
+    """(Q,) 1: a fixed point, which ``converged`` repeats; 2: the state alternates with another
+    ("sync" only; ``state`` is the later of the last two); 0: neither was found within the sweeps.
+    A one-step recall of values has 1."""
     undecided: NDArray[np.int64]
     """(Q,) how many free units have a field of exactly 0 in ``state``."""
-    trace: Float | None
-    """(Q, 1 + sweeps) energy of the cue and after every sweep, NaN behind a row's last; None for a
-    heteroassociative memory."""
 
 
 class Hopfield:
@@ -109,7 +107,7 @@ class Hopfield:
         _check.choice(rule, "rule", ("hebbian", "projection"))
         self._zero_diagonal = _check.flag(zero_diagonal, "zero_diagonal")
         _check.choice(storage, "storage", ("auto", "matrix", "patterns"))
-        self._tie = _check.choice(tie, "tie", ("keep", 1, -1))
+        self._tie = _flips.tie_rule(tie)
         self._given_bias = None if bias is None else _read_bias(bias)
         self._synapses = Synapses(rule, self._zero_diagonal, storage)
         self._kind = Kind()
@@ -263,7 +261,7 @@ class Hopfield:
             For element types that are no real numbers; for what does not fit.
         """
         steps = _check.integer(max_sweeps, "max_sweeps", 1)
-        seed = _check.integer(seed, "seed", 0, 2**64 - 1)
+        seed = _check.integer(seed, "seed", 0, _flips.MAX_SEED)
         noise = 0.0 if temperature is None else _check.number(temperature, "temperature", 0.0)
         details = _check.flag(details, "details")
         n_threads = resolve_threads(threads)
@@ -271,7 +269,7 @@ class Hopfield:
         if update is None:
             update = "one-step" if self._synapses.hetero else "async"
         _check.choice(update, "update", ("async", "sync", "one-step"))
-        held = self._read_clamp(clamp, len(rows))
+        held = _flips.clamped(clamp, len(rows), rows.n_bits)
         if self._synapses.hetero:
             if update != "one-step" or held is not None or noise:
                 raise ValueError(
@@ -285,7 +283,7 @@ class Hopfield:
         if update == "async" or noise:
             rules = Rules(
                 update=update,
-                tie=self._sign_of_tie,
+                tie=self._tie,
                 temperature=noise,
                 max_sweeps=steps,
                 seed=seed,
@@ -294,18 +292,19 @@ class Hopfield:
             end = self._synapses.flip(states, self._bias, held, rules, n_threads)
         else:
             field = self._synapses.field(self._bias, n_threads)
-            end = synchronous(states, field, held, self._sign_of_tie, steps, details)
+            end = synchronous(states, field, held, self._tie, steps, details)
         answer = kind.answer(_packed(end.states))
         if end.energies is None or end.undecided is None or not details:
             return answer
         last = end.energies[np.arange(len(rows)), end.sweeps]
+        trace = np.where(np.isnan(end.energies), last[:, None], end.energies)
         undecided = end.undecided.sum(axis=1)
-        return _record(answer, kind, end.sweeps, end.period, last, undecided, end.energies)
+        return _record(answer, kind, end.sweeps, end.period, last, undecided, trace)
 
     def _recall_values(self, rows: BitMatrix, kind: Kind, details: bool, threads: int) -> Any:
         """One step to the values."""
         found = self._synapses.field(self._bias, threads)(rows.unpack())
-        new = signs(found, np.zeros_like(found), self._sign_of_tie)
+        new = signs(found, np.zeros_like(found), self._tie)
         answer = kind.answer(_packed(new))
         if kind.coding == "bipolar":
             answer[(new[0] if kind.single else new) == 0] = 0
@@ -404,17 +403,6 @@ class Hopfield:
                 f'storage="patterns" or "auto", or store with weights=-1 to forget'
             )
 
-    def _read_clamp(self, given: Any, n_rows: int) -> NDArray[np.bool_] | None:
-        if given is None:
-            return None
-        mask = _check.read(given, "clamp")
-        if mask.dtype != np.bool_:
-            raise TypeError(f"clamp must be bool, True for known units, got dtype {mask.dtype}")
-        d = self._synapses.n_bits
-        if mask.shape not in ((d,), (n_rows, d)):
-            raise ValueError(f"clamp must have shape ({d},) or ({n_rows}, {d}), got {mask.shape}")
-        return np.ascontiguousarray(np.atleast_2d(mask))
-
     def _check_bias(self, n_units: int) -> None:
         if self._given_bias is not None and self._given_bias.size not in (1, n_units):
             raise ValueError(f"bias has {self._given_bias.size} entries, the units are {n_units}")
@@ -438,7 +426,7 @@ class Hopfield:
     @property
     def tie(self) -> str | int:
         """The state of a unit without a field: ``"keep"``, 1 or -1."""
-        return self._tie
+        return self._tie or "keep"
 
     @property
     def bias(self) -> Float | None:
@@ -465,10 +453,6 @@ class Hopfield:
         if self._given_bias is None:
             return None
         return np.ascontiguousarray(np.broadcast_to(self._given_bias, self._synapses.n_units))
-
-    @property
-    def _sign_of_tie(self) -> int:
-        return 0 if self._tie == "keep" else int(self._tie)
 
     @property
     def keys(self) -> BitMatrix:
@@ -498,7 +482,7 @@ class Hopfield:
         text = f"{type(self).__name__}(rule={self._synapses.rule!r}"
         if not self._zero_diagonal:
             text += ", zero_diagonal=False"
-        if self._tie != "keep":
+        if self._tie:
             text += f", tie={self._tie}"
         if self._given_bias is not None:
             text += ", bias=..." if self._given_bias.ndim else f", bias={float(self._given_bias)}"
@@ -524,9 +508,18 @@ def _record(
     undecided: NDArray[np.int64],
     trace: Float | None,
 ) -> HopfieldRecall:
-    columns = [sweeps, cycle == 1, energy, np.zeros(len(sweeps)), cycle, undecided, trace]
-    fields: list[Any] = [c[0] if kind.single and c is not None else c for c in columns]
-    return HopfieldRecall(answer, *fields)
+    columns = {
+        "n_iter": sweeps,
+        "converged": cycle == 1,
+        "energy": energy,
+        "energy_trace": trace,
+        "cycle": cycle,
+        "undecided": undecided,
+    }
+    fields: dict[str, Any] = {
+        name: c[0] if kind.single and c is not None else c for name, c in columns.items()
+    }
+    return HopfieldRecall(answer, log_scale=None, **fields)
 
 
 def _packed(states: Array) -> BitMatrix:
