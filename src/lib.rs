@@ -19,6 +19,7 @@ pub mod probe;
 #[cfg(feature = "python")]
 mod py;
 pub mod rows;
+pub mod sdm;
 pub mod simd;
 pub mod sink;
 pub mod sweep;

@@ -559,6 +559,20 @@ impl<T: Score> Panels<T> {
         Packed { width: self.width, len: self.len, data: &self.data, terms: &[] }
     }
 
+    /// Copies the words of key `i`, as they were prepared, without the zeros behind the last element.
+    pub fn unpack(&self, i: usize, row: &mut [u8]) {
+        assert!(i < self.len && row.len() == self.width * self.kernel.element);
+        let (lanes, word) = (self.kernel.lanes, self.kernel.word);
+        let first = i / lanes * self.kernel.panel(self.width) + i % lanes * word;
+        for (w, out) in row.chunks_mut(word).enumerate() {
+            // SAFETY: word w of lane i % lanes lies inside the key's panel.
+            unsafe {
+                let from = self.data.as_ptr().cast::<u8>().add(first + w * lanes * word);
+                std::ptr::copy_nonoverlapping(from, out.as_mut_ptr(), out.len());
+            }
+        }
+    }
+
     /// Adds keys. A panel that is not full is filled first, lane by lane.
     pub fn append(&mut self, rows: &Rows) -> Result<(), Error> {
         assert_eq!(rows.width(), self.width);

@@ -25,6 +25,8 @@ use std::cell::RefCell;
 use std::sync::OnceLock;
 use std::sync::{RwLock, RwLockReadGuard};
 
+mod sdm;
+
 static LEVEL: OnceLock<Level> = OnceLock::new();
 
 fn level() -> Level {
@@ -603,5 +605,6 @@ fn _core(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_function(wrap_pyfunction!(cpu_info, module)?)?;
     module.add_function(wrap_pyfunction!(probe, module)?)?;
     flips::register(module)?;
+    sdm::register(module)?;
     Ok(())
 }
