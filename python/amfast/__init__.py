@@ -49,6 +49,7 @@ from amfast.parts import (
     Threshold,
     TopK,
 )
+from amfast.sdm import SparseDistributedMemory
 from amfast.sparse import Entmax, Sparsemax
 from amfast.universal import Recall, UniversalHopfield
 
@@ -83,6 +84,7 @@ __all__ = [
     "Similarity",
     "Softmax",
     "Sparsemax",
+    "SparseDistributedMemory",
     "Sqrt",
     "Threshold",
     "TopK",

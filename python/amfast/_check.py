@@ -364,14 +364,16 @@ def _physical_memory() -> float:
         return math.inf
 
 
+def room(need: int, what: str) -> None:
+    """Refuse what takes more bytes than the machine has."""
+    have = _physical_memory()
+    if need > have:
+        raise MemoryError(f"{what} take {need / 1e9:.1f} GB, the machine has {have / 1e9:.1f} GB")
+
+
 def fits(shape: tuple[int, ...], dtype: np.dtype[Any], what: str) -> None:
     """Refuse a result that is larger than the machine's memory, before anything is computed."""
-    need, have = math.prod(shape) * dtype.itemsize, _physical_memory()
-    if need > have:
-        raise MemoryError(
-            f"{what} of shape {shape} and {dtype} take {need / 1e9:.1f} GB, "
-            f"the machine has {have / 1e9:.1f} GB"
-        )
+    room(math.prod(shape) * dtype.itemsize, f"{what} of shape {shape} and {dtype}")
 
 
 def empty(shape: tuple[int, ...], dtype: np.dtype[Any], what: str) -> Array:

@@ -18,6 +18,9 @@ __all__ = [
     "pairwise",
     "probe",
     "retrieve",
+    "sdm_locations",
+    "sdm_read",
+    "sdm_write",
     "topk",
     "within",
 ]
@@ -144,5 +147,23 @@ def overlap_signs(
 ) -> NDArray[int8]:
     """Signs of sum_mu w_mu F'(o_mu) v_mu for values (K, ceil(n_values/8)), 0 where it is a tie."""
 
+def sdm_write(
+    addresses: NDArray[uint8],
+    locations: Keys,
+    radius: int,
+    words: NDArray[uint8],
+    weights: NDArray[int64],
+    counters: NDArray[Any],
+    threads: int,
+) -> NDArray[int64]: ...
+def sdm_read(
+    cues: NDArray[uint8],
+    locations: Keys,
+    radius: int,
+    counters: NDArray[Any],
+    sums: NDArray[int64],
+    threads: int,
+) -> NDArray[int64]: ...
+def sdm_locations(locations: Keys, start: int, stop: int) -> NDArray[uint8]: ...
 def cpu_info() -> _CpuInfo: ...
 def probe(threads: int) -> dict[str, float]: ...

@@ -1,0 +1,663 @@
+"""Kanerva's sparse distributed memory: counters at random hard locations, written and read by many.
+
+A word activates the hard locations within a Hamming radius of it. A write adds the data's bits, as
++1 and -1, to the counters of all active locations; a read sums the counters of the active locations
+and takes the sign, bit by bit. What is stored is spread over thousands of locations and mixed with
+everything else there, and still comes back from an address with many wrong bits.
+"""
+
+from __future__ import annotations
+
+import copy
+import warnings
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any, NoReturn
+
+import numpy as np
+from numpy.typing import NDArray
+
+from amfast import _check, _core
+from amfast._sdm import TIES, coins, sizes, whole
+from amfast.bits import BitMatrix, Bytes, Kind, binary, n_bytes
+from amfast.kernels import resolve_threads
+from amfast.theory.sdm import activation_probability, sdm_radius
+from amfast.universal import Recall
+
+Array = NDArray[Any]
+Int = NDArray[np.int64]
+
+# Kanerva's share of active locations: 1072 of 1,000,000 at 1000 bits.
+DEFAULT_P = 0.001
+# Pairs of a word and an active location, and sums, that a call holds at a time.
+_PAIRS = 1 << 23
+_SUMS = 1 << 23
+_CELLS = 1 << 18
+
+
+@dataclass(frozen=True)
+class SdmRecall(Recall):
+    """What a read found, with one entry per cue; for one 1-d cue, its own entry.
+
+    ``converged`` says whether the last read left the word as it was. A cue that activates no
+    location is not read again and did not converge. Where data are not as wide as addresses there
+    is one read and ``converged`` is True. ``log_scale`` is the logarithm of ``n_active``.
+    """
+
+    n_active: Int
+    """(Q,) locations that the last read summed."""
+    undecided: Int
+    """(Q,) bits whose sum was 0 in the last read: the tie rule gave them."""
+
+
+class SparseDistributedMemory:
+    """Sparse distributed memory (Kanerva 1988) on packed bits.
+
+    With M hard locations A and counters C, a word x activates ``{h : hamming(A_h, x) <= radius}``:
+
+    - write: ``C_h += weight * (2 data - 1)`` for every active h, stopping at the ends of the type;
+    - read: ``bit_j = [sum_h C_hj > 0]`` over the active h, ties by rule.
+
+    Parameters
+    ----------
+    n_bits : int
+        Bits of an address, >= 1.
+    n_locations : int
+        M, hard locations, 1 to 2^32 - 1.
+    radius : int, optional
+        In 0..n_bits, inclusive: a location exactly this far away is active.
+    p : float, optional
+        Instead of the radius, the probability in (0, 1] that a location is active; the radius is
+        the smallest that reaches it by the exact binomial (`amfast.theory.sdm_radius`, torchhd's
+        rule). Neither given means 0.001, which is Kanerva's: radius 451 at 1000 bits, 103 at 256.
+        For T items ``amfast.theory.sdm_best_radius(n_bits, n_locations, T)`` is better.
+    value_bits : int, optional
+        Bits of the data; None means n_bits.
+    counter_dtype : {"int8", "int16", "int32"}, default "int16"
+        Counters saturate, they never wrap: +127 stays +127 in int8 and -128 stays -128. Items are
+        added in the order they are given in. int8 halves the memory and holds 127 writes of equal
+        bits at a location, far more than it receives while the memory is useful.
+    seed : int, default 0
+        Of the random locations (`BitMatrix.random`, the same on every platform) and of random ties.
+    addresses : BitMatrix or (M, n_bits) array, optional
+        Hard locations to use instead of random ones; equal ones may occur.
+    tie : {"random", "keep", 1, -1}, default "random"
+        What a bit with sum 0 reads. "random" is a fair coin that depends on the seed, the cue and
+        the bit alone: one cue has one answer, in any batch. "keep" takes the cue's bit, for data as
+        wide as addresses. 1 is bit 1 and -1 is bit 0. A cue that activates no location ties in
+        every bit; `read` with ``details=True`` reports it as ``n_active`` 0.
+
+    Raises
+    ------
+    ValueError
+        For a radius outside 0..n_bits, radius and p together, a p outside (0, 1].
+    MemoryError
+        If locations and counters do not fit the machine, before either is allocated. `required`
+        tells their size without making a memory.
+
+    Warns
+    -----
+    UserWarning
+        If the radius activates less than one location on average, or more than nine in ten.
+
+    Notes
+    -----
+    Memory: M (n_bits / 8 + value_bits * 1, 2 or 4) bytes, 2.1 GB for 1,000,000 x 1000 in int16. The
+    locations are held once, packed for the search. Capacity: a bit read at a stored address is
+    wrong with probability Q(`amfast.theory.sdm_snr`), 0.1 % for T = M / 10 at the best radius;
+    iterated reads recover a word from `amfast.theory.sdm_convergence_distance` wrong bits, 200 of
+    1000 for 10,000 items in 1,000,000 locations.
+
+    Words are BitMatrix, bool, {0, 1} or {-1, +1} arrays, and answers are of the kind of the
+    question. Results do not depend on the number of threads. Many threads may read one memory at a
+    time; `write`, `merge` and `reset` must not run beside other calls.
+
+    References
+    ----------
+    Kanerva, *Sparse Distributed Memory*, MIT Press 1988; Kanerva, in *Associative Neural Memories*,
+    Oxford 1993.
+
+    Examples
+    --------
+    >>> import amfast as am
+    >>> memory = am.SparseDistributedMemory(256, 10_000, seed=1)
+    >>> words = am.BitMatrix.random(20, 256, seed=2).unpack()
+    >>> active = memory.write(words)
+    >>> cue = words[3].copy()
+    >>> cue[:40] *= -1
+    >>> int((memory.read(cue) != words[3]).sum())
+    0
+    """
+
+    def __init__(
+        self,
+        n_bits: int,
+        n_locations: int,
+        *,
+        radius: int | None = None,
+        p: float | None = None,
+        value_bits: int | None = None,
+        counter_dtype: Any = "int16",
+        seed: int = 0,
+        addresses: Any = None,
+        tie: str | int = "random",
+    ) -> None:
+        self._n_bits, self._n_locations, self._value_bits, self._dtype = sizes(
+            n_bits, n_locations, value_bits, counter_dtype
+        )
+        if radius is not None and p is not None:
+            raise ValueError(f"radius={radius!r} and p={p!r} exclude each other; give one")
+        if radius is None:
+            self._radius = sdm_radius(self._n_bits, DEFAULT_P if p is None else p)
+        else:
+            self._radius = _check.integer(radius, "radius", 0, self._n_bits)
+        self._seed = _check.integer(seed, "seed", 0)
+        self._tie: str | int = _check.choice(tie, "tie", TIES)
+        if tie == "keep" and self._value_bits != self._n_bits:
+            raise ValueError(
+                f"tie='keep' needs data as wide as addresses, got {self._value_bits} bits of data "
+                f"at {self._n_bits} bits of address"
+            )
+        given = None
+        if addresses is not None:
+            given = binary(addresses, "addresses", self._n_bits)[0].to_packed()
+            if len(given) != self._n_locations:
+                raise ValueError(
+                    f"addresses have {len(given)} rows, n_locations is {self._n_locations}"
+                )
+        self._given = given is not None
+        self._warn_of_radius()
+        need = self.required(self._n_bits, self._n_locations, self._value_bits, self._dtype)
+        _check.room(need, self._what())
+        try:
+            self._counters = self._zeros()
+            self._locations = self._packed(given)
+        except MemoryError as error:
+            raise MemoryError(
+                f"{self._what()} take {need / 1e9:.2f} GB, which cannot be allocated"
+            ) from error
+        self._written = 0
+        self._kind: Kind | None = None
+
+    def _what(self) -> str:
+        return (
+            f"{self._n_locations} locations of {self._n_bits} bits with {self._value_bits} "
+            f"{self._dtype} counters each"
+        )
+
+    def _zeros(self) -> Array:
+        return np.zeros((self._n_locations, self._value_bits), self._dtype)
+
+    def _packed(self, given: Bytes | None) -> _core.Keys:
+        if given is None:
+            given = BitMatrix.random(self._n_locations, self._n_bits, self._seed).to_packed()
+        return _core.Keys(given, "hamming")
+
+    def _warn_of_radius(self) -> None:
+        expected = self.expected_active
+        if expected < 1 or expected > 0.9 * self._n_locations:
+            few = "most words would find none" if expected < 1 else "words would hardly differ"
+            warnings.warn(
+                f"radius {self._radius} of {self._n_bits} bits activates {expected:.3g} of "
+                f"{self._n_locations} locations on average: {few}",
+                stacklevel=3,
+            )
+
+    @staticmethod
+    def required(
+        n_bits: int, n_locations: int, value_bits: int | None = None, counter_dtype: Any = "int16"
+    ) -> int:
+        """Bytes that a memory of these sizes takes, without making it.
+
+        Examples
+        --------
+        >>> import amfast as am
+        >>> am.SparseDistributedMemory.required(1000, 1_000_000) / 1e9
+        2.132
+        """
+        n, m, o, dtype = sizes(n_bits, n_locations, value_bits, counter_dtype)
+        # The search reads whole words of 8 bytes and keeps 4 more for each location.
+        return m * (8 * ((n + 63) // 64) + 4) + m * o * dtype.itemsize
+
+    # -- writing ----------------------------------------------------------------------------------
+
+    def write(
+        self, addresses: Any, data: Any = None, weight: Any = 1, *, threads: int | None = None
+    ) -> Any:
+        """Add words to the counters of the locations that their addresses activate.
+
+        Parameters
+        ----------
+        addresses : BitMatrix, (N, n_bits) or (n_bits,) array
+        data : BitMatrix, (N, value_bits) or (value_bits,) array, optional
+            One word for each address; None means the addresses themselves.
+        weight : int or (N,) array of whole numbers, default 1
+            How often a word counts. -1 forgets: it takes back what a write with 1 added, exactly
+            unless counters saturated in between. 0 writes nothing.
+        threads : int, optional
+            None means the setting.
+
+        Returns
+        -------
+        (N,) int64 array, or int for one 1-d address
+            How many locations each address activated.
+
+        Raises
+        ------
+        ValueError, TypeError
+            For words that are not binary, mixed codings, widths and lengths that differ, weights
+            that are not whole. Nothing is written then.
+
+        Warns
+        -----
+        UserWarning
+            If an address activates no location, so that its word is not stored anywhere.
+
+        Notes
+        -----
+        Ctrl-C leaves whole items: those of the first ``len(memory)`` rows are written.
+        """
+        n_threads = resolve_threads(threads)
+        rows, kind = binary(addresses, "addresses", self._n_bits, single=True, like=self._kind)
+        if data is None:
+            if self._value_bits != self._n_bits:
+                raise ValueError(
+                    f"data must be given: they have {self._value_bits} bits, addresses "
+                    f"{self._n_bits}"
+                )
+            words = rows
+        else:
+            words, _ = binary(data, "data", self._value_bits, single=kind.single)
+            if len(words) != len(rows):
+                raise ValueError(f"data have {len(words)} rows, addresses have {len(rows)}")
+        counts = whole(weight, len(rows))
+        active = np.zeros(len(rows), np.int64)
+        step = self._batch()
+        for start in range(0, len(rows), step):
+            part = slice(start, start + step)
+            active[part] = _core.sdm_write(
+                rows.to_packed()[part],
+                self._locations,
+                self._radius,
+                words.to_packed()[part],
+                counts[part],
+                self._counters,
+                n_threads,
+            )
+            self._written += len(active[part])
+            self._kind = kind
+        lost = int(np.count_nonzero((active == 0) & (counts != 0)))
+        if lost:
+            warnings.warn(
+                f"{lost} of {len(rows)} addresses activate no location, so their words are not "
+                f"stored: radius {self._radius} activates {self.expected_active:.3g} random "
+                "locations on average",
+                stacklevel=2,
+            )
+        return int(active[0]) if kind.single else active
+
+    def _batch(self) -> int:
+        """Words at a time, so that the pairs of a word and an active location fit.
+
+        Around any word random locations are as many as expected; chosen ones may all be there.
+        """
+        most = self._n_locations if self._given else max(1, int(self.expected_active))
+        return max(16, _PAIRS // most)
+
+    def store(self, keys: Any, values: Any = None, *, weights: Any = None) -> Int:
+        """`write`, under the name all memories share.
+
+        Returns
+        -------
+        (N,) int64 array
+            The words' numbers in the order of writing. They are not kept: a word is taken back by
+            writing it again with weight -1.
+        """
+        first = self._written
+        self.write(keys, values, 1 if weights is None else weights)
+        return np.arange(first, self._written)
+
+    def merge(self, other: SparseDistributedMemory) -> SparseDistributedMemory:
+        """Add the counters of a memory with the same locations, in place.
+
+        The result is that of writing everything into one memory as long as no counter saturated;
+        the sum saturates too.
+
+        Returns
+        -------
+        SparseDistributedMemory
+            This memory.
+
+        Raises
+        ------
+        ValueError
+            If sizes, radius, counters or locations differ.
+        """
+        if not isinstance(other, SparseDistributedMemory):
+            raise TypeError(f"other must be a SparseDistributedMemory, got {type(other).__name__}")
+        for name in ("n_bits", "n_locations", "radius", "value_bits", "counter_dtype"):
+            mine, theirs = getattr(self, name), getattr(other, name)
+            if mine != theirs:
+                raise ValueError(f"memories differ in {name}: {mine} and {theirs}")
+        if not self._same_locations(other):
+            raise ValueError(
+                "memories have different hard locations; give both the same seed or addresses"
+            )
+        limits = np.iinfo(self._dtype)
+        wide = np.int32 if self._dtype.itemsize < 4 else np.int64
+        step = max(1, _CELLS // self._value_bits)
+        for start in range(0, self._n_locations, step):
+            part = slice(start, start + step)
+            total = np.add(self._counters[part], other._counters[part], dtype=wide)
+            np.clip(total, limits.min, limits.max, out=total)
+            self._counters[part] = total
+        self._written += other._written
+        self._kind = self._kind or other._kind
+        return self
+
+    def _same_locations(self, other: SparseDistributedMemory) -> bool:
+        if self is other or not (self._given or other._given or self._seed != other._seed):
+            return True
+        step = max(1, _SUMS // n_bytes(self._n_bits))
+        for start in range(0, self._n_locations, step):
+            stop = min(start + step, self._n_locations)
+            mine = _core.sdm_locations(self._locations, start, stop)
+            if not np.array_equal(mine, _core.sdm_locations(other._locations, start, stop)):
+                return False
+        return True
+
+    def reset(self) -> None:
+        """Forget everything; the locations stay."""
+        self._counters = self._zeros()
+        self._written = 0
+        self._kind = None
+
+    # -- reading ----------------------------------------------------------------------------------
+
+    def read(
+        self,
+        addresses: Any,
+        max_iter: int = 1,
+        raw: bool = False,
+        details: bool = False,
+        *,
+        threads: int | None = None,
+    ) -> Any:
+        """Sum the counters of the active locations and decide bit by bit.
+
+        Parameters
+        ----------
+        addresses : BitMatrix, (Q, n_bits) or (n_bits,) array
+        max_iter : int, default 1
+            Reads at most; each word read is the next address, until it reads itself. More than 1
+            needs data as wide as addresses. Only rows that still change are read again.
+        raw : bool, default False
+            Whether to return the sums of the last read instead of bits.
+        details : bool, default False
+            Whether to return an `SdmRecall`.
+        threads : int, optional
+            None means the setting.
+
+        Returns
+        -------
+        words as in ``addresses``, int64 sums (Q, value_bits) or (value_bits,), or SdmRecall
+
+        Raises
+        ------
+        ValueError
+            If nothing was written, for words that are not binary or not as wide as addresses.
+        TypeError, MemoryError
+            For element types that are no real numbers; for what does not fit.
+        """
+        steps = _check.integer(max_iter, "max_iter", 1)
+        raw, details = _check.flag(raw, "raw"), _check.flag(details, "details")
+        n_threads = resolve_threads(threads)
+        rows, kind = self._cues(addresses)
+        alike = self._value_bits == self._n_bits
+        if steps > 1 and not alike:
+            raise ValueError(
+                f"max_iter > 1 needs data as wide as addresses: {self._value_bits} bits are no "
+                f"address of {self._n_bits}"
+            )
+        q = len(rows)
+        sums = _check.empty((q, self._value_bits), np.dtype(np.int64), "sums") if raw else None
+        words = np.zeros((q, n_bytes(self._value_bits)), np.uint8)
+        n_iter, active, undecided = (np.zeros(q, np.int64) for _ in range(3))
+        converged = np.full(q, not alike)
+        moving, cues = np.arange(q), rows.to_packed()
+        for _ in range(steps):
+            for part, total, n_active in self._sums(cues, n_threads):
+                at = moving[part]
+                words[at], undecided[at] = self._decide(total, cues[part])
+                active[at] = n_active
+                if sums is not None:
+                    sums[at] = total
+            n_iter[moving] += 1
+            if alike:
+                still = (words[moving] == cues).all(axis=1)
+                converged[moving] = still & (active[moving] > 0)
+                moving = moving[~still & (active[moving] > 0)]
+            if len(moving) == 0:
+                break
+            cues = words[moving]
+        state: Any
+        if sums is not None:
+            state = sums[0] if kind.single else sums
+        else:
+            state = kind.answer(BitMatrix.from_packed(words, self._value_bits))
+        if not details:
+            return state
+        with np.errstate(divide="ignore"):
+            scale = np.log(active)
+        fields: list[Any] = [n_iter, converged, scale, active, undecided]
+        if kind.single:
+            fields = [field[0] for field in fields]
+        n_iter, converged, scale, active, undecided = fields
+        return SdmRecall(state, n_iter, converged, None, scale, active, undecided)
+
+    def recall(
+        self, cues: Any, *, max_iter: int = 1, details: bool = False, threads: int | None = None
+    ) -> Any:
+        """`read`, under the name all memories share."""
+        return self.read(cues, max_iter, details=details, threads=threads)
+
+    def _cues(self, given: Any) -> tuple[BitMatrix, Kind]:
+        if self._written == 0:
+            raise ValueError("the memory is empty; write something first")
+        return binary(given, "addresses", self._n_bits, single=True, like=self._kind)
+
+    def _sums(self, cues: Bytes, threads: int) -> Iterator[tuple[slice, Int, Int]]:
+        """Sum the active counters for some cues at a time: which, sums, active locations."""
+        step = max(1, min(self._batch(), _SUMS // self._value_bits))
+        for start in range(0, len(cues), step):
+            part = slice(start, start + step)
+            some = cues[part]
+            sums = _check.empty((len(some), self._value_bits), np.dtype(np.int64), "sums")
+            n_active = _core.sdm_read(
+                some, self._locations, self._radius, self._counters, sums, threads
+            )
+            yield part, sums, n_active
+
+    def _decide(self, sums: Int, cues: Bytes) -> tuple[Bytes, Int]:
+        """Return packed words, and how many bits of each were ties."""
+        words = np.packbits(sums > 0, axis=1)
+        ties = sums == 0
+        undecided = np.count_nonzero(ties, axis=1)
+        at = np.flatnonzero(undecided)
+        if len(at) and self._tie != -1:
+            tied = np.packbits(ties[at], axis=1)
+            if self._tie == "keep":
+                tied &= cues[at]
+            elif self._tie == "random":
+                tied &= coins(cues[at], words.shape[1], self._seed)
+            words[at] |= tied
+        return words, undecided.astype(np.int64, copy=False)
+
+    def activated(self, addresses: Any, *, threads: int | None = None) -> Any:
+        """Find the hard locations that words activate.
+
+        Parameters
+        ----------
+        addresses : BitMatrix, (Q, n_bits) or (n_bits,) array
+        threads : int, optional
+            None means the setting.
+
+        Returns
+        -------
+        list of Q int64 arrays, or one array for a 1-d address
+            Indices of rows of `locations` and `counters`, in ascending order.
+
+        Examples
+        --------
+        >>> import numpy as np, amfast as am
+        >>> memory = am.SparseDistributedMemory(3, 4, radius=1, addresses=[
+        ...     [0, 0, 0], [0, 0, 1], [0, 1, 1], [1, 1, 1]])
+        >>> memory.activated([0, 0, 0])
+        array([0, 1])
+        """
+        n_threads = resolve_threads(threads)
+        rows, kind = binary(addresses, "addresses", self._n_bits, single=True, like=self._kind)
+        found: list[Array] = []
+        step = self._batch()
+        for start in range(0, len(rows), step):
+            some = rows.to_packed()[start : start + step]
+            starts, indices, _ = _core.within(
+                some, self._locations, self._radius, "hamming", n_threads
+            )
+            found += np.split(indices, starts[1:-1])
+        return found[0] if kind.single else found
+
+    # -- looking at it ----------------------------------------------------------------------------
+
+    @property
+    def n_bits(self) -> int:
+        """Bits of an address."""
+        return self._n_bits
+
+    @property
+    def n_locations(self) -> int:
+        """Hard locations."""
+        return self._n_locations
+
+    @property
+    def value_bits(self) -> int:
+        """Bits of the data."""
+        return self._value_bits
+
+    @property
+    def radius(self) -> int:
+        """Largest Hamming distance at which a location is active."""
+        return self._radius
+
+    @property
+    def p(self) -> float:
+        """Probability that a random location is active: the radius's, not the one asked for."""
+        return activation_probability(self._n_bits, self._radius)
+
+    @property
+    def expected_active(self) -> float:
+        """Locations that a word activates on average if locations are random."""
+        return self._n_locations * self.p
+
+    @property
+    def counter_dtype(self) -> np.dtype[Any]:
+        """Element type of the counters."""
+        return self._dtype
+
+    @property
+    def seed(self) -> int:
+        """Seed of locations and ties."""
+        return self._seed
+
+    @property
+    def tie(self) -> str | int:
+        """What a bit with sum 0 reads."""
+        return self._tie
+
+    @property
+    def locations(self) -> BitMatrix:
+        """The hard locations (M, n_bits), a copy made now."""
+        shape = (self._n_locations, n_bytes(self._n_bits))
+        _check.fits(shape, np.dtype(np.uint8), "locations")
+        rows = _core.sdm_locations(self._locations, 0, self._n_locations)
+        return BitMatrix.from_packed(rows, self._n_bits)
+
+    @property
+    def counters(self) -> Array:
+        """The counters (M, value_bits), read-only; later writes show in it."""
+        return _check.frozen(self._counters)
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes of packed locations and counters."""
+        return self._locations.nbytes + self._counters.nbytes
+
+    def __len__(self) -> int:
+        """Count the words written, those with negative weights and merged ones included."""
+        return self._written
+
+    def __repr__(self) -> str:
+        """Say what the memory is and how much was written."""
+        text = f"{type(self).__name__}(n_bits={self._n_bits}, n_locations={self._n_locations}"
+        text += f", radius={self._radius}"
+        if self._value_bits != self._n_bits:
+            text += f", value_bits={self._value_bits}"
+        text += f", counter_dtype={self._dtype.name!r})"
+        active = f"{self.expected_active:.4g} active on average, {self.nbytes / 1e6:.4g} MB"
+        return f"<{text}: {self._written or 'no'} words written, {active}>"
+
+    # -- what other memories have -----------------------------------------------------------------
+
+    def delete(self, ids: Any) -> NoReturn:
+        """Raise: items are not kept. Write a word again with weight -1 to take it back."""
+        raise ValueError(
+            "a sparse distributed memory keeps no items to delete; take a word back by "
+            "write(address, data, weight=-1)"
+        )
+
+    @property
+    def keys(self) -> NoReturn:
+        """Raise: items are not kept."""
+        raise ValueError("a sparse distributed memory keeps counters, not keys: see counters")
+
+    @property
+    def values(self) -> NoReturn:
+        """Raise: items are not kept."""
+        raise ValueError("a sparse distributed memory keeps counters, not values: see counters")
+
+    def scores(self, cues: Any) -> NoReturn:
+        """Raise: there are no items to score."""
+        raise ValueError(
+            "a sparse distributed memory keeps no items to score; activated(cues) lists the "
+            "locations of a cue"
+        )
+
+    def weights(self, cues: Any) -> NoReturn:
+        """Raise: there are no items to weigh."""
+        raise ValueError(
+            "a sparse distributed memory keeps no items to weigh; activated(cues) lists the "
+            "locations of a cue"
+        )
+
+    def energy(self, states: Any) -> NoReturn:
+        """Raise: a read need not decrease anything."""
+        raise ValueError(
+            "this memory has no energy: the sums of active counters are not the gradient of one"
+        )
+
+    # -- copies -----------------------------------------------------------------------------------
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Everything, with locations that the seed does not give as rows."""
+        state = self.__dict__.copy()
+        state["_locations"] = self.locations.to_packed().copy() if self._given else None
+        return state
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        """Restore; locations are packed again."""
+        self.__dict__.update(state)
+        self._locations = self._packed(state["_locations"])
+
+    def __copy__(self) -> SparseDistributedMemory:
+        """Copy the counters too: two memories must not write into one."""
+        return copy.deepcopy(self)

@@ -1,0 +1,150 @@
+r"""Iterated recall from a sparse distributed memory: how far from a stored word it still converges.
+
+A second read does not start afresh. Its noise comes from the same counters, so where the first read
+went wrong the second is likely to, and the cue's pull is now that of the word just read. The
+functions here follow one typical bit through the reads: with q_k the word read k-th (1 where its
+bit is right, -1 where it is wrong) and d_k its distance from the stored word, the sum of a bit is
+
+``S_k = phi(d_k) + b q_k + g_k``,  ``q_(k+1) = sign(S_k)``,
+
+with the signal phi and the bias b of `sdm_read`, and g normal with the covariance of two reads at
+distance D,
+
+``c(D) = (T - 1) (E[phi(D_1) phi(D_2)] + p phi(D))``,
+
+D_1 and D_2 being the distances of both words to a random third one.
+"""
+
+from __future__ import annotations
+
+import functools
+import math
+from collections.abc import Callable
+
+import numpy as np
+from numpy.typing import NDArray
+
+from amfast import _check
+from amfast.theory.sdm import _binomial, _overlaps, activation_probability, sdm_read
+
+Float = NDArray[np.float64]
+
+__all__ = ["sdm_convergence_distance", "sdm_iterated_distance"]
+
+_SAMPLES = 20_000
+# Standard deviations beyond which a distance to a random word is not looked at.
+_TAIL = 7.0
+
+
+def sdm_iterated_distance(
+    n_bits: int, n_locations: int, radius: int, n_items: int, distance: int, max_iter: int = 10
+) -> Float:
+    """Distances to the stored word after 0, 1, ... reads from a cue at distance d.
+
+    Autoassociative; see the module for the equations. They are solved by a sample of 20,000 bits
+    from a fixed seed. Derived for this library: it leaves out that a word read is slightly nearer
+    to all items that had a say in it, which makes true recall end a little earlier.
+
+    Parameters
+    ----------
+    n_bits, n_locations, radius, n_items : int
+        n, M, r and T.
+    distance : int
+        Of the cue.
+    max_iter : int, default 10
+        Reads.
+
+    Returns
+    -------
+    (max_iter + 1,) array
+        Mean distances for n to infinity; single words of 1000 bits scatter by about 10.
+
+    Examples
+    --------
+    >>> from amfast import theory
+    >>> path = theory.sdm_iterated_distance(1000, 1_000_000, 451, 10_000, 150)
+    >>> bool(path[1] < 100 and path[2] < 50 and path[-1] == 0)
+    True
+    """
+    n, m = _check.integer(n_bits, "n_bits", 1), _check.integer(n_locations, "n_locations", 1)
+    radius = _check.integer(radius, "radius", 0, n)
+    items = _check.integer(n_items, "n_items", 1)
+    distance = _check.integer(distance, "distance", 0, n)
+    steps = _check.integer(max_iter, "max_iter", 1)
+    phi, covariance = m * _overlaps(n, radius), _covariance(n, m, radius, items)
+    bias = sdm_read(n, m, radius, items, distance).bias
+    random = np.random.Generator(np.random.PCG64(0))
+    word = np.ones(_SAMPLES)
+    word[: round(_SAMPLES * distance / n)] = -1
+    words, noises, out = [word], np.empty((0, _SAMPLES)), [float(distance)]
+    known = np.empty((0, 0))
+    for _ in range(steps):
+        apart = np.array([np.count_nonzero(word != other) for other in words]) * (n / _SAMPLES)
+        shared = np.array([covariance(round(d)) for d in apart])
+        own, shared = shared[-1], shared[:-1]
+        # What the earlier noise says of this one; reads that are nearly the same say it once.
+        mixture = np.linalg.lstsq(known, shared, rcond=1e-4)[0] if len(shared) else shared
+        left = math.sqrt(max(own - float(mixture @ shared), 0.0))
+        noise = mixture @ noises + left * random.standard_normal(_SAMPLES)
+        noises = np.concatenate([noises, noise[None]])
+        known = np.block([[known, shared[:, None]], [shared[None], np.full((1, 1), own)]])
+        word = np.where(phi[round(out[-1])] + bias * word + noise > 0, 1.0, -1.0)
+        words.append(word)
+        out.append(n * float(np.count_nonzero(word < 0)) / _SAMPLES)
+    return np.array(out)
+
+
+@functools.lru_cache(maxsize=8)
+def _covariance(n: int, m: int, radius: int, items: int) -> Callable[[int], float]:
+    phi, p = m * _overlaps(n, radius), activation_probability(n, radius)
+
+    @functools.cache
+    def at(apart: int) -> float:
+        # A third word differs from both in u of the n - D bits they share, and in b of the others
+        # from the one and in D - b from the other.
+        spread = math.ceil(_TAIL * math.sqrt(n) / 2) + 1
+        middle = (n - apart) // 2
+        u = np.arange(max(0, middle - spread), min(n - apart, middle + spread) + 1)
+        b = np.arange(apart + 1)
+        near = phi[u[:, None] + b]
+        mean = _binomial(n - apart)[u] @ (near * near[:, ::-1]) @ _binomial(apart)
+        return (items - 1) * float(mean + p * phi[apart])
+
+    return at
+
+
+def sdm_convergence_distance(
+    n_bits: int, n_locations: int, radius: int, n_items: int, max_iter: int = 10
+) -> int:
+    """Largest distance from which iterated reads recover the stored word.
+
+    The other critical distance beside the crossing of `sdm_critical_distance`, and the one that
+    Kanerva's 209 at 1000 bits, 10^6 locations and 10^4 items is to be compared with. It is where
+    half of all cues converge. Autoassociative.
+
+    Parameters
+    ----------
+    n_bits, n_locations, radius, n_items : int
+        n, M, r and T.
+    max_iter : int, default 10
+        Reads.
+
+    Returns
+    -------
+    int
+        From `sdm_iterated_distance`, as the last distance that ends with less than half a wrong
+        bit. Measured with 1000 bits: 330, 243, 200, 135 for 1000, 5000, 10,000, 20,000 items; with
+        256 bits and 10^5 locations: 61, 49, 28 for 1000, 2000, 5000.
+
+    Examples
+    --------
+    >>> from amfast import theory
+    >>> 57 <= theory.sdm_convergence_distance(256, 100_000, 103, 1000) <= 65
+    True
+    """
+    low, high = -1, _check.integer(n_bits, "n_bits", 1) // 2 + 1
+    while high - low > 1:
+        middle = (low + high) // 2
+        end = sdm_iterated_distance(n_bits, n_locations, radius, n_items, middle, max_iter)[-1]
+        low, high = (middle, high) if end < 0.5 else (low, middle)
+    return max(low, 0)
