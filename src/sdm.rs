@@ -66,7 +66,7 @@ macro_rules! counter {
                     let mut table = [[0; 8]; 256];
                     let mut i = 0;
                     while i < 256 * 8 {
-                        table[i / 8][i % 8] = -((i as $t / 8 >> (7 - i % 8)) & 1);
+                        table[i / 8][i % 8] = -(((i / 8) >> (7 - i % 8) & 1) as $t);
                         i += 1;
                     }
                     table

@@ -154,6 +154,7 @@ def sdm_write(
     words: NDArray[uint8],
     weights: NDArray[int64],
     counters: NDArray[Any],
+    written: NDArray[int64],
     threads: int,
 ) -> NDArray[int64]: ...
 def sdm_read(

@@ -336,7 +336,7 @@ def binary(
 def _pack(x: Array, name: str, like: Kind | None) -> tuple[Bytes, str]:
     """Check and pack rows; return also their coding."""
     if x.dtype.kind == "b":
-        return np.packbits(x, axis=1), "bool"
+        return np.ascontiguousarray(np.packbits(x, axis=1)), "bool"
     packed = _check.empty((len(x), n_bytes(x.shape[1])), np.dtype(np.uint8), f"packed {name}")
     step = max(1, _PIECE // x.shape[1])
     scratch = np.empty((min(step, len(x)), x.shape[1]), np.bool_)

@@ -35,13 +35,13 @@ _SUMS = 1 << 23
 _CELLS = 1 << 18
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class SdmRecall(Recall):
     """What a read found, with one entry per cue; for one 1-d cue, its own entry.
 
     ``converged`` says whether the last read left the word as it was. A cue that activates no
     location is not read again and did not converge. Where data are not as wide as addresses there
-    is one read and ``converged`` is True. ``log_scale`` is the logarithm of ``n_active``.
+    is one read and ``converged`` is True. ``energy`` and ``log_scale`` are None: there are none.
     """
 
     n_active: Int
@@ -98,7 +98,7 @@ class SparseDistributedMemory:
     Warns
     -----
     UserWarning
-        If the radius activates less than one location on average, or more than nine in ten.
+        If the radius activates less than one random location on average, or more than nine in ten.
 
     Notes
     -----
@@ -166,7 +166,8 @@ class SparseDistributedMemory:
                     f"addresses have {len(given)} rows, n_locations is {self._n_locations}"
                 )
         self._given = given is not None
-        self._warn_of_radius()
+        if not self._given:
+            self._warn_of_radius()
         need = self.required(self._n_bits, self._n_locations, self._value_bits, self._dtype)
         _check.room(need, self._what())
         try:
@@ -176,7 +177,7 @@ class SparseDistributedMemory:
             raise MemoryError(
                 f"{self._what()} take {need / 1e9:.2f} GB, which cannot be allocated"
             ) from error
-        self._written = 0
+        self._written = np.zeros(1, np.int64)
         self._kind: Kind | None = None
 
     def _what(self) -> str:
@@ -213,11 +214,11 @@ class SparseDistributedMemory:
         --------
         >>> import amfast as am
         >>> am.SparseDistributedMemory.required(1000, 1_000_000) / 1e9
-        2.132
+        2.128
         """
         n, m, o, dtype = sizes(n_bits, n_locations, value_bits, counter_dtype)
-        # The search reads whole words of 8 bytes and keeps 4 more for each location.
-        return m * (8 * ((n + 63) // 64) + 4) + m * o * dtype.itemsize
+        # The search reads whole words of 8 bytes.
+        return m * 8 * ((n + 63) // 64) + m * o * dtype.itemsize
 
     # -- writing ----------------------------------------------------------------------------------
 
@@ -282,9 +283,9 @@ class SparseDistributedMemory:
                 words.to_packed()[part],
                 counts[part],
                 self._counters,
+                self._written,
                 n_threads,
             )
-            self._written += len(active[part])
             self._kind = kind
         lost = int(np.count_nonzero((active == 0) & (counts != 0)))
         if lost:
@@ -313,9 +314,9 @@ class SparseDistributedMemory:
             The words' numbers in the order of writing. They are not kept: a word is taken back by
             writing it again with weight -1.
         """
-        first = self._written
+        first = len(self)
         self.write(keys, values, 1 if weights is None else weights)
-        return np.arange(first, self._written)
+        return np.arange(first, len(self))
 
     def merge(self, other: SparseDistributedMemory) -> SparseDistributedMemory:
         """Add the counters of a memory with the same locations, in place.
@@ -369,7 +370,7 @@ class SparseDistributedMemory:
     def reset(self) -> None:
         """Forget everything; the locations stay."""
         self._counters = self._zeros()
-        self._written = 0
+        self._written[0] = 0
         self._kind = None
 
     # -- reading ----------------------------------------------------------------------------------
@@ -447,13 +448,16 @@ class SparseDistributedMemory:
             state = kind.answer(BitMatrix.from_packed(words, self._value_bits))
         if not details:
             return state
-        with np.errstate(divide="ignore"):
-            scale = np.log(active)
-        fields: list[Any] = [n_iter, converged, scale, active, undecided]
-        if kind.single:
-            fields = [field[0] for field in fields]
-        n_iter, converged, scale, active, undecided = fields
-        return SdmRecall(state, n_iter, converged, None, scale, active, undecided)
+        own = 0 if kind.single else slice(None)
+        return SdmRecall(
+            state,
+            n_iter[own],
+            converged[own],
+            energy=None,
+            log_scale=None,
+            n_active=active[own],
+            undecided=undecided[own],
+        )
 
     def recall(
         self, cues: Any, *, max_iter: int = 1, details: bool = False, threads: int | None = None
@@ -462,7 +466,7 @@ class SparseDistributedMemory:
         return self.read(cues, max_iter, details=details, threads=threads)
 
     def _cues(self, given: Any) -> tuple[BitMatrix, Kind]:
-        if self._written == 0:
+        if len(self) == 0:
             raise ValueError("the memory is empty; write something first")
         return binary(given, "addresses", self._n_bits, single=True, like=self._kind)
 
@@ -594,7 +598,7 @@ class SparseDistributedMemory:
 
     def __len__(self) -> int:
         """Count the words written, those with negative weights and merged ones included."""
-        return self._written
+        return int(self._written[0])
 
     def __repr__(self) -> str:
         """Say what the memory is and how much was written."""
@@ -604,7 +608,7 @@ class SparseDistributedMemory:
             text += f", value_bits={self._value_bits}"
         text += f", counter_dtype={self._dtype.name!r})"
         active = f"{self.expected_active:.4g} active on average, {self.nbytes / 1e6:.4g} MB"
-        return f"<{text}: {self._written or 'no'} words written, {active}>"
+        return f"<{text}: {len(self) or 'no'} words written, {active}>"
 
     # -- what other memories have -----------------------------------------------------------------
 

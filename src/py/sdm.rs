@@ -53,7 +53,8 @@ fn same_length<T>(counters: &Bound<'_, PyArray2<T>>, locations: &Bound<'_, PyKey
 }
 
 /// Adds words to the counters of the locations that their addresses activate; returns how many each activated. All words
-/// are added or, when the call is interrupted, none.
+/// are added and counted in `written`, or, when the call is interrupted, none: a signal that comes late is seen by Python
+/// once the call has returned, when it could not tell.
 #[pyfunction]
 #[allow(clippy::too_many_arguments)] // The Python signature.
 fn sdm_write<'py>(
@@ -64,6 +65,7 @@ fn sdm_write<'py>(
     words: &Bound<'py, PyUntypedArray>,
     weights: PyReadonlyArray1<'py, i64>,
     counters: &Bound<'py, PyUntypedArray>,
+    written: &Bound<'py, PyArray1<i64>>,
     threads: usize,
 ) -> PyResult<Bound<'py, PyArray1<i64>>> {
     fn add<C: Counter + Element>(
@@ -95,7 +97,12 @@ fn sdm_write<'py>(
     let find = || activated(py, addresses, locations, radius, threads);
     let words = rows(words, "words")?;
     let items = Items { words: words.memory(0..words.len()), weights: weights.as_slice()? };
+    let mut written = written.try_readwrite()?;
+    let [written] = written.as_slice_mut()? else {
+        return Err(PyValueError::new_err("written must have one element"));
+    };
     let active = by_counter!(counters, add(py, locations, &items, find, threads))?;
+    *written += active.len() as i64;
     Ok(counts(py, &active))
 }
 

@@ -68,10 +68,27 @@ from amfast.theory.recovery import (
     recovery_unique,
     subspace_messages,
 )
+from amfast.theory.sdm import (
+    SdmRead,
+    activation_probability,
+    circle_overlap,
+    sdm_best_p,
+    sdm_best_radius,
+    sdm_critical_distance,
+    sdm_expected_active,
+    sdm_new_distance,
+    sdm_radius,
+    sdm_read,
+    sdm_snr,
+)
+from amfast.theory.sdm_recall import sdm_convergence_distance, sdm_iterated_distance
 
 __all__ = [
+    "SdmRead",
+    "activation_probability",
     "attention_beta",
     "attention_target_weight",
+    "circle_overlap",
     "dense_bit_error",
     "dense_bit_error_tail",
     "dense_capacity",
@@ -109,5 +126,15 @@ __all__ = [
     "onestep_exponent",
     "onestep_union_exponent",
     "recovery_unique",
+    "sdm_best_p",
+    "sdm_best_radius",
+    "sdm_convergence_distance",
+    "sdm_critical_distance",
+    "sdm_expected_active",
+    "sdm_iterated_distance",
+    "sdm_new_distance",
+    "sdm_radius",
+    "sdm_read",
+    "sdm_snr",
     "subspace_messages",
 ]

