@@ -187,7 +187,7 @@ fn sums_outgrow_32_bits() {
         let all: Vec<u32> = (0..m as u32).collect();
         let mut sums = [0; 1];
         for level in Level::available() {
-            read(&context(1), level, &[all.clone()], &cells, 1, &mut sums).unwrap();
+            read(&context(1), level, std::slice::from_ref(&all), &cells, 1, &mut sums).unwrap();
             assert_eq!(sums[0], value * m as i64);
         }
     }
