@@ -17,7 +17,7 @@ import pytest
 from conftest import layouts
 
 import amfast as am
-from amfast import reference
+from amfast import _locations, reference
 from amfast._sdm import coins
 from amfast.sdm import SdmRecall
 
@@ -476,7 +476,7 @@ def test_long_calls_can_be_interrupted(rng):
 
 
 def test_an_interrupted_write_leaves_whole_items(monkeypatch):
-    monkeypatch.setattr(am.sdm, "_PAIRS", 1 << 13)
+    monkeypatch.setattr(_locations, "_PAIRS", 1 << 13)
     memory = SDM(1024, 60_000, seed=1, value_bits=8)
     words = am.BitMatrix.random(20_000, 1024, seed=1)
     data = am.BitMatrix.random(20_000, 8, seed=2)

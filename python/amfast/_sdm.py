@@ -1,9 +1,9 @@
-"""Arguments of the sparse distributed memory, and the coins of its ties."""
+"""What the sparse distributed memory cannot give, its arguments, and the coins of its ties."""
 
 from __future__ import annotations
 
 import operator
-from typing import Any
+from typing import Any, NoReturn
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,6 +15,47 @@ Int = NDArray[np.int64]
 
 TIES = ("random", "keep", 1, -1)
 COUNTERS = ("int8", "int16", "int32")
+
+
+class NoItems:
+    """What all memories have and counters cannot give: each says why."""
+
+    def delete(self, ids: Any) -> NoReturn:
+        """Raise: items are not kept. Write a word again with weight -1 to take it back."""
+        raise ValueError(
+            "a sparse distributed memory keeps no items to delete; take a word back by "
+            "write(address, data, weight=-1)"
+        )
+
+    @property
+    def keys(self) -> NoReturn:
+        """Raise: items are not kept."""
+        raise ValueError("a sparse distributed memory keeps counters, not keys: see counters")
+
+    @property
+    def values(self) -> NoReturn:
+        """Raise: items are not kept."""
+        raise ValueError("a sparse distributed memory keeps counters, not values: see counters")
+
+    def scores(self, cues: Any) -> NoReturn:
+        """Raise: there are no items to score."""
+        raise ValueError(
+            "a sparse distributed memory keeps no items to score; activated(cues) lists the "
+            "locations of a cue"
+        )
+
+    def weights(self, cues: Any) -> NoReturn:
+        """Raise: there are no items to weigh."""
+        raise ValueError(
+            "a sparse distributed memory keeps no items to weigh; activated(cues) lists the "
+            "locations of a cue"
+        )
+
+    def energy(self, states: Any) -> NoReturn:
+        """Raise: a read need not decrease anything."""
+        raise ValueError(
+            "this memory has no energy: the sums of active counters are not the gradient of one"
+        )
 
 
 # -- arguments ------------------------------------------------------------------------------------

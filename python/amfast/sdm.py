@@ -12,13 +12,14 @@ import copy
 import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any, NoReturn
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from amfast import _check, _core
-from amfast._sdm import TIES, coins, sizes, whole
+from amfast._locations import Locations
+from amfast._sdm import TIES, NoItems, coins, sizes, whole
 from amfast.bits import BitMatrix, Bytes, Kind, binary, n_bytes
 from amfast.kernels import resolve_threads
 from amfast.theory.sdm import activation_probability, sdm_radius
@@ -29,8 +30,7 @@ Int = NDArray[np.int64]
 
 # Kanerva's share of active locations: 1072 of 1,000,000 at 1000 bits.
 DEFAULT_P = 0.001
-# Pairs of a word and an active location, and sums, that a call holds at a time.
-_PAIRS = 1 << 23
+# Sums that a read holds at a time, and counters that a merge does.
 _SUMS = 1 << 23
 _CELLS = 1 << 18
 
@@ -50,7 +50,7 @@ class SdmRecall(Recall):
     """(Q,) bits whose sum was 0 in the last read: the tie rule gave them."""
 
 
-class SparseDistributedMemory:
+class SparseDistributedMemory(NoItems):
     """Sparse distributed memory (Kanerva 1988) on packed bits.
 
     With M hard locations A and counters C, a word x activates ``{h : hamming(A_h, x) <= radius}``:
@@ -142,67 +142,38 @@ class SparseDistributedMemory:
         addresses: Any = None,
         tie: str | int = "random",
     ) -> None:
-        self._n_bits, self._n_locations, self._value_bits, self._dtype = sizes(
-            n_bits, n_locations, value_bits, counter_dtype
-        )
+        n, m, self._value_bits, self._dtype = sizes(n_bits, n_locations, value_bits, counter_dtype)
         if radius is not None and p is not None:
             raise ValueError(f"radius={radius!r} and p={p!r} exclude each other; give one")
         if radius is None:
-            self._radius = sdm_radius(self._n_bits, DEFAULT_P if p is None else p)
-        else:
-            self._radius = _check.integer(radius, "radius", 0, self._n_bits)
-        self._seed = _check.integer(seed, "seed", 0)
+            radius = sdm_radius(n, DEFAULT_P if p is None else p)
+        radius = _check.integer(radius, "radius", 0, n)
+        seed = _check.integer(seed, "seed", 0)
         self._tie: str | int = _check.choice(tie, "tie", TIES)
-        if tie == "keep" and self._value_bits != self._n_bits:
+        if tie == "keep" and self._value_bits != n:
             raise ValueError(
                 f"tie='keep' needs data as wide as addresses, got {self._value_bits} bits of data "
-                f"at {self._n_bits} bits of address"
+                f"at {n} bits of address"
             )
         given = None
         if addresses is not None:
-            given = binary(addresses, "addresses", self._n_bits)[0].to_packed()
-            if len(given) != self._n_locations:
-                raise ValueError(
-                    f"addresses have {len(given)} rows, n_locations is {self._n_locations}"
-                )
-        self._given = given is not None
-        if not self._given:
-            self._warn_of_radius()
-        need = self.required(self._n_bits, self._n_locations, self._value_bits, self._dtype)
-        _check.room(need, self._what())
+            given = binary(addresses, "addresses", n)[0].to_packed()
+            if len(given) != m:
+                raise ValueError(f"addresses have {len(given)} rows, n_locations is {m}")
+        else:
+            _warn_of_radius(n, m, radius)
+        what = f"{m} locations of {n} bits with {self._value_bits} {self._dtype} counters each"
+        need = self.required(n, m, self._value_bits, self._dtype)
+        _check.room(need, what)
         try:
-            self._counters = self._zeros()
-            self._locations = self._packed(given)
+            self._counters = np.zeros((m, self._value_bits), self._dtype)
+            self._locations = Locations(n, m, radius, seed, given)
         except MemoryError as error:
             raise MemoryError(
-                f"{self._what()} take {need / 1e9:.2f} GB, which cannot be allocated"
+                f"{what} take {need / 1e9:.2f} GB, which cannot be allocated"
             ) from error
         self._written = np.zeros(1, np.int64)
         self._kind: Kind | None = None
-
-    def _what(self) -> str:
-        return (
-            f"{self._n_locations} locations of {self._n_bits} bits with {self._value_bits} "
-            f"{self._dtype} counters each"
-        )
-
-    def _zeros(self) -> Array:
-        return np.zeros((self._n_locations, self._value_bits), self._dtype)
-
-    def _packed(self, given: Bytes | None) -> _core.Keys:
-        if given is None:
-            given = BitMatrix.random(self._n_locations, self._n_bits, self._seed).to_packed()
-        return _core.Keys(given, "hamming")
-
-    def _warn_of_radius(self) -> None:
-        expected = self.expected_active
-        if expected < 1 or expected > 0.9 * self._n_locations:
-            few = "most words would find none" if expected < 1 else "words would hardly differ"
-            warnings.warn(
-                f"radius {self._radius} of {self._n_bits} bits activates {expected:.3g} of "
-                f"{self._n_locations} locations on average: {few}",
-                stacklevel=3,
-            )
 
     @staticmethod
     def required(
@@ -217,8 +188,7 @@ class SparseDistributedMemory:
         2.128
         """
         n, m, o, dtype = sizes(n_bits, n_locations, value_bits, counter_dtype)
-        # The search reads whole words of 8 bytes.
-        return m * 8 * ((n + 63) // 64) + m * o * dtype.itemsize
+        return Locations.required(n, m) + m * o * dtype.itemsize
 
     # -- writing ----------------------------------------------------------------------------------
 
@@ -259,12 +229,12 @@ class SparseDistributedMemory:
         Ctrl-C leaves whole items: those of the first ``len(memory)`` rows are written.
         """
         n_threads = resolve_threads(threads)
-        rows, kind = binary(addresses, "addresses", self._n_bits, single=True, like=self._kind)
+        rows, kind = binary(addresses, "addresses", self.n_bits, single=True, like=self._kind)
         if data is None:
-            if self._value_bits != self._n_bits:
+            if self._value_bits != self.n_bits:
                 raise ValueError(
                     f"data must be given: they have {self._value_bits} bits, addresses "
-                    f"{self._n_bits}"
+                    f"{self.n_bits}"
                 )
             words = rows
         else:
@@ -273,13 +243,13 @@ class SparseDistributedMemory:
                 raise ValueError(f"data have {len(words)} rows, addresses have {len(rows)}")
         counts = whole(weight, len(rows))
         active = np.zeros(len(rows), np.int64)
-        step = self._batch()
+        step = self._locations.batch
         for start in range(0, len(rows), step):
             part = slice(start, start + step)
             active[part] = _core.sdm_write(
                 rows.to_packed()[part],
-                self._locations,
-                self._radius,
+                self._locations.keys,
+                self.radius,
                 words.to_packed()[part],
                 counts[part],
                 self._counters,
@@ -291,19 +261,11 @@ class SparseDistributedMemory:
         if lost:
             warnings.warn(
                 f"{lost} of {len(rows)} addresses activate no location, so their words are not "
-                f"stored: radius {self._radius} activates {self.expected_active:.3g} random "
+                f"stored: radius {self.radius} activates {self.expected_active:.3g} random "
                 "locations on average",
                 stacklevel=2,
             )
         return int(active[0]) if kind.single else active
-
-    def _batch(self) -> int:
-        """Words at a time, so that the pairs of a word and an active location fit.
-
-        Around any word random locations are as many as expected; chosen ones may all be there.
-        """
-        most = self._n_locations if self._given else max(1, int(self.expected_active))
-        return max(16, _PAIRS // most)
 
     def store(self, keys: Any, values: Any = None, *, weights: Any = None) -> Int:
         """`write`, under the name all memories share.
@@ -340,14 +302,14 @@ class SparseDistributedMemory:
             mine, theirs = getattr(self, name), getattr(other, name)
             if mine != theirs:
                 raise ValueError(f"memories differ in {name}: {mine} and {theirs}")
-        if not self._same_locations(other):
+        if not self._locations.same(other._locations):
             raise ValueError(
                 "memories have different hard locations; give both the same seed or addresses"
             )
         limits = np.iinfo(self._dtype)
         wide = np.int32 if self._dtype.itemsize < 4 else np.int64
         step = max(1, _CELLS // self._value_bits)
-        for start in range(0, self._n_locations, step):
+        for start in range(0, self.n_locations, step):
             part = slice(start, start + step)
             total = np.add(self._counters[part], other._counters[part], dtype=wide)
             np.clip(total, limits.min, limits.max, out=total)
@@ -356,20 +318,9 @@ class SparseDistributedMemory:
         self._kind = self._kind or other._kind
         return self
 
-    def _same_locations(self, other: SparseDistributedMemory) -> bool:
-        if self is other or not (self._given or other._given or self._seed != other._seed):
-            return True
-        step = max(1, _SUMS // n_bytes(self._n_bits))
-        for start in range(0, self._n_locations, step):
-            stop = min(start + step, self._n_locations)
-            mine = _core.sdm_locations(self._locations, start, stop)
-            if not np.array_equal(mine, _core.sdm_locations(other._locations, start, stop)):
-                return False
-        return True
-
     def reset(self) -> None:
         """Forget everything; the locations stay."""
-        self._counters = self._zeros()
+        self._counters = np.zeros(self._counters.shape, self._dtype)
         self._written[0] = 0
         self._kind = None
 
@@ -414,11 +365,11 @@ class SparseDistributedMemory:
         raw, details = _check.flag(raw, "raw"), _check.flag(details, "details")
         n_threads = resolve_threads(threads)
         rows, kind = self._cues(addresses)
-        alike = self._value_bits == self._n_bits
+        alike = self._value_bits == self.n_bits
         if steps > 1 and not alike:
             raise ValueError(
                 f"max_iter > 1 needs data as wide as addresses: {self._value_bits} bits are no "
-                f"address of {self._n_bits}"
+                f"address of {self.n_bits}"
             )
         q = len(rows)
         sums = _check.empty((q, self._value_bits), np.dtype(np.int64), "sums") if raw else None
@@ -468,17 +419,17 @@ class SparseDistributedMemory:
     def _cues(self, given: Any) -> tuple[BitMatrix, Kind]:
         if len(self) == 0:
             raise ValueError("the memory is empty; write something first")
-        return binary(given, "addresses", self._n_bits, single=True, like=self._kind)
+        return binary(given, "addresses", self.n_bits, single=True, like=self._kind)
 
     def _sums(self, cues: Bytes, threads: int) -> Iterator[tuple[slice, Int, Int]]:
         """Sum the active counters for some cues at a time: which, sums, active locations."""
-        step = max(1, min(self._batch(), _SUMS // self._value_bits))
+        step = max(1, min(self._locations.batch, _SUMS // self._value_bits))
         for start in range(0, len(cues), step):
             part = slice(start, start + step)
             some = cues[part]
             sums = _check.empty((len(some), self._value_bits), np.dtype(np.int64), "sums")
             n_active = _core.sdm_read(
-                some, self._locations, self._radius, self._counters, sums, threads
+                some, self._locations.keys, self.radius, self._counters, sums, threads
             )
             yield part, sums, n_active
 
@@ -493,7 +444,7 @@ class SparseDistributedMemory:
             if self._tie == "keep":
                 tied &= cues[at]
             elif self._tie == "random":
-                tied &= coins(cues[at], words.shape[1], self._seed)
+                tied &= coins(cues[at], words.shape[1], self.seed)
             words[at] |= tied
         return words, undecided.astype(np.int64, copy=False)
 
@@ -520,15 +471,8 @@ class SparseDistributedMemory:
         array([0, 1])
         """
         n_threads = resolve_threads(threads)
-        rows, kind = binary(addresses, "addresses", self._n_bits, single=True, like=self._kind)
-        found: list[Array] = []
-        step = self._batch()
-        for start in range(0, len(rows), step):
-            some = rows.to_packed()[start : start + step]
-            starts, indices, _ = _core.within(
-                some, self._locations, self._radius, "hamming", n_threads
-            )
-            found += np.split(indices, starts[1:-1])
+        rows, kind = binary(addresses, "addresses", self.n_bits, single=True, like=self._kind)
+        found = self._locations.activated(rows.to_packed(), n_threads)
         return found[0] if kind.single else found
 
     # -- looking at it ----------------------------------------------------------------------------
@@ -536,12 +480,12 @@ class SparseDistributedMemory:
     @property
     def n_bits(self) -> int:
         """Bits of an address."""
-        return self._n_bits
+        return self._locations.n_bits
 
     @property
     def n_locations(self) -> int:
         """Hard locations."""
-        return self._n_locations
+        return self._locations.n_locations
 
     @property
     def value_bits(self) -> int:
@@ -551,17 +495,17 @@ class SparseDistributedMemory:
     @property
     def radius(self) -> int:
         """Largest Hamming distance at which a location is active."""
-        return self._radius
+        return self._locations.radius
 
     @property
     def p(self) -> float:
         """Probability that a random location is active: the radius's, not the one asked for."""
-        return activation_probability(self._n_bits, self._radius)
+        return activation_probability(self.n_bits, self.radius)
 
     @property
     def expected_active(self) -> float:
         """Locations that a word activates on average if locations are random."""
-        return self._n_locations * self.p
+        return self._locations.expected_active
 
     @property
     def counter_dtype(self) -> np.dtype[Any]:
@@ -571,7 +515,7 @@ class SparseDistributedMemory:
     @property
     def seed(self) -> int:
         """Seed of locations and ties."""
-        return self._seed
+        return self._locations.seed
 
     @property
     def tie(self) -> str | int:
@@ -581,10 +525,7 @@ class SparseDistributedMemory:
     @property
     def locations(self) -> BitMatrix:
         """The hard locations (M, n_bits), a copy made now."""
-        shape = (self._n_locations, n_bytes(self._n_bits))
-        _check.fits(shape, np.dtype(np.uint8), "locations")
-        rows = _core.sdm_locations(self._locations, 0, self._n_locations)
-        return BitMatrix.from_packed(rows, self._n_bits)
+        return self._locations.rows()
 
     @property
     def counters(self) -> Array:
@@ -602,66 +543,25 @@ class SparseDistributedMemory:
 
     def __repr__(self) -> str:
         """Say what the memory is and how much was written."""
-        text = f"{type(self).__name__}(n_bits={self._n_bits}, n_locations={self._n_locations}"
-        text += f", radius={self._radius}"
-        if self._value_bits != self._n_bits:
+        text = f"{type(self).__name__}(n_bits={self.n_bits}, n_locations={self.n_locations}"
+        text += f", radius={self.radius}"
+        if self._value_bits != self.n_bits:
             text += f", value_bits={self._value_bits}"
         text += f", counter_dtype={self._dtype.name!r})"
         active = f"{self.expected_active:.4g} active on average, {self.nbytes / 1e6:.4g} MB"
         return f"<{text}: {len(self) or 'no'} words written, {active}>"
 
-    # -- what other memories have -----------------------------------------------------------------
-
-    def delete(self, ids: Any) -> NoReturn:
-        """Raise: items are not kept. Write a word again with weight -1 to take it back."""
-        raise ValueError(
-            "a sparse distributed memory keeps no items to delete; take a word back by "
-            "write(address, data, weight=-1)"
-        )
-
-    @property
-    def keys(self) -> NoReturn:
-        """Raise: items are not kept."""
-        raise ValueError("a sparse distributed memory keeps counters, not keys: see counters")
-
-    @property
-    def values(self) -> NoReturn:
-        """Raise: items are not kept."""
-        raise ValueError("a sparse distributed memory keeps counters, not values: see counters")
-
-    def scores(self, cues: Any) -> NoReturn:
-        """Raise: there are no items to score."""
-        raise ValueError(
-            "a sparse distributed memory keeps no items to score; activated(cues) lists the "
-            "locations of a cue"
-        )
-
-    def weights(self, cues: Any) -> NoReturn:
-        """Raise: there are no items to weigh."""
-        raise ValueError(
-            "a sparse distributed memory keeps no items to weigh; activated(cues) lists the "
-            "locations of a cue"
-        )
-
-    def energy(self, states: Any) -> NoReturn:
-        """Raise: a read need not decrease anything."""
-        raise ValueError(
-            "this memory has no energy: the sums of active counters are not the gradient of one"
-        )
-
-    # -- copies -----------------------------------------------------------------------------------
-
-    def __getstate__(self) -> dict[str, Any]:
-        """Everything, with locations that the seed does not give as rows."""
-        state = self.__dict__.copy()
-        state["_locations"] = self.locations.to_packed().copy() if self._given else None
-        return state
-
-    def __setstate__(self, state: dict[str, Any]) -> None:
-        """Restore; locations are packed again."""
-        self.__dict__.update(state)
-        self._locations = self._packed(state["_locations"])
-
     def __copy__(self) -> SparseDistributedMemory:
         """Copy the counters too: two memories must not write into one."""
         return copy.deepcopy(self)
+
+
+def _warn_of_radius(n_bits: int, n_locations: int, radius: int) -> None:
+    expected = n_locations * activation_probability(n_bits, radius)
+    if expected < 1 or expected > 0.9 * n_locations:
+        few = "most words would find none" if expected < 1 else "words would hardly differ"
+        warnings.warn(
+            f"radius {radius} of {n_bits} bits activates {expected:.3g} of {n_locations} "
+            f"locations on average: {few}",
+            stacklevel=3,
+        )
