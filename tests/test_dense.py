@@ -230,6 +230,25 @@ def test_energy_difference_is_not_one_step():
 # -- exactness ------------------------------------------------------------------------------------
 
 
+@pytest.mark.parametrize("n, d", [(1, 1), (2, 9), (3, 100_000), (5, 5000), (7, 64), (40, 301)])
+def test_tables_are_rounded_once(n, d):
+    # float(int) rounds correctly; both sides of what 64-bit integers hold are here.
+    picked = range(0, d, max(1, d // 50))
+    for kind in ("power", "rectified"):
+        f = Interaction(kind, n, 1.0)
+
+        def worth(o, kind=kind):
+            return 0 if kind == "rectified" and o < 0 else o**n
+
+        for a in picked:
+            o = 2 * a - d
+            assert f.energies(d)[a] == float(worth(o))
+            assert f.steps(d)[a] == float(worth(o + 2) - worth(o)) / 2
+            slope = 0 if kind == "rectified" and o <= 0 else n * o ** (n - 1)
+            assert f.slopes(d)[a] == float(slope)
+        assert len(f.steps(d)) == d and len(f.energies(d)) == len(f.slopes(d)) == d + 1
+
+
 @pytest.mark.parametrize("n", [2, 3, 39, 40])
 @pytest.mark.parametrize("interaction", ["power", "rectified"])
 def test_fields_are_exact_at_a_hundred_thousand_units(n, interaction):

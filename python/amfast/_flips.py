@@ -7,6 +7,7 @@ The field of unit i is half of what the energy gains if the unit goes from +1 to
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -95,3 +96,14 @@ def clamped(given: Any, n_cues: int, n_units: int) -> NDArray[np.bool_] | None:
             f"clamp must have shape ({n_units},) or ({n_cues}, {n_units}), got {mask.shape}"
         )
     return np.ascontiguousarray(np.atleast_2d(mask))
+
+
+def bias(given: Any) -> NDArray[np.float64]:
+    """Read a bias, a number or one per unit, as float64."""
+    values = _check.array(given, "bias")
+    if values.ndim > 1:
+        raise ValueError(f"bias must be a number or 1-d, got shape {values.shape}")
+    values = values.astype(np.float64)
+    if not all(math.isfinite(b) for b in values.ravel()):
+        raise ValueError("bias must be finite")
+    return values

@@ -99,32 +99,42 @@ def interaction(kind: object, n: object, beta: object) -> Interaction:
     return Interaction(str(kind), power, slope)
 
 
-def _power(kind: str, o: int, n: int) -> int:
-    return 0 if kind == "rectified" and o < 0 else o**n
+def _overlaps(n: int, d: int) -> NDArray[Any]:
+    """-d, -(d - 2), .., d as integers whose n-th powers, n times, are exact."""
+    fits = n * math.log2(d + 1) + math.log2(n) < 62
+    return np.arange(-d, d + 1, 2).astype(np.int64 if fits else object)
+
+
+def _powers(kind: str, n: int, d: int) -> NDArray[Any]:
+    o = _overlaps(n, d)
+    worths = o**n
+    if kind == "rectified":
+        worths[o < 0] = 0
+    return worths
 
 
 @lru_cache(maxsize=16)
 def _energies(kind: str, n: int, d: int) -> Float:
-    return _table(float(_power(kind, o, n)) for o in range(-d, d + 1, 2))
+    return _table(_powers(kind, n, d))
 
 
 @lru_cache(maxsize=16)
 def _steps(kind: str, n: int, d: int) -> Float:
-    worths = [_power(kind, o, n) for o in range(-d, d + 1, 2)]
-    # Halving a float is exact; the division of integers by 2 need not be.
-    return _table(float(b - a) / 2 for a, b in zip(worths, worths[1:], strict=False))
+    # The differences are integers; halving a float is exact.
+    return _table(np.diff(_powers(kind, n, d)), 0.5)
 
 
 @lru_cache(maxsize=16)
 def _slopes(kind: str, n: int, d: int) -> Float:
-    # At n = 1 the rectified power has no slope at 0; it is taken as 0.
-    def slope(o: int) -> int:
-        return 0 if kind == "rectified" and o <= 0 else n * o ** (n - 1)
+    o = _overlaps(n, d)
+    slopes = n * o ** (n - 1)
+    if kind == "rectified":
+        slopes[o <= 0] = 0  # at n = 1 there is no slope at 0
+    return _table(slopes)
 
-    return _table(float(slope(o)) for o in range(-d, d + 1, 2))
 
-
-def _table(values: Any) -> Float:
-    table = np.array(list(values), np.float64)
+def _table(values: NDArray[Any], scale: float = 1.0) -> Float:
+    """Round to float64, once."""
+    table = values.astype(np.float64) * scale
     table.flags.writeable = False
     return table

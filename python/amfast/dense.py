@@ -6,7 +6,6 @@ See `DenseAssociativeMemory`.
 from __future__ import annotations
 
 import copy
-import math
 from dataclasses import dataclass
 from typing import Any
 
@@ -145,7 +144,7 @@ class DenseAssociativeMemory:
     ) -> None:
         self._interaction = read_interaction(interaction, n, beta)
         self._real = _check.flag(real, "real")
-        self._given_bias = None if bias is None else _read_bias(bias)
+        self._given_bias = None if bias is None else _flips.bias(bias)
         if self._given_bias is not None and self._interaction.exponential:
             raise ValueError(
                 "bias: the exponential interaction has no common scale of energies to add it in"
@@ -548,13 +547,3 @@ def _width(rows: Any) -> int:
 
 def _packed(states: Array) -> BitMatrix:
     return BitMatrix._of(np.packbits(states > 0, axis=1), states.shape[1])
-
-
-def _read_bias(given: Any) -> Float:
-    bias = _check.array(given, "bias")
-    if bias.ndim > 1:
-        raise ValueError(f"bias must be a number or 1-d, got shape {bias.shape}")
-    bias = bias.astype(np.float64)
-    if not all(math.isfinite(b) for b in bias.ravel()):
-        raise ValueError("bias must be finite")
-    return bias

@@ -151,18 +151,29 @@ impl Overlaps<'_> {
     /// Looks everything up anew.
     #[inline(always)]
     unsafe fn look_up(&mut self) {
-        let patterns = self.patterns;
-        let counted = |(&a, &w): (&u32, &f64)| if w != 0.0 { a } else { 0 };
-        if patterns.beta.is_some() {
-            self.most = self.agreements.iter().zip(&patterns.weights).map(counted).max().unwrap_or(0);
+        let weights = &self.patterns.weights;
+        if self.patterns.beta.is_none() {
+            return self.look_up_at(|agreements| agreements);
         }
+        let counted = |(&a, &w): (&u32, &f64)| if w != 0.0 { a } else { 0 };
+        self.most = self.agreements.iter().zip(weights).map(counted).max().unwrap_or(0);
+        let most = self.most;
+        self.look_up_at(|agreements| most.saturating_sub(agreements));
+    }
+
+    /// The same from where `place` says; it is told apart outside, so that the loop has nothing to ask.
+    #[inline(always)]
+    fn look_up_at(&mut self, place: impl Fn(u32) -> u32) {
+        let pairs = self.patterns.pairs.as_slice();
+        let (weights, _) = self.patterns.weights.as_chunks::<8>();
+        let (agreements, _) = self.agreements.as_chunks::<8>();
+        let (steps, _) = self.steps.as_chunks_mut::<8>();
         let (mut base, mut magnitude) = ([0.0; 8], [0.0; 8]);
-        for first in (0..self.steps.len()).step_by(8) {
+        for ((agreements, steps), weights) in agreements.iter().zip(steps).zip(weights) {
             for j in 0..8 {
-                let [m, step] = patterns.pairs[self.place(self.agreements[first + j])];
-                let weight = patterns.weights[first + j];
-                let (m, step) = (weight * m, weight * step);
-                self.steps[first + j] = step;
+                let [m, step] = pairs[place(agreements[j]) as usize];
+                let (m, step) = (weights[j] * m, weights[j] * step);
+                steps[j] = step;
                 base[j] += m;
                 magnitude[j] += m.abs() + step.abs();
             }
@@ -258,8 +269,11 @@ impl Field for Overlaps<'_> {
         let other = if s < 0 { u64::MAX } else { 0 };
         for (word, agreements) in column.iter().zip(self.agreements.chunks_exact_mut(64)) {
             let agreeing = word ^ other;
-            for (j, agreements) in agreements.iter_mut().enumerate() {
-                *agreements = agreements.wrapping_add(1).wrapping_sub(((agreeing >> j & 1) << 1) as u32);
+            let (low, high) = agreements.split_at_mut(32);
+            for (half, agreements) in [(agreeing as u32, low), ((agreeing >> 32) as u32, high)] {
+                for (j, agreements) in agreements.iter_mut().enumerate() {
+                    *agreements = agreements.wrapping_add(1).wrapping_sub((half >> j & 1) << 1);
+                }
             }
         }
         self.look_up();
