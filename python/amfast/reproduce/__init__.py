@@ -8,8 +8,8 @@ against `amfast.theory`.
 
 ``_registry`` says what an experiment is and how to add one, ``_report`` prints and writes,
 ``_figures`` draws, ``_fit`` reads slopes and crossings off points, ``_images`` finds the data,
-``_cues`` and ``_measure`` serve the experiments on images, ``_training`` those that learn; every
-other module is one experiment.
+``_notes`` plays music, ``_cues`` and ``_measure`` serve the experiments on images, ``_training``
+those that learn; every other module is one experiment.
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ from amfast.reproduce import (  # noqa: F401  (importing an experiment registers
     identities,
     mchn_bounds,
     modern_onestep,
+    timbre,
     uhn_capacity,
     uhn_hetero,
     uhn_perturbations,
