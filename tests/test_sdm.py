@@ -100,6 +100,21 @@ def test_rows_stop_on_their_own(stored, rng):
     np.testing.assert_array_equal(np.sign(raw.state)[found.converged], found.state[found.converged])
 
 
+def test_batches_change_nothing(stored, rng, monkeypatch):
+    memory, words = stored
+    cues = np.where(rng.random(words.shape) < 0.1, -words, words)
+    whole = memory.read(cues, 4, raw=True), memory.read(cues, 4), memory.activated(cues)
+    monkeypatch.setattr(_locations, "_PAIRS", 1)
+    monkeypatch.setattr(am.sdm, "_SUMS", 7 * 256)
+    np.testing.assert_array_equal(memory.read(cues, 4, raw=True), whole[0])
+    np.testing.assert_array_equal(memory.read(cues, 4), whole[1])
+    for got, want in zip(memory.activated(cues), whole[2], strict=True):
+        np.testing.assert_array_equal(got, want)
+    again = SDM(256, 20_000, p=0.005, seed=5)
+    again.write(words)
+    np.testing.assert_array_equal(again.counters, memory.counters)
+
+
 def test_chains(rng):
     """Words that point at the next one are followed by iterated reads."""
     memory = SDM(256, 20_000, seed=5)
