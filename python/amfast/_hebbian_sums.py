@@ -6,6 +6,7 @@ what comes later makes what was there fade.
 
 from __future__ import annotations
 
+import copy
 import math
 from typing import Any, NamedTuple
 
@@ -13,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from amfast import _check
+from amfast.moments import SecondMoment
 from amfast.outer import hebbian
 
 Array = NDArray[Any]
@@ -87,25 +89,50 @@ class Mean:
 
 
 class Outer:
-    """``sum w v phi^T`` with ``sum w phi``, ``sum w`` and ``sum y``; w is y or its square."""
+    """``sum w v phi^T`` with ``sum w phi``, ``sum w`` and ``sum y``; w is y or its square.
 
-    def __init__(self, values: int, width: int, squared: bool) -> None:
-        self.total = _check.empty((values, width), np.dtype(np.float64), "the memory's matrix")
-        self.total[:] = 0.0
-        self.wx = np.zeros(width)
-        self.w = self.y = 0.0
+    Where the values are the rows themselves (``symmetric``) it is a `SecondMoment`.
+    """
+
+    def __init__(self, values: int, width: int, squared: bool, symmetric: bool) -> None:
         self.squared = squared
+        self.shape = values, width
+        self.y = 0.0
+        self._w = 0.0
+        self._wx = np.zeros(width)
+        self._moment = SecondMoment(width) if symmetric else None
+        self._cross = np.zeros((0, width))
+        if not symmetric:
+            self._cross = _check.empty(self.shape, np.dtype(np.float64), "the memory's matrix")
+            self._cross[:] = 0.0
+
+    @property
+    def total(self) -> Float:
+        """``sum w v phi^T`` (o, width)."""
+        return self._cross if self._moment is None else self._moment.second
+
+    @property
+    def wx(self) -> Float:
+        """``sum w phi`` (width,)."""
+        return self._wx if self._moment is None else self._moment.first
+
+    @property
+    def w(self) -> float:
+        """``sum w``."""
+        return self._w if self._moment is None else self._moment.weight
 
     def add(self, values: Float, phi: Float, y: Float, fade: Fade) -> None:
-        """Add rows phi (n, width) with values (n, o), or phi itself, and weights y."""
+        """Add rows phi (n, width) of weights y, with values (n, o) unless symmetric."""
         left = fade.new * y
         w = left * y if self.squared else left
-        if fade.old != 1:
-            self.total *= fade.old
-        hebbian(phi, None if values is phi else values, weights=w, out=self.total)
-        self.wx = fade.old * self.wx + w @ phi
-        self.w = fade.old * self.w + float(w.sum())
-        self.y = fade.old * self.y + float(left.sum())
+        self._scale(fade.old)
+        self.y += float(left.sum())
+        if self._moment is not None:
+            self._moment.update(phi, weights=w)
+            return
+        hebbian(phi, values, weights=w, out=self._cross)
+        self._wx += w @ phi
+        self._w += float(w.sum())
 
     def correct(self, values: Float, phi: Float, step: Float) -> None:
         """Add ``step (v - C phi) phi^T`` row after row: the delta rule.
@@ -117,15 +144,31 @@ class Outer:
             block = slice(start, start + _BLOCK)
             p, size = phi[block], step[block]
             lower = np.tril(p @ p.T * size, -1) + np.eye(len(p))
-            error = np.linalg.solve(lower, values[block] - p @ self.total.T)
-            self.total += (size[:, None] * error).T @ p
+            error = np.linalg.solve(lower, values[block] - p @ self._cross.T)
+            self._cross += (size[:, None] * error).T @ p
 
     def merge(self, other: Outer, old: float) -> None:
         """Add another sum, of which one's own has faded to ``old``."""
-        self.total = old * self.total + other.total
-        self.wx = old * self.wx + other.wx
-        self.w = old * self.w + other.w
-        self.y = old * self.y + other.y
+        # Read first: the other may be this one.
+        y, w, wx, cross, moment = (
+            other.y, other._w, other._wx.copy(), other._cross.copy(), copy.deepcopy(other._moment)
+        )  # fmt: skip
+        self._scale(old)
+        self.y += y
+        if self._moment is not None and moment is not None:
+            self._moment.merge(moment)
+        self._w += w
+        self._wx += wx
+        self._cross += cross
+
+    def _scale(self, old: float) -> None:
+        if old != 1:
+            self.y *= old
+            self._w *= old
+            self._wx *= old
+            self._cross *= old
+            if self._moment is not None:
+                self._moment.scale(old)
 
     def about(self, mean: Float) -> Float:
         """``sum w (x - mean)(x - mean)^T`` of what was added as ``sum w x x^T``, symmetric."""
@@ -134,14 +177,10 @@ class Outer:
         return np.asarray((moment + moment.T) / 2)
 
     @property
-    def shape(self) -> tuple[int, int]:
-        """Shape of the matrix (o, width)."""
-        return self.total.shape[0], self.total.shape[1]
-
-    @property
     def nbytes(self) -> int:
         """Bytes held."""
-        return self.total.nbytes + self.wx.nbytes
+        held = self._cross.nbytes + self._wx.nbytes
+        return held + (0 if self._moment is None else self._moment.nbytes)
 
 
 def entropy_rank(spectrum: Float) -> float:

@@ -281,7 +281,7 @@ class HebbianMemory:
             if len(v) != len(k):
                 raise ValueError(f"values have {len(v)} rows, keys have {len(k)}")
             if self._outer is not None:
-                _check.same_width(v, "values", len(self._outer.total), "the memory stores")
+                _check.same_width(v, "values", self._outer.shape[0], "the memory stores")
             _check.finite(v, "values")
         return k, v, posteriors(weights, len(k))
 
@@ -291,7 +291,8 @@ class HebbianMemory:
             width = keys.shape[1]
             mapped = width if self._map is None else self._map.width(width)
             out = width if values is None else values.shape[1]
-            self._outer = Outer(out, mapped, self._weighting != "linear")
+            symmetric = values is None and self._map is None and self._rule != "delta"
+            self._outer = Outer(out, mapped, self._weighting != "linear", symmetric)
             self._mean = Mean(width)
             self._hetero = values is not None
         self._double |= keys.dtype == np.float64
@@ -415,7 +416,7 @@ class HebbianMemory:
         if self._rule == "delta":
             return outer.total.copy()
         if self._rows is not None:
-            outer = Outer(*outer.shape, outer.squared)
+            outer = Outer(*outer.shape, outer.squared, True)
             for rows, y, left in self._rows:
                 x, length = unit(rows - mean.value, self._eps)
                 outer.add(x, x, np.where(length > 0, y, 0.0), Fade(1.0, left))
@@ -488,7 +489,7 @@ class HebbianMemory:
         x, length = self._entered(q)
         n_iter = np.zeros(len(q), np.int64)
         converged = np.full(len(q), self._hetero)
-        out = np.zeros((len(q), len(self._sums()[1].total)))
+        out = np.zeros((len(q), self._sums()[1].shape[0]))
         scaled = unit(x)[0]
         trace = None
         if details and not self._why_no_energy():
@@ -548,7 +549,7 @@ class HebbianMemory:
         """One product with the matrix (Q, o)."""
         _, outer = self._sums()
         if len(x) == 0:
-            return np.empty((0, len(outer.total)))
+            return np.empty((0, outer.shape[0]))
         phi = np.ascontiguousarray(self._features(x))
         read = outer.total if self._normalize else self.matrix
         out = np.asarray(kernels.pairwise(phi, read, "dot", threads=threads))
