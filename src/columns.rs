@@ -5,7 +5,7 @@
 
 use crate::isa::Isa;
 use crate::metric::Metric;
-use crate::rows::{Rows, Widen};
+use crate::rows::{Dtype, Rows, Widen};
 use crate::simd::{Float, Vector};
 use std::ops::Range;
 
@@ -15,13 +15,22 @@ pub struct Columns<'a> {
     table: Rows<'a>,
     patterns: Range<usize>,
     weights: Option<&'a [f64]>,
+    /// Whether the elements are bits, 64 patterns' in a word, and what is called a pattern here are 64 of them.
+    bits: bool,
 }
 
 impl<'a> Columns<'a> {
     /// The columns of `table` over `patterns`; `weights` are one per row of the table.
     pub fn new(table: Rows<'a>, patterns: Range<usize>, weights: Option<&'a [f64]>) -> Self {
         assert!(patterns.end <= table.len() && weights.is_none_or(|w| w.len() == table.len()));
-        Columns { table, patterns, weights }
+        Columns { table, patterns, weights, bits: false }
+    }
+    /// The columns of bits: `words` has rows of `len`, one word of 64 patterns' bits a column, of which `range` is meant.
+    pub fn of_bits(words: &'a [u64], len: usize, range: Range<usize>) -> Self {
+        assert!(len > 0 && words.len().is_multiple_of(len) && range.end <= words.len() / len);
+        // SAFETY: the slice is what the view says; the words travel as floats of that size and are never read as numbers.
+        let table = unsafe { Rows::new(words.as_ptr().cast(), Dtype::F64, words.len() / len, len) };
+        Columns { table, patterns: range, weights: None, bits: true }
     }
     /// Columns.
     pub fn len(&self) -> usize {
@@ -31,13 +40,13 @@ impl<'a> Columns<'a> {
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }
-    /// Elements of a column: patterns.
+    /// Elements of a column: patterns, or bytes of bits.
     pub fn width(&self) -> usize {
-        self.patterns.len()
+        if self.bits { 8 * self.patterns.len() } else { self.patterns.len() }
     }
     /// The first of the table's rows with a NaN or an infinity.
     pub fn first_non_finite(&self) -> Option<usize> {
-        self.table.first_non_finite()
+        if self.bits { None } else { self.table.first_non_finite() }
     }
 
     /// Calls `copy(k, n, rows)` for stretches of `n` patterns, the k-th of the columns and those after it; `rows` begin at
@@ -49,8 +58,8 @@ impl<'a> Columns<'a> {
         scratch: &mut Vec<E>,
         mut copy: impl FnMut(usize, usize, &[*const V::E; STRETCH]),
     ) {
-        assert!(size_of::<V::E>() == size_of::<E>());
-        let direct = self.table.dtype() == E::DTYPE && self.weights.is_none();
+        let direct = self.bits || self.table.dtype() == E::DTYPE && self.weights.is_none();
+        assert!(size_of::<V::E>() == if self.bits { 8 } else { size_of::<E>() });
         let width = columns.len();
         if !direct {
             scratch.resize(STRETCH * width, E::default());
@@ -99,7 +108,7 @@ impl<'a> Columns<'a> {
         M::Element: Widen,
     {
         let lanes = M::Carrier::LANES;
-        let (words, have) = (self.width(), range.len());
+        let (words, have) = (self.patterns.len(), range.len());
         let dst = dst.cast::<<M::Carrier as Vector>::E>();
         self.stretches::<M::Carrier, M::Element>(range, scratch, |k, n, rows| {
             for p in 0..count {

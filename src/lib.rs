@@ -8,6 +8,7 @@
 //!
 //! None of this knows Python; `py/` (feature `python`) checks arguments, releases the interpreter and calls in here.
 
+pub mod bits;
 pub mod columns;
 pub mod error;
 pub mod flips;

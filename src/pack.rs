@@ -343,7 +343,7 @@ where
     type Out = ();
     #[inline(always)]
     unsafe fn run<I: Isa>(self) {
-        assert!(!M::PREPARES && size_of::<M::Element>() == size_of::<<M::Carrier as Vector>::E>());
+        assert!(!M::PREPARES);
         let mut scratch = Vec::new();
         match self.to {
             To::Panels(count, dst) => self.columns.panels::<J, M>(self.range, count, dst, &mut scratch),

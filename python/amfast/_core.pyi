@@ -2,7 +2,7 @@
 
 from typing import Any, TypedDict, final
 
-from numpy import bool_, float64, int8, int64, uint8
+from numpy import bool_, float64, int8, int32, int64, uint8
 from numpy.typing import NDArray
 
 from amfast._flips import Rules
@@ -14,6 +14,7 @@ __all__ = [
     "flip_overlaps",
     "flip_real",
     "hebbian",
+    "hebbian_signs",
     "overlap_signs",
     "pairwise",
     "probe",
@@ -82,6 +83,16 @@ def hebbian(
     double: bool,
     threads: int,
 ) -> None: ...
+def hebbian_signs(
+    x: NDArray[Any],
+    x_bits: int | None,
+    y: NDArray[Any] | None,
+    y_bits: int | None,
+    minus: NDArray[bool_] | None,
+    out: NDArray[int32],
+    add: bool,
+    threads: int,
+) -> bool: ...
 def flip_overlaps(
     states: NDArray[int8],
     patterns: NDArray[uint8],

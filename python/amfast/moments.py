@@ -8,8 +8,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from amfast import _check
+from amfast.bits import BitMatrix
 from amfast.kernels import resolve_threads
-from amfast.outer import CHUNK, patterns, signed_weights, total
+from amfast.outer import CHUNK, numbers, patterns, signed_weights, total
 
 Array = NDArray[Any]
 Float = NDArray[np.float64]
@@ -95,14 +96,15 @@ class SecondMoment:
         if weights is not None and np.ndim(weights) == 0 and len(x) == 1:
             weights = np.reshape(weights, 1)
         w = None if weights is None else signed_weights(weights, len(x))
-        _check.finite(x, "X")
-        if self._second is not None:
-            _check.same_width(x, "X", self._second.shape[1], "the moment has")
+        if isinstance(x, np.ndarray):
+            _check.finite(x, "X")
+        if self.d is not None and self.d != x.shape[1]:
+            raise ValueError(f"X have {x.shape[1]} columns, the moment has {self.d}")
         second, first = self._start(x.shape[1])
         self._count += len(x)
         self._weight += float(len(x) if w is None else w.sum())
         if len(x) < CHUNK:
-            self._collect(x, w, n_threads)
+            self._collect(numbers(x), w, n_threads)
         else:
             _add(x, w, second, first, n_threads)
         return self
@@ -261,7 +263,7 @@ class SecondMoment:
         return f"<SecondMoment: {self._count} patterns{size}, total weight {self._weight:g}>"
 
 
-def _add(x: Array, w: Float | None, second: Float, first: Float, threads: int) -> None:
+def _add(x: Array | BitMatrix, w: Float | None, second: Float, first: Float, threads: int) -> None:
     """Add both sums; the first is an outer product with ones."""
     ones = np.ones((len(x), 1), np.int8)
     total(x, None, w, second, True, threads, double=True)

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from amfast import _check, _core
-from amfast.bits import BitMatrix
+from amfast.bits import BitMatrix, binary
 from amfast.kernels import resolve_threads
 
 Array = NDArray[Any]
@@ -91,11 +91,12 @@ def hebbian(
     if y is not None and len(y) != len(x):
         raise ValueError(f"Y has {len(y)} rows, X has {len(x)}")
     w = None if weights is None else signed_weights(weights, len(x))
-    exact = all(z is None or z.dtype.kind in "iu" for z in (x, y))
     whole = w is None or not np.any(w % 1)
-    dtype: np.dtype[Any] = _check.compute_type(x, x if y is None else y)
-    if exact:
+    dtype: np.dtype[Any]
+    if _is_exact(x) and (y is None or _is_exact(y)):
         dtype = np.dtype(np.int32 if whole else np.float64)
+    else:
+        dtype = _check.compute_type(*(z for z in (x, y) if isinstance(z, np.ndarray)))
     shape = ((x if y is None else y).shape[1], x.shape[1])
     if out is None:
         result = _check.empty(shape, dtype, "sums of outer products")
@@ -106,15 +107,16 @@ def hebbian(
         return result
     if isinstance(out, np.ndarray) and out.dtype == np.float64:
         dtype = out.dtype
-    inputs = [_check.read(z, "X") for z in (X, Y) if isinstance(z, np.ndarray)]
-    _check.out(out, shape, dtype, [*inputs, *(z for z in (x, y, w) if z is not None)])
+    inputs = [np.asarray(z) for z in (X, Y, x, y, w) if isinstance(z, np.ndarray)]
+    packed = [z.to_packed() for z in (x, y) if isinstance(z, BitMatrix)]
+    _check.out(out, shape, dtype, inputs + packed)
     if len(x) == 0:
         return out
     if dtype == np.int32:
         _add_exactly(x, y, w, out, n_threads)
     else:
         for given, name in ((x, "X"), (y, "Y"), (out, "out")):
-            if given is not None:
+            if isinstance(given, np.ndarray):
                 _check.finite(given, name)
         total(x, y, w, out, True, n_threads)
     return out
@@ -129,9 +131,24 @@ def signed_weights(weights: Any, length: int) -> NDArray[np.float64]:
     return result
 
 
+def patterns(x: Any, name: str, single: bool = False) -> Array | BitMatrix:
+    """Read patterns; bools become bits. One 1-d pattern is a row if asked."""
+    if isinstance(x, BitMatrix):
+        return x
+    given = _check.read(x, name)
+    if single and given.ndim == 1:
+        given = given[None, :]
+    return binary(given, name)[0] if given.dtype.kind == "b" else _check.rows(given, name)
+
+
+def numbers(x: Array | BitMatrix) -> Array:
+    """Return patterns as numbers: bits as int8 of -1 and +1."""
+    return x.unpack() if isinstance(x, BitMatrix) else x
+
+
 def total(
-    x: Array,
-    y: Array | None,
+    x: Array | BitMatrix,
+    y: Array | BitMatrix | None,
     w: NDArray[np.float64] | None,
     out: Array,
     add: bool,
@@ -143,40 +160,74 @@ def total(
     ``double`` asks for float64 arithmetic throughout, which must be the type of ``out``; without
     it, float64 is used where an input has it, or where whole numbers could not be exact otherwise.
     """
+    if out.dtype != np.float32 and _total_of_signs(x, y, w, out, add, threads):
+        return
+    x, y = numbers(x), None if y is None else numbers(y)
     double = double or _check.compute_type(x, x if y is None else y) == np.float64
-    if x.dtype.kind in "iu" and (y is None or y.dtype.kind in "iu"):
+    if _is_exact(x) and (y is None or _is_exact(y)):
         # Whole numbers: sums of a chunk must be exact in the floats that make them.
-        largest = 1.0 if w is None else float(np.abs(w).max())
-        largest *= CHUNK * _largest(x) * _largest(x if y is None else y)
-        double = largest > _EXACT[np.float32] or bool(w is not None and np.any(w % 1))
-        if out.dtype == np.int32 and largest > _EXACT[np.float64]:
+        most = 1.0 if w is None else float(np.abs(w).max())
+        sums = CHUNK * most * _largest(x) * _largest(x if y is None else y)
+        double = sums > _EXACT[np.float32] or bool(w is not None and np.any(w % 1))
+        if out.dtype == np.int32 and sums > _EXACT[np.float64]:
             raise ValueError(
-                f"weights of up to {float(np.abs(w).max()) if w is not None else 1:g} are beyond "
-                f"exact int32 sums; pass X.astype(float)"
+                f"weights of up to {most:g} are beyond exact int32 sums; pass X.astype(float)"
             )
     _core.hebbian(x, y, w, out, add, double, threads)
 
 
-def patterns(x: Any, name: str, single: bool = False) -> Array:
-    """Read patterns; bits and bools become int8 of -1 and +1. One 1-d pattern is a row if asked."""
-    if isinstance(x, BitMatrix):
-        return x.unpack()
-    given = _check.read(x, name)
-    if single and given.ndim == 1:
-        given = given[None, :]
-    if given.dtype.kind == "b":
-        _check.fits(given.shape, np.dtype(np.int8), name)
-        given = np.where(given, np.int8(1), np.int8(-1))
-    return _check.rows(given, name)
+def _total_of_signs(
+    x: Array | BitMatrix,
+    y: Array | BitMatrix | None,
+    w: NDArray[np.float64] | None,
+    out: Array,
+    add: bool,
+    threads: int,
+) -> bool:
+    """Do what `total` does by counting bits, if patterns are signs and weights 0, 1 or -1."""
+    given = [z for z in (x, y) if z is not None]
+    if not all(isinstance(z, BitMatrix) or z.dtype == np.int8 for z in given):
+        return False
+    if len(x) > _INT32.max or (w is not None and not np.isin(w, (-1, 0, 1)).all()):
+        return False
+    if w is not None and not w.all():
+        kept = np.flatnonzero(w)
+        x, y, w = x[kept], None if y is None else y[kept], w[kept]
+    minus = None if w is None or (w > 0).all() else w < 0
+    # int8 may turn out to be more than signs, when something was added already.
+    direct = out.dtype == np.int32 and not (add and any(isinstance(z, np.ndarray) for z in given))
+    sums = out if direct else _check.empty(out.shape, np.dtype(np.int32), "sums of signs")
+    if len(x) == 0:
+        sums[...] = sums if direct and add else 0
+    else:
+        (xs, x_bits), (ys, y_bits) = _signs(x), (None, None) if y is None else _signs(y)
+        if not _core.hebbian_signs(xs, x_bits, ys, y_bits, minus, sums, add and direct, threads):
+            return False
+    if not direct:
+        np.add(out if add else 0, sums, out=out)
+    return True
 
 
-def _largest(x: Array) -> float:
+def _signs(x: Array | BitMatrix) -> tuple[Array, int | None]:
+    """Return what the engine takes for signs: packed bits and their number, or int8."""
+    return (x.to_packed(), x.n_bits) if isinstance(x, BitMatrix) else (x, None)
+
+
+def _is_exact(x: Array | BitMatrix) -> bool:
+    return isinstance(x, BitMatrix) or x.dtype.kind in "iu"
+
+
+def _largest(x: Array | BitMatrix) -> float:
     """Return the largest magnitude."""
-    return float(max(abs(int(x.min())), abs(int(x.max()))))
+    return 1.0 if isinstance(x, BitMatrix) else float(max(abs(int(x.min())), abs(int(x.max()))))
 
 
 def _add_exactly(
-    x: Array, y: Array | None, w: NDArray[np.float64] | None, out: Array, threads: int
+    x: Array | BitMatrix,
+    y: Array | BitMatrix | None,
+    w: NDArray[np.float64] | None,
+    out: Array,
+    threads: int,
 ) -> None:
     """Add an int32 sum to ``out``, which stays as it was if an entry would leave int32."""
     each = _largest(x) * _largest(x if y is None else y)

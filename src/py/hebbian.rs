@@ -1,8 +1,9 @@
 //! Sums of outer products.
 
 use super::{engine, level, rows};
+use crate::bits::Source;
 use crate::error::{Error, Side};
-use crate::hebbian::{Patterns, hebbian};
+use crate::hebbian::{Patterns, Signs, hebbian, hebbian_signs};
 use crate::pack::Scored;
 use crate::rows::{Dtype, Rows};
 use crate::sink::sum::{Entry, Total};
@@ -87,4 +88,44 @@ impl Call<'_, '_> {
         let told = |error| told(error, integers);
         engine(py, threads, |context| hebbian::<T, A, O>(context, level(), patterns, out, add).map_err(told))
     }
+}
+
+/// Patterns of signs: packed bits if their number is told, else int8.
+fn signs<'a>(array: &'a Bound<'_, PyUntypedArray>, n_bits: Option<usize>, name: &str) -> PyResult<Source<'a>> {
+    let rows = rows(array, name)?;
+    match (rows.dtype(), n_bits) {
+        (Dtype::U8, Some(n_bits)) if rows.width() == n_bits.div_ceil(8) => Ok(Source::Packed(rows, n_bits)),
+        (Dtype::I8, None) => Ok(Source::Bytes(rows)),
+        (dtype, _) => Err(PyTypeError::new_err(format!("{name} must be packed bits or int8, got {dtype:?}"))),
+    }
+}
+
+/// False, with `out` undefined, if int8 patterns have other values than -1 and 1. The caller has seen to it that sums fit.
+#[pyfunction(name = "hebbian_signs")]
+#[allow(clippy::too_many_arguments)] // The Python signature.
+#[pyo3(signature = (x, x_bits, y, y_bits, minus, out, add, threads))]
+pub(super) fn hebbian_signs_py(
+    py: Python<'_>,
+    x: &Bound<'_, PyUntypedArray>,
+    x_bits: Option<usize>,
+    y: Option<&Bound<'_, PyUntypedArray>>,
+    y_bits: Option<usize>,
+    minus: Option<PyReadonlyArray1<'_, bool>>,
+    out: &Bound<'_, PyArray2<i32>>,
+    add: bool,
+    threads: usize,
+) -> PyResult<bool> {
+    let x = signs(x, x_bits, "X")?;
+    let y = y.map(|y| signs(y, y_bits, "Y")).transpose()?;
+    let minus = minus.as_ref().map(|m| m.as_slice()).transpose()?;
+    if y.is_some_and(|y| y.len() != x.len()) || minus.is_some_and(|m| m.len() != x.len()) {
+        return Err(PyValueError::new_err("Y and minus must have as many rows as X"));
+    }
+    if out.shape() != [y.unwrap_or(x).width(), x.width()] {
+        return Err(PyValueError::new_err("out has the wrong shape"));
+    }
+    let mut out = out.readwrite();
+    let out = out.as_slice_mut()?;
+    let signs = Signs { x, y, minus };
+    engine(py, threads, |context| hebbian_signs(context, level(), signs, out, add).map_err(|error| told(error, true)))
 }

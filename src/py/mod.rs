@@ -602,6 +602,7 @@ fn _core(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_function(wrap_pyfunction!(within_py, module)?)?;
     module.add_function(wrap_pyfunction!(retrieve_py, module)?)?;
     module.add_function(wrap_pyfunction!(hebbian::hebbian_py, module)?)?;
+    module.add_function(wrap_pyfunction!(hebbian::hebbian_signs_py, module)?)?;
     module.add_function(wrap_pyfunction!(cpu_info, module)?)?;
     module.add_function(wrap_pyfunction!(probe, module)?)?;
     flips::register(module)?;
