@@ -268,6 +268,18 @@ def test_does_not_warn(rng, monkeypatch):
         stored(np.eye(3)).recall(np.ones(3))  # too large to look
 
 
+def test_huge_keys():
+    m = stored(np.eye(3) * 1e160)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        np.testing.assert_allclose(m.recall(np.ones(3)), np.full(3, 1e160 / 3))
+    assert m.energy(np.ones(3), constants=False) == pytest.approx(-1e160)
+    with pytest.raises(ValueError, match="constants"):
+        m.energy(np.ones(3))
+    with pytest.raises(ValueError, match="too large"):
+        m.bounds()
+
+
 def test_looks_again_after_doubling(rng, monkeypatch):
     looked = []
     bounds = am.ModernHopfield.bounds

@@ -207,7 +207,10 @@ class ModernHopfield(_WidthBeta):
         self._looked_at = n
         if self._why_no_bounds():
             return
-        found = self.bounds(threads=threads)
+        try:
+            found = self.bounds(threads=threads)
+        except ValueError:  # products of keys leave the range of floats, those with cues did not
+            return
         if not found.separated.any():
             self._looked_at = 1 << 62
             warnings.warn(self._not_separated(found), SeparationWarning, stacklevel=3)
@@ -344,11 +347,12 @@ class ModernHopfield(_WidthBeta):
             the range of float64.
         """
         constants = _check.flag(constants, "constants")
+        # Only the base class's own terms, so that constants too large for floats do not matter.
         energy = super().energy(states, threads=threads)
-        return energy if constants else energy - self._constant()
+        return energy + self._constant() if constants else energy
 
-    def _energies(self, states: Array, threads: int) -> Float:
-        return super()._energies(states, threads) + self._constant()
+    def _traced(self, states: Array, threads: int) -> Float:
+        return self._energies(states, threads) + self._constant()
 
     def _constant(self) -> float:
         """Return the terms of the energy that do not depend on the state."""
@@ -359,7 +363,14 @@ class ModernHopfield(_WidthBeta):
         beta = self.beta
         assert beta
         mass = top + math.log(float(np.exp(b - top).sum()))
-        return mass / beta + self._largest_norm() ** 2 / 2
+        norm = self._largest_norm()
+        constant = mass / beta + norm * norm / 2
+        if constant == math.inf:
+            raise ValueError(
+                "the constants of the energy are beyond the largest float64; scale the keys or use "
+                "constants=False"
+            )
+        return constant
 
     def _described(self) -> str:
         return "beta=1/sqrt(d)" if self.beta is None else f"beta={self.beta:.6g}"

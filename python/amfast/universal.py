@@ -308,13 +308,13 @@ class UniversalHopfield:
         converged = np.full(len(given), not auto)
         trace = None
         if details and self._traces and not self._why_no_energy():
-            trace = [self._energies(given, n_threads)]
+            trace = [self._traced(given, n_threads)]
         state, log_scale = self._step(given, n_threads)
         n_iter += 1
         if auto:
             converged = _settled(state, numbers(given), tol)
         if trace is not None:
-            trace.append(self._energies(state, n_threads))
+            trace.append(self._traced(state, n_threads))
         for _ in range(1, steps):
             active = np.flatnonzero(~converged)
             if len(active) == 0:
@@ -326,7 +326,7 @@ class UniversalHopfield:
             state[active] = new
             if trace is not None:
                 trace.append(trace[-1].copy())
-                trace[-1][active] = self._energies(new, n_threads)
+                trace[-1][active] = self._traced(new, n_threads)
         answer: Any = state[0] if kind.single else state
         if answers_bits:
             answer = kind.answer(_packed(state))
@@ -336,7 +336,7 @@ class UniversalHopfield:
         if trace is not None:
             energy = trace[-1]
         elif not self._why_no_energy():
-            energy = self._energies(state, n_threads)
+            energy = self._traced(state, n_threads)
         traced = None if trace is None else np.stack(trace, axis=1)
         fields: list[Any] = [n_iter, converged, energy, log_scale, traced]
         if kind.single:
@@ -470,6 +470,10 @@ class UniversalHopfield:
     def _energies(self, states: Array, threads: int) -> Float:
         """Energies (Q,) of checked states, where there is one."""
         return self._model.energy(states, self._items, threads)
+
+    def _traced(self, states: Array, threads: int) -> Float:
+        """Energies as a `Recall` holds them."""
+        return self._energies(states, threads)
 
     def _why_no_energy(self) -> str:
         """Say why recall need not decrease anything; empty if an energy exists."""
