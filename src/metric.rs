@@ -136,6 +136,13 @@ pub trait Metric<I: Isa>: 'static {
     const PREPARES: bool;
     /// Whether [`Metric::finish`] reads the keys' own shares.
     const TERMS: bool;
+    /// Whether a step takes a register of every row of a panel, the rows standing one behind the other as they came.
+    const IN_PLACE: bool = false;
+    /// Bytes in a word of a query.
+    const WORD: usize =
+        size_of::<<Self::Carrier as Vector>::E>() * if Self::IN_PLACE { Self::Carrier::LANES } else { 1 };
+    /// Bytes from what one step reads of the keys to what the next does.
+    const STEP: usize = size_of::<<Self::Carrier as Vector>::E>() * Self::Carrier::LANES;
 
     /// The tiles of this metric.
     fn tiles() -> Tiles<Self::Score>;
@@ -149,11 +156,11 @@ pub trait Metric<I: Isa>: 'static {
     /// # Safety
     /// Only below [`Isa::call`].
     unsafe fn zero() -> Self::Acc;
-    /// Made once a tile.
+    /// Made once a tile whose panels have so many bytes.
     ///
     /// # Safety
     /// Only below [`Isa::call`].
-    unsafe fn constant() -> Self::Constant;
+    unsafe fn constant(panel: usize) -> Self::Constant;
     /// Reads a register of keys.
     ///
     /// # Safety
@@ -252,7 +259,7 @@ where
         V::load(p.cast())
     }
     #[inline(always)]
-    unsafe fn constant() -> V {
+    unsafe fn constant(_panel: usize) -> V {
         // Hidden from the compiler, which would else turn a product with it into nothing (see Manhattan).
         V::splat(std::hint::black_box(V::E::ONE))
     }
@@ -496,7 +503,7 @@ impl<I: Isa, B: ByteMetric<I>> Metric<I> for OnBytes<B> {
         p
     }
     #[inline(always)]
-    unsafe fn constant() {}
+    unsafe fn constant(_panel: usize) {}
     #[inline(always)]
     unsafe fn step(_: (), acc: B::Acc, key: *const u8, query: *const u8) -> B::Acc {
         B::step(acc, key, query)
@@ -571,6 +578,67 @@ impl<I: Isa, E: Score + FromCount> ByteMetric<I> for Hamming<E> {
         for (i, &count) in counts[..I::F64::LANES].iter().enumerate() {
             *out.add(i) = E::from_count(count);
         }
+    }
+}
+
+/// The same for few queries, for which turning the keys into panels would take longer than scoring them: a register holds
+/// words of one key, so the rows are read where they are. They must be as long as some registers.
+pub struct HammingInPlace<E>(PhantomData<E>);
+impl<I: Isa, E: Score + FromCount> Metric<I> for HammingInPlace<E> {
+    type Element = u8;
+    type Score = E;
+    type Carrier = I::F64;
+    /// One key each; only as many as the carrier has lanes are used.
+    type Acc = [<I::Bits as Bits>::Count; 8];
+    type Key = *const u8;
+    /// Bytes of a row.
+    type Constant = usize;
+    const FOLD: usize = usize::MAX;
+    const PREPARES: bool = false;
+    const TERMS: bool = false;
+    const IN_PLACE: bool = true;
+
+    fn tiles() -> Tiles<E> {
+        Tiles::new::<I, Self, 1, 2, 1, 2>()
+    }
+    #[inline(always)]
+    unsafe fn prepare(_row: &mut [u8], _side: Side) -> Result<E, &'static str> {
+        Ok(E::default())
+    }
+    #[inline(always)]
+    unsafe fn zero() -> Self::Acc {
+        [I::Bits::zero(); 8]
+    }
+    #[inline(always)]
+    unsafe fn key(p: *const u8) -> *const u8 {
+        p
+    }
+    #[inline(always)]
+    unsafe fn constant(panel: usize) -> usize {
+        panel / I::F64::LANES
+    }
+    #[inline(always)]
+    unsafe fn step(row: usize, mut acc: Self::Acc, key: *const u8, query: *const u8) -> Self::Acc {
+        for (i, a) in acc.iter_mut().enumerate().take(I::F64::LANES) {
+            *a = I::Bits::across(*a, key.add(i * row), query);
+        }
+        acc
+    }
+    #[inline(always)]
+    unsafe fn fold(_total: Self::Acc, acc: Self::Acc) -> Self::Acc {
+        acc
+    }
+    #[inline(always)]
+    unsafe fn finish(acc: Self::Acc, _key_terms: *const E, _query_term: E, out: *mut E, _odd: &mut Self::Acc) {
+        for (i, &a) in acc.iter().enumerate().take(I::F64::LANES) {
+            let mut counts = [0i32; 8];
+            I::Bits::store(a, counts.as_mut_ptr());
+            *out.add(i) = E::from_count(counts.iter().sum());
+        }
+    }
+    #[inline(always)]
+    unsafe fn finite(_odd: Self::Acc) -> bool {
+        true
     }
 }
 

@@ -38,6 +38,10 @@ pub struct Kernel<T> {
     element: usize,
     /// Whether keys have shares of their own in their scores.
     terms: bool,
+    /// Whether rows are read where they are.
+    in_place: bool,
+    /// The kernel for few queries, if there is another.
+    few: Option<fn() -> Kernel<T>>,
     pack: PackFn<T>,
     query: QueryFn<T>,
     columns: ColumnsFn,
@@ -87,11 +91,10 @@ pub const BIT_WIDTH: usize = i32::MAX as usize / 8;
 
 /// Bits are counted by the instructions for that, where the CPU has them.
 fn hamming<I: Isa, E: Score + FromCount>() -> Kernel<E> {
-    if I::counting() {
-        Kernel::of::<I::Counting, OnBytes<Hamming<E>>>()
-    } else {
-        Kernel::of::<I, OnBytes<Hamming<E>>>()
+    fn both<I: Isa, E: Score + FromCount>() -> Kernel<E> {
+        Kernel { few: Some(Kernel::of::<I, HammingInPlace<E>>), ..Kernel::of::<I, OnBytes<Hamming<E>>>() }
     }
+    if I::counting() { both::<I::Counting, E>() } else { both::<I, E>() }
 }
 
 impl Scored for i32 {
@@ -123,12 +126,25 @@ impl<T: Score> Kernel<T> {
         Kernel {
             tiles: M::tiles(),
             lanes: M::Carrier::LANES,
-            word: size_of::<<M::Carrier as Vector>::E>(),
+            word: M::WORD,
             element: size_of::<M::Element>(),
             terms: M::TERMS,
+            in_place: M::IN_PLACE,
+            few: None,
             pack: pack_enter::<I, M>,
             query: query_enter::<I, M>,
             columns: columns_enter::<I, M>,
+        }
+    }
+
+    /// The kernel for so many queries and these keys.
+    pub fn suited(self, queries: usize, keys: &Keys<T>) -> Self {
+        match (self.few, keys) {
+            (Some(few), Keys::Rows(rows)) if queries <= FEW => {
+                let few = few();
+                if rows.width().is_multiple_of(few.word) { few } else { self }
+            }
+            _ => self,
         }
     }
 
@@ -149,6 +165,9 @@ impl<T: Score> Kernel<T> {
         (fit / few * few).clamp(few, (most / few * few).max(few))
     }
 }
+
+/// The most queries that are few.
+const FEW: usize = 2;
 
 /// A cache line: packed data starts at one, so that no load of a register touches two.
 #[derive(Clone, Copy)]
@@ -238,6 +257,9 @@ where
         let have = range.end.saturating_sub(first).min(lanes);
         if have == 0 {
             dst.write_bytes(0, panel);
+        } else if M::IN_PLACE {
+            dst.write_bytes(0, panel);
+            std::ptr::copy_nonoverlapping(rows.row(first), dst, have * bytes);
         } else if direct && have == lanes {
             // The rows of later panels stand right behind these: fetched while these are turned.
             let later = (AHEAD / (lanes * bytes) + 1) * lanes;
@@ -693,6 +715,9 @@ impl<T: Score> Keys<'_, T> {
         buffer: &mut PackBuffer<T>,
     ) -> Result<Block<T>, Error> {
         match self {
+            Keys::Rows(rows) if kernel.in_place && range.len().is_multiple_of(kernel.lanes * PANELS) => {
+                Ok(Block { panels: rows.row(range.start), terms: std::ptr::null(), count: range.len() / kernel.lanes })
+            }
             Keys::Rows(rows) => {
                 kernel.pack(rows, range, buffer)?;
                 Ok(buffer.block(kernel))

@@ -100,8 +100,10 @@ impl<T> Worker<T> {
 impl<'a, T: Score> Search<'a, T> {
     /// A search with blocks for a second-level cache, of which a key takes `extra` bytes besides its own.
     pub fn new(kernel: Kernel<T>, queries: impl Into<Table<'a>>, keys: Keys<'a, T>, extra: usize, most: usize) -> Self {
+        let queries = queries.into();
+        let kernel = kernel.suited(queries.len(), &keys);
         let block = kernel.block(keys.width(), extra, CACHE, most);
-        Search { kernel, queries: queries.into(), keys, block, odd: AtomicBool::new(false) }
+        Search { kernel, queries, keys, block, odd: AtomicBool::new(false) }
     }
 
     /// Tile steps in all.

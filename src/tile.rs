@@ -83,9 +83,8 @@ impl<M: Metric<J>, J: Isa, const R: usize, const V: usize> Work for Body<'_, M, 
 
 #[inline(always)]
 unsafe fn tile<I: Isa, M: Metric<I>, const R: usize, const V: usize>(place: &Place<M::Score>) -> bool {
-    let word = size_of::<<M::Carrier as crate::simd::Vector>::E>();
     let lanes = <M::Carrier as crate::simd::Vector>::LANES;
-    let constant = M::constant();
+    let constant = M::constant(place.panel);
     let mut total = [[M::zero(); V]; R];
     let (mut key, mut query) = (place.keys, place.queries);
     // Equal parts, none longer than FOLD: the longest chain of roundings is then shortest.
@@ -101,11 +100,11 @@ unsafe fn tile<I: Isa, M: Metric<I>, const R: usize, const V: usize>(place: &Pla
             }
             for (r, row) in acc.iter_mut().enumerate() {
                 for (v, a) in row.iter_mut().enumerate() {
-                    *a = M::step(constant, *a, keys[v], query.add(r * word));
+                    *a = M::step(constant, *a, keys[v], query.add(r * M::WORD));
                 }
             }
-            key = key.add(lanes * word);
-            query = query.add(R * word);
+            key = key.add(M::STEP);
+            query = query.add(R * M::WORD);
             done += 1;
         }
         for (row, sums) in total.iter_mut().zip(acc) {

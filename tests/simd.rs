@@ -559,6 +559,17 @@ impl<const NEWER: bool> Work for Counts<NEWER> {
                 let want: u32 = (0..words).map(|w| (keys[w * lanes + lane] ^ query[w]).count_ones()).sum();
                 assert_eq!(got, want as i32, "{words} words");
             }
+            let mut across = vec![0i32; lanes];
+            if words >= lanes {
+                let acc = I::Bits::across(I::Bits::zero(), keys.as_ptr().cast(), query.as_ptr().cast());
+                let acc = I::Bits::across(acc, keys[lanes * (words - 1)..].as_ptr().cast(), query.as_ptr().cast());
+                I::Bits::store(acc, across.as_mut_ptr());
+                for (lane, &got) in across.iter().enumerate() {
+                    let both = [keys[lane], keys[lanes * (words - 1) + lane]];
+                    let want: u32 = both.iter().map(|key| (key ^ query[lane]).count_ones()).sum();
+                    assert_eq!(got, want as i32, "across");
+                }
+            }
             assert_eq!(got[lanes], -1, "store wrote too far");
         }
         if NEWER && I::counting() {

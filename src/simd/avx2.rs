@@ -285,7 +285,16 @@ impl Words for Avx2 {
     }
 }
 
-/// The counts of all half bytes in a table.
+/// Counts in each lane: those of all half bytes stand in a table.
+#[inline(always)]
+unsafe fn ones(x: __m256i) -> __m256i {
+    let table = _mm256_broadcastsi128_si256(_mm_setr_epi8(0, 1, 1, 2, 1, 2, 2, 3, 1, 2, 2, 3, 2, 3, 3, 4));
+    let half = _mm256_set1_epi8(15);
+    let low = _mm256_shuffle_epi8(table, _mm256_and_si256(x, half));
+    let high = _mm256_shuffle_epi8(table, _mm256_and_si256(_mm256_srli_epi16::<4>(x), half));
+    _mm256_sad_epu8(_mm256_add_epi8(low, high), _mm256_setzero_si256())
+}
+
 impl Bits for Avx2 {
     type Count = __m256i;
     #[inline(always)]
@@ -294,12 +303,13 @@ impl Bits for Avx2 {
     }
     #[inline(always)]
     unsafe fn differing(acc: __m256i, key: *const u8, query: u64) -> __m256i {
-        let table = _mm256_broadcastsi128_si256(_mm_setr_epi8(0, 1, 1, 2, 1, 2, 2, 3, 1, 2, 2, 3, 2, 3, 3, 4));
-        let half = _mm256_set1_epi8(15);
         let different = _mm256_xor_si256(_mm256_loadu_si256(key.cast()), _mm256_set1_epi64x(query as i64));
-        let low = _mm256_shuffle_epi8(table, _mm256_and_si256(different, half));
-        let high = _mm256_shuffle_epi8(table, _mm256_and_si256(_mm256_srli_epi16::<4>(different), half));
-        _mm256_add_epi64(acc, _mm256_sad_epu8(_mm256_add_epi8(low, high), _mm256_setzero_si256()))
+        _mm256_add_epi64(acc, ones(different))
+    }
+    #[inline(always)]
+    unsafe fn across(acc: __m256i, key: *const u8, query: *const u8) -> __m256i {
+        let different = _mm256_xor_si256(_mm256_loadu_si256(key.cast()), _mm256_loadu_si256(query.cast()));
+        _mm256_add_epi64(acc, ones(different))
     }
     #[inline(always)]
     unsafe fn store(acc: __m256i, out: *mut i32) {

@@ -271,12 +271,26 @@ impl Bits for Avx512Counting {
         _mm512_add_epi64(acc, _mm512_popcnt_epi64(different))
     }
     #[inline(always)]
+    unsafe fn across(acc: __m512i, key: *const u8, query: *const u8) -> __m512i {
+        let different = _mm512_xor_si512(_mm512_loadu_si512(key.cast()), _mm512_loadu_si512(query.cast()));
+        _mm512_add_epi64(acc, _mm512_popcnt_epi64(different))
+    }
+    #[inline(always)]
     unsafe fn store(acc: __m512i, out: *mut i32) {
         _mm256_storeu_si256(out.cast(), _mm512_cvtepi64_epi32(acc))
     }
 }
 
-/// Without the instruction: the counts of all half bytes in a table.
+/// Counts in each lane without the instruction: those of all half bytes stand in a table.
+#[inline(always)]
+unsafe fn ones(x: __m512i) -> __m512i {
+    let table = _mm512_broadcast_i32x4(_mm_setr_epi8(0, 1, 1, 2, 1, 2, 2, 3, 1, 2, 2, 3, 2, 3, 3, 4));
+    let half = _mm512_set1_epi8(15);
+    let low = _mm512_shuffle_epi8(table, _mm512_and_si512(x, half));
+    let high = _mm512_shuffle_epi8(table, _mm512_and_si512(_mm512_srli_epi16::<4>(x), half));
+    _mm512_sad_epu8(_mm512_add_epi8(low, high), _mm512_setzero_si512())
+}
+
 impl Bits for Avx512 {
     type Count = __m512i;
     #[inline(always)]
@@ -285,12 +299,13 @@ impl Bits for Avx512 {
     }
     #[inline(always)]
     unsafe fn differing(acc: __m512i, key: *const u8, query: u64) -> __m512i {
-        let table = _mm512_broadcast_i32x4(_mm_setr_epi8(0, 1, 1, 2, 1, 2, 2, 3, 1, 2, 2, 3, 2, 3, 3, 4));
-        let half = _mm512_set1_epi8(15);
         let different = _mm512_xor_si512(_mm512_loadu_si512(key.cast()), _mm512_set1_epi64(query as i64));
-        let low = _mm512_shuffle_epi8(table, _mm512_and_si512(different, half));
-        let high = _mm512_shuffle_epi8(table, _mm512_and_si512(_mm512_srli_epi16::<4>(different), half));
-        _mm512_add_epi64(acc, _mm512_sad_epu8(_mm512_add_epi8(low, high), _mm512_setzero_si512()))
+        _mm512_add_epi64(acc, ones(different))
+    }
+    #[inline(always)]
+    unsafe fn across(acc: __m512i, key: *const u8, query: *const u8) -> __m512i {
+        let different = _mm512_xor_si512(_mm512_loadu_si512(key.cast()), _mm512_loadu_si512(query.cast()));
+        _mm512_add_epi64(acc, ones(different))
     }
     #[inline(always)]
     unsafe fn store(acc: __m512i, out: *mut i32) {

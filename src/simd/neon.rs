@@ -249,6 +249,10 @@ impl Bits for Neon {
         vpadalq_u16(acc, vpaddlq_u8(vcntq_u8(different)))
     }
     #[inline(always)]
+    unsafe fn across(acc: uint32x4_t, key: *const u8, query: *const u8) -> uint32x4_t {
+        vpadalq_u16(acc, vpaddlq_u8(vcntq_u8(veorq_u8(vld1q_u8(key), vld1q_u8(query)))))
+    }
+    #[inline(always)]
     unsafe fn store(acc: uint32x4_t, out: *mut i32) {
         <Neon as Words>::sad_store(acc, out)
     }

@@ -244,6 +244,14 @@ impl Bits for Portable {
         acc
     }
     #[inline(always)]
+    unsafe fn across(mut acc: [i32; LANES], key: *const u8, query: *const u8) -> [i32; LANES] {
+        for (i, count) in acc.iter_mut().enumerate() {
+            let query = query.add(8 * i).cast::<u64>().read_unaligned();
+            *count += (key.add(8 * i).cast::<u64>().read_unaligned() ^ query).count_ones() as i32;
+        }
+        acc
+    }
+    #[inline(always)]
     unsafe fn store(acc: [i32; LANES], out: *mut i32) {
         out.cast::<[i32; LANES]>().write_unaligned(acc)
     }
