@@ -485,8 +485,8 @@ def test_memory_is_small():
     m = am.UniversalHopfield("hamming", "max")
     m.store(k)
     m.recall(k[:3])
-    # Stored and packed for the engine, ids and weights; float32 keys alone would be 16 MB.
-    assert m.nbytes <= 2 * k.nbytes + 16 * 4096
+    # Bits, ids and weights; float32 keys alone would be 16 MB.
+    assert m.nbytes <= k.nbytes + 16 * 4096
 
 
 def test_memory_refuses():

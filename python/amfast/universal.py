@@ -88,7 +88,7 @@ class UniversalHopfield:
     memory at a time; `store`, `delete` and `merge` must not run beside other calls.
 
     Under "hamming" keys and cues are a `BitMatrix`, bools, or arrays of {0, 1} or {-1, +1}; keys
-    are stored packed, a bit per unit (twice, once for the engine), and `keys` is a `BitMatrix`.
+    are stored packed, a bit per unit and only once, and `keys` is a `BitMatrix`.
     Values may be one too. Stored bits are recalled as the numbers -1 and +1: a mixture of them is
     float32 in [-1, 1] (in 0..1 after ``(x + 1) / 2``). Where the answer is bits again, because the
     readout is "sign" or the separation chooses one item, it comes in the kind that the cues had:
