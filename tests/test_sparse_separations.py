@@ -263,3 +263,17 @@ def test_dropped_errors(rng):
     for separation in (am.Max(), am.TopK(2), am.Softmax(), am.Sparsemax()):
         with pytest.raises(ValueError, match="TopK"):
             memory("dot", separation, rng).dropped_mass(np.ones(6))
+
+
+def test_packed_bits(rng):
+    bits = rng.integers(0, 2, (40, 70)).astype(bool)
+    m = am.UniversalHopfield("hamming", am.Sparsemax(0.3))
+    m.store(bits)
+    far = (bits[:5, None] != bits).sum(axis=2)
+    np.testing.assert_allclose(
+        m.weights(bits[:5]), reference.entmax(-0.3 * far, 2.0), atol=1e-6, rtol=0
+    )
+    short = am.UniversalHopfield("hamming", am.TopK(3, 0.1))
+    short.store(bits)
+    share = np.sort(reference.separate(-far, "softmax", 0.1)[0], axis=1)[:, ::-1]
+    np.testing.assert_allclose(short.dropped_mass(bits[:5]), share[:, 3:].sum(axis=1), atol=1e-6)

@@ -452,6 +452,13 @@ class TopK(Separation):
         """The k."""
         return self.k
 
+    def why_no_potential(self) -> str:
+        """Say why: an item's weight does not help it among the k best."""
+        return (
+            f"{self!r} chooses by score whatever items weigh, which is not the gradient of a "
+            "convex function; Sparsemax and Entmax leave items out and are"
+        )
+
     def weights(
         self, scores: Array, log_weight: Float | None, larger_is_better: bool = True
     ) -> tuple[Float, Float]:
