@@ -55,19 +55,28 @@ class Data:
 
 @lru_cache(maxsize=1)
 def make_data(size: Size, kind: str, threads: int) -> Data:
-    """Draw seeded data: ``uniform`` in [0, 1) like pixels, ``normal``, or ``uint8`` pixels."""
+    """Draw seeded data.
+
+    ``uniform`` in [0, 1) like pixels, ``normal``, ``uint8`` pixels, ``signs`` as int8, ``bits``
+    packed in bytes, or ``pairs``: normal, with as many cues as keys, Q columns wide.
+    """
     rng = np.random.default_rng(20_26)
 
-    def draw(rows: int) -> Array:
-        shape = (rows, size.d)
+    def draw(rows: int, columns: int = size.d) -> Array:
+        shape = (rows, columns)
+        if kind == "bits":
+            return rng.integers(0, 256, (rows, columns // 8), dtype=np.uint8)
+        if kind == "signs":
+            return rng.integers(0, 2, shape, dtype=np.int8) * np.int8(2) - np.int8(1)
         if kind == "uint8":
             return rng.integers(0, 256, shape, dtype=np.uint8)
-        if kind == "normal":
+        if kind in ("normal", "pairs"):
             return rng.standard_normal(shape, dtype=np.float32)
         return rng.random(shape, dtype=np.float32)
 
     keys = draw(size.n)
-    return Data(draw(size.q), keys, threads)
+    cues = draw(size.n, size.q) if kind == "pairs" else draw(size.q)
+    return Data(cues, keys, threads)
 
 
 @dataclass(frozen=True)

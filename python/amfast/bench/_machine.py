@@ -17,7 +17,15 @@ from amfast import _core
 # exceed 100 %.
 _PER_CYCLE = {"avx512": 16.0, "avx2": 16.0, "neon": 8.0, "portable": 8.0}
 
+# Cycles to compare and count 512 bits, with the same pipes: an exclusive or, a count and a sum
+# where the instruction set counts; tables of half bytes, bytewise or scalar counts where not.
+_COUNT_CYCLES = {"avx512": 1.5, "avx2": 4.8, "neon": 6.0, "portable": 8.0}
+
 _READINGS = 3
+
+_PACKAGES = (
+    "amfast-memory", "numpy", "scipy", "scikit-learn", "faiss-cpu", "usearch", "torch", "torch-hd",
+)  # fmt: skip
 
 #: A difference, its magnitude and a sum share four pipes: 1.5 cycles per register.
 MANHATTAN_CYCLES = 1.5
@@ -60,6 +68,11 @@ class Machine:
         per_second = _PER_CYCLE.get(self.isa, 8.0) * self.ghz * 1e9 * self.threads
         return multiply_adds / per_second
 
+    def count(self, bits: float) -> float:
+        """Return the least seconds that comparing and counting so many bits takes."""
+        cycles = _COUNT_CYCLES.get(self.isa, 8.0) * bits / 512
+        return cycles / (self.ghz * 1e9 * self.threads)
+
     def read(self, n_bytes: float) -> float:
         """Return the least seconds that reading so many bytes from memory takes."""
         return n_bytes / (self.read_gb_s * 1e9)
@@ -93,7 +106,7 @@ def _processor() -> str:
 
 def _versions() -> dict[str, str]:
     found = {}
-    for name in ("amfast-memory", "numpy", "scipy", "scikit-learn", "faiss-cpu", "torch"):
+    for name in _PACKAGES:
         try:
             found[name] = metadata.version(name)
         except metadata.PackageNotFoundError:

@@ -1,13 +1,14 @@
-"""The table: workloads, goals and limits. Gaps in the numbers are kernels this version lacks."""
+"""The table: workloads, goals and limits."""
 
 from __future__ import annotations
 
-from amfast.bench import _peers
+from amfast.bench import _memory_peers, _peers
 from amfast.bench._case import Case, Growth, Memory, Size, Speed, Unit
 from amfast.bench._machine import EXP_CYCLES, MANHATTAN_CYCLES, Machine
 
 _ELEMENTS = Unit("Gel/s", lambda size: size.elements)
 _FLOPS = Unit("GFLOP/s", lambda size: 2 * size.elements)
+_BITS = Unit("Gbit/s", lambda size: size.elements)
 # A retrieval multiplies twice: scores, and values as wide as the keys.
 _TWO_PRODUCTS = Unit("GFLOP/s", lambda size: 4 * size.elements)
 _MILLISECONDS = Unit("ms")
@@ -16,6 +17,12 @@ _IMAGES = Size(256, 10_000, 784)
 _STORE = Size(500, 60_000, 784)
 _ONE_CUE = Size(1, 60_000, 784)
 _BYTES = Size(256, 10_000, 832)
+_BIT_STORE = Size(100, 1_000_000, 1024)
+_ONE_BIT_CUE = Size(1, 1_000_000, 1024)
+# Of outer products Q is the width of the partners, N the number of patterns.
+_OUTER = Size(1024, 20_000, 1024)
+_SIGNS = Size(1024, 100_000, 1024)
+_LOCATIONS = Size(100, 100_000, 1000)
 
 
 def _product(machine: Machine, size: Size) -> float:
@@ -32,6 +39,22 @@ def _read_floats(machine: Machine, size: Size) -> float:
 
 def _read_bytes(machine: Machine, size: Size) -> float:
     return machine.read(1.0 * size.n * size.d)
+
+
+def _count(machine: Machine, size: Size) -> float:
+    return machine.count(size.elements)
+
+
+def _read_bits(machine: Machine, size: Size) -> float:
+    return machine.read(size.n * size.d / 8)
+
+
+def _half_product(machine: Machine, size: Size) -> float:
+    return machine.compute(size.elements / 2)
+
+
+def _half_count(machine: Machine, size: Size) -> float:
+    return machine.count(size.elements / 2)
 
 
 def _attention(machine: Machine, size: Size) -> float:
@@ -95,6 +118,34 @@ ROWS: tuple[Case, ...] = (
         _peers.bytes_against_floats("topk"), 4.0, data="uint8",
     ),
     Speed(
+        9, "topk-hamming", "topk(10) hamming", _BIT_STORE, _BITS,
+        _memory_peers.hamming(10), 4.0, 0.50, _count, data="bits",
+    ),
+    Speed(
+        10, "one-cue-hamming", "topk(10) hamming", _ONE_BIT_CUE, _MILLISECONDS,
+        _memory_peers.hamming(10, numpy_too=True), 1.3, 0.85, _read_bits, data="bits",
+    ),
+    Speed(
+        11, "hebbian", "hebbian, o x P x d", _OUTER, _FLOPS,
+        _memory_peers.hebbian(), 1.05, 0.75, _half_product, data="normal",
+    ),
+    Speed(
+        12, "hebbian-weighted", "hebbian weighted, o x P x d", _OUTER, _FLOPS,
+        _memory_peers.hebbian_weighted(), 1.25, 0.75, _half_product, data="normal",
+    ),
+    Speed(
+        13, "hebbian-hetero", "hebbian hetero, o x P x d", _OUTER, _FLOPS,
+        _memory_peers.hebbian_hetero(), 1.0, 0.80, _product, data="pairs",
+    ),
+    Speed(
+        14, "hebbian-int8", "hebbian of int8 signs, o x P x d", _SIGNS, _MILLISECONDS,
+        _memory_peers.hebbian_signs(packed=False), 10.0, None, _half_count, data="signs",
+    ),
+    Speed(
+        14, "hebbian-bits", "hebbian of a BitMatrix, o x P x d", _SIGNS, _MILLISECONDS,
+        _memory_peers.hebbian_signs(packed=True), 10.0, 0.50, _half_count, data="signs",
+    ),
+    Speed(
         15, "retrieve-64", "retrieve dot softmax", Size(1000, 10_000, 64), _TWO_PRODUCTS,
         _peers.softmax_dot(), 1.2, 0.60, _attention, data="normal",
     ),
@@ -109,6 +160,22 @@ ROWS: tuple[Case, ...] = (
     Speed(
         17, "retrieve-manhattan", "retrieve manhattan softmax", Size(500, 10_000, 784), _ELEMENTS,
         _peers.softmax_manhattan(), 9.0, None, _manhattan_attention,
+    ),
+    Speed(
+        18, "sdm-write", "SDM write", _LOCATIONS, _MILLISECONDS,
+        _memory_peers.sparse_distributed(write=True), 20.0, data="bits",
+    ),
+    Speed(
+        18, "sdm-read", "SDM read", _LOCATIONS, _MILLISECONDS,
+        _memory_peers.sparse_distributed(write=False), 20.0, data="bits",
+    ),
+    Speed(
+        19, "hopfield-step", "Hopfield synchronous step", Size(200, 2048, 2048), _FLOPS,
+        _memory_peers.hopfield_step(), 1.0, 0.75, _product, data="signs",
+    ),
+    Speed(
+        20, "dense-sweep", "DAM asynchronous sweep, n = 4", Size(1, 2000, 100), _MILLISECONDS,
+        _memory_peers.dense_sweep(4), 40.0, data="signs",
     ),
     Memory(21, "memory", "memory of retrieve", Size(10_000, 100_000, 64), 200.0),
     Growth(
