@@ -19,19 +19,45 @@ __all__ = ["run"]
 N_STORED = 300
 THRESHOLD = 60.0  # squared error that counts as recalled, as in the paper's code
 PICTURE = "amfast-demo.png"
+BINARY_PICTURE = "amfast-demo-binary.png"
+NAME_BITS = 1000  # of the random names under which the sparse distributed memory keeps images
+NAME_SHAPE = (25, 40)
 
 Images = NDArray[np.float32]
+Bits = NDArray[np.bool_]
 
 
 @dataclass(frozen=True)
 class _Result:
     """What one memory did with one kind of corruption."""
 
-    recalled: Images
+    cues: NDArray[Any]  # as pictures
+    recalled: NDArray[Any]
     winner: NDArray[np.int64]
     by_argmax: float
     by_threshold: float
     seconds: float
+
+
+@dataclass(frozen=True)
+class _Texts:
+    """What the table and the picture of one part of the demo say."""
+
+    stored: str
+    measures: str
+    frame: str
+
+
+_REAL = _Texts(
+    f"{N_STORED} Fashion-MNIST images",
+    f"right image has the largest weight / squared error <= {THRESHOLD:g}",
+    "the right image has the largest weight",
+)
+_BINARY = _Texts(
+    f"{N_STORED} black and white Fashion-MNIST images",
+    "right image is the nearest of those stored / every bit right",
+    "the right image is the nearest of those stored",
+)
 
 
 def _memories() -> dict[str, am.UniversalHopfield]:
@@ -81,19 +107,21 @@ def run(out: str | Path = ".") -> int:
     images = patterns.reshape(-1, *stored.shape)
     corrupted = _corruptions(images)
     results = {
-        name: {
-            kind: _recall(memory, patterns, cues.reshape(len(cues), -1))
-            for kind, cues in corrupted.items()
-        }
+        name: {kind: _recall(memory, patterns, cues) for kind, cues in corrupted.items()}
         for name, memory in _stored(patterns).items()
     }
-    _print(results, patterns.shape[1])
-    try:
-        path = _draw(results, corrupted, images, folder / PICTURE)
-    except ImportError as error:
-        _console.say(f"no picture: {error}")
-        return 0
-    _console.say(f"picture: {path.resolve()}")
+    binary = images > 0.5
+    for found, truth, texts, picture in (
+        (results, images, _REAL, PICTURE),
+        (_recall_binary(binary), binary, _BINARY, BINARY_PICTURE),
+    ):
+        _print(found, texts)
+        try:
+            path = _draw(found, truth, texts, folder / picture)
+        except ImportError as error:
+            _console.say(f"no picture: {error}")
+            continue
+        _console.say(f"picture: {path.resolve()}\n")
     return 0
 
 
@@ -105,7 +133,8 @@ def _stored(patterns: Images) -> dict[str, am.UniversalHopfield]:
     return memories
 
 
-def _recall(memory: am.UniversalHopfield, patterns: Images, cues: Images) -> _Result:
+def _recall(memory: am.UniversalHopfield, patterns: Images, images: Images) -> _Result:
+    cues = images.reshape(len(images), -1)
     start = time.perf_counter()
     recalled = memory.recall(cues)
     seconds = time.perf_counter() - start
@@ -113,11 +142,66 @@ def _recall(memory: am.UniversalHopfield, patterns: Images, cues: Images) -> _Re
     error = ((recalled - patterns) ** 2).sum(axis=1)
     right = winner == np.arange(len(patterns))
     return _Result(
-        recalled, winner, float(right.mean()), float((error <= THRESHOLD).mean()), seconds
+        images, recalled, winner, float(right.mean()), float((error <= THRESHOLD).mean()), seconds
     )
 
 
-def _print(results: dict[str, dict[str, _Result]], width: int) -> None:
+def _binary_memories() -> dict[str, Any]:
+    return {
+        "Hopfield, Hebb's rule": am.Hopfield(),
+        "Hopfield, projection rule": am.Hopfield(rule="projection"),
+        "dense, rectified n = 20": am.DenseAssociativeMemory(20, interaction="rectified"),
+        "exponential": am.DenseAssociativeMemory(interaction="exponential"),
+        "Hamming + max": am.UniversalHopfield("hamming", "max"),
+    }
+
+
+def _spoilt_bits(rows: Bits) -> dict[str, Bits]:
+    """Flip bits, or black out the second half of them."""
+    rng = np.random.default_rng(3)
+    half = rows.copy()
+    half[:, rows.shape[1] // 2 :] = False
+    return {
+        "10 % of bits flipped": rows ^ (rng.random(rows.shape) < 0.1),
+        "25 % of bits flipped": rows ^ (rng.random(rows.shape) < 0.25),
+        "second half black": half,
+    }
+
+
+def _recall_binary(images: Bits) -> dict[str, dict[str, _Result]]:
+    """Recall black and white images from spoilt ones, and from spoilt names."""
+    patterns = images.reshape(len(images), -1)
+    results = {}
+    for name, memory in _binary_memories().items():
+        memory.store(patterns)
+        results[name] = {
+            kind: _recall_bits(memory, patterns, cues, images.shape[1:])
+            for kind, cues in _spoilt_bits(patterns).items()
+        }
+    names = am.BitMatrix.random(len(images), NAME_BITS, seed=0).unpack("bool")
+    kanerva = am.SparseDistributedMemory(NAME_BITS, 50_000, value_bits=patterns.shape[1])
+    kanerva.write(names, patterns)
+    results[f"Kanerva's, images kept\nunder names of {NAME_BITS} bits"] = {
+        kind: _recall_bits(kanerva, patterns, cues, NAME_SHAPE)
+        for kind, cues in _spoilt_bits(names).items()
+    }
+    return results
+
+
+def _recall_bits(memory: Any, patterns: Bits, cues: Bits, shape: tuple[int, ...]) -> _Result:
+    start = time.perf_counter()
+    recalled = np.asarray(memory.recall(cues)) > 0
+    seconds = time.perf_counter() - start
+    winner = am.topk(recalled, patterns, 1, "hamming")[1][:, 0]
+    right = winner == np.arange(len(patterns))
+    exact = (recalled == patterns).all(axis=1)
+    return _Result(
+        cues.reshape(-1, *shape), recalled, winner, float(right.mean()), float(exact.mean()),
+        seconds,
+    )  # fmt: skip
+
+
+def _print(results: dict[str, dict[str, _Result]], texts: _Texts) -> None:
     kinds = list(next(iter(results.values())))
     rows = []
     for name, by_kind in results.items():
@@ -131,27 +215,24 @@ def _print(results: dict[str, dict[str, _Result]], width: int) -> None:
             )
         )
     _console.table(
-        f"{N_STORED} Fashion-MNIST images stored, each recalled from {len(kinds)} corrupted cues\n"
-        f"recalled: right image has the largest weight / squared error <= {THRESHOLD:g}",
+        f"{texts.stored} stored, each recalled from {len(kinds)} corrupted cues\n"
+        f"recalled: {texts.measures}",
         ("memory", *kinds, "ms", "memories/s"),
         rows,
     )
     _console.say(
-        f"ms: all {len(kinds) * N_STORED} cues against {N_STORED} memories of {width} values, "
+        f"ms: all {len(kinds) * N_STORED} cues against {N_STORED} memories, "
         f"{am.get_num_threads()} threads, {am.cpu_info()['isa']}; memories/s: recalled per second"
     )
 
 
 def _draw(
-    results: dict[str, dict[str, _Result]],
-    corrupted: dict[str, Images],
-    images: Images,
-    path: Path,
+    results: dict[str, dict[str, _Result]], images: NDArray[Any], texts: _Texts, path: Path
 ) -> Path:
     from amfast.reproduce._figures import pyplot
 
     plt = pyplot()
-    kinds = list(corrupted)
+    kinds = list(next(iter(results.values())))
     shown = _typical(results, kinds)
     # Per corruption three pictures and a gap.
     widths = [1.0, 1.0, 1.0, 0.35] * len(kinds)
@@ -173,9 +254,7 @@ def _draw(
             answer = result.recalled[index].reshape(images.shape[1:])
             right = bool(result.winner[index] == index)
             cells = row[4 * place : 4 * place + 3]
-            for axis, image in zip(
-                cells, (corrupted[kind][index], answer, images[index]), strict=True
-            ):
+            for axis, image in zip(cells, (result.cues[index], answer, images[index]), strict=True):
                 axis.imshow(image, cmap="gray", vmin=0, vmax=1)
             _frame(cells[1], right)
             cells[2].text(
@@ -191,11 +270,11 @@ def _draw(
             fontweight="bold",
         )  # fmt: skip
     height = figure.get_figheight()
-    figure.subplots_adjust(left=0.185, right=0.975, top=1 - 0.88 / height, bottom=0.35 / height)
+    figure.subplots_adjust(left=0.185, right=0.975, top=1 - 0.88 / height, bottom=0.5 / height)
     figure.text(
-        0.5, 0.08 / height,
-        f"{N_STORED} Fashion-MNIST images in each memory; a typical cue per corruption. Frame: "
-        "green when the right image has the largest weight. Upright: share of cues recalled so.",
+        0.5, 0.06 / height,
+        f"{texts.stored} in each memory; a typical cue per corruption.\nFrame: "
+        f"green when {texts.frame}. Upright: share of cues recalled so.",
         ha="center", fontsize=9, color="#444444",
     )  # fmt: skip
     figure.savefig(path, dpi=110)
