@@ -103,6 +103,12 @@ def test_three_regimes(rng):
     assert effective[0] > 19 and 1 < effective[1] < 15 and effective[2] < 1.01
 
 
+def test_equal_keys_with_different_values():
+    keys = np.array([[3.0, 0.0], [3.0, 0.0], [0.0, 3.0]])
+    m = stored(keys, 50.0, [[1.0], [4.0], [9.0]], [1.0, 2.0, 1.0])
+    np.testing.assert_allclose(m.recall(keys), [[3.0], [3.0], [9.0]])
+
+
 # -- energy ---------------------------------------------------------------------------------------
 
 

@@ -20,8 +20,9 @@ from amfast.outer import hebbian
 Array = NDArray[Any]
 Float = NDArray[np.float64]
 
-# Rows whose corrections the delta rule solves for together; the answer does not depend on it.
-_BLOCK = 128
+# Rows whose corrections the delta rule solves for together; the answer does not depend on it. Few
+# enough that a BLAS does not start its threads.
+_BLOCK = 32
 
 
 def posteriors(given: Any, n: int) -> Float:

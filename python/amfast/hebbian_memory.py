@@ -490,7 +490,8 @@ class HebbianMemory:
         n_iter = np.zeros(len(q), np.int64)
         converged = np.full(len(q), self._hetero)
         out = np.zeros((len(q), self._sums()[1].shape[0]))
-        scaled = unit(x)[0]
+        settles = not self._hetero and (steps > 1 or details)
+        scaled = unit(x)[0] if settles else x
         trace = None
         if details and not self._why_no_energy():
             trace = [self._energies(scaled, n_threads)]
@@ -498,7 +499,7 @@ class HebbianMemory:
         for _ in range(steps):
             out[active] = self._step(x[active], n_threads)
             n_iter[active] += 1
-            if not self._hetero:
+            if settles:
                 after = unit(out[active])[0]
                 moved = np.abs(after - scaled[active]).max(axis=1, initial=0.0)
                 x[active] = scaled[active] = after

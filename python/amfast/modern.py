@@ -115,7 +115,8 @@ class ModernHopfield(_WidthBeta):
     ``sqrt(p) c^((d - 1) / 4)`` (`theory.modern_capacity`). Whether the items of *this* memory are
     separated is what `separation_margin` and `bounds` say. Dot products favour long keys: an item
     shorter than its neighbours may have a negative margin, and no beta recalls it. Normalise keys,
-    or use `ContinuousSDM` or ``UniversalHopfield("sqeuclidean")``.
+    or use `ContinuousSDM` or ``UniversalHopfield("sqeuclidean")``. Equal keys have margin 0: stored
+    with different values they recall the mean of these, by weight.
 
     Parameters
     ----------

@@ -82,16 +82,16 @@ class _Sparse(Separation):
         s = scores.astype(np.float64)
         p = np.zeros(s.shape)
         tau = np.zeros(len(s))
-        items = np.arange(s.shape[1])
+        items: NDArray[np.intp] | slice = slice(None)
         b = np.zeros(s.shape[1])
         if log_weight is not None:
             items = np.flatnonzero(log_weight > -np.inf)
             b = log_weight[items]
-        if len(items) == 0 or len(s) == 0:
+            s = s[:, items]
+        if s.size == 0:
             return p, tau, np.zeros(len(s), bool)
-        s = s[:, items]
         top = s.max(axis=1, keepdims=True)
-        bad = np.flatnonzero(~np.isfinite(top[:, 0]) | np.isnan(s).any(axis=1))
+        bad = np.flatnonzero(~np.isfinite(top))  # NaN if any score is
         if len(bad):
             raise ValueError(
                 f"cues row {bad[0]} has a score too large for its type; scale the data or use "
@@ -198,10 +198,13 @@ def entmax(theta: Float, mass: Float, total: float, alpha: float) -> tuple[Float
         carried = np.where(u == 0, mass, 0.0).sum(axis=1)
         most = (total / np.maximum(carried, np.finfo(np.float64).tiny)) ** (alpha - 1.0)
         most = np.minimum(most, _T_MAX)
-        order = np.argsort(-u, axis=1, kind="stable")
-        n = max(1, int((u > -most[:, None]).sum(axis=1).max(initial=1)))
-        order = order[:, :n]
-        u = np.take_along_axis(u, order, axis=1)
+        n = int((u > -most[:, None]).sum(axis=1).max(initial=1))
+        # Equal scores in the order of the items, however many others there are.
+        some = np.sort(np.argpartition(-u, n - 1, axis=1)[:, :n], axis=1)
+        u = np.take_along_axis(u, some, axis=1)
+        falling = np.argsort(-u, axis=1, kind="stable")
+        order = np.take_along_axis(some, falling, axis=1)
+        u = np.take_along_axis(u, falling, axis=1)
         m = mass[order]
         if alpha == 2.0:
             t = _linear(u, m, total)
