@@ -18,6 +18,7 @@ pub mod math;
 pub mod metric;
 pub mod pack;
 pub mod parallel;
+pub mod peel;
 pub mod probe;
 #[cfg(feature = "python")]
 mod py;

@@ -49,6 +49,7 @@ from amfast.parts import (
     Threshold,
     TopK,
 )
+from amfast.recovery import Recovery, SparseRecoveryMemory
 from amfast.sdm import SparseDistributedMemory
 from amfast.sparse import Entmax, Sparsemax
 from amfast.universal import Recall, UniversalHopfield
@@ -82,7 +83,9 @@ __all__ = [
     "Separation",
     "SeparationWarning",
     "Similarity",
+    "Recovery",
     "Softmax",
+    "SparseRecoveryMemory",
     "Sparsemax",
     "SparseDistributedMemory",
     "Sqrt",

@@ -29,6 +29,7 @@ __all__ = [
 _Flipped = tuple[
     NDArray[int8], NDArray[int64], NDArray[int64], NDArray[bool_], NDArray[float64] | None
 ]
+__all__ = ["Keys", "pairwise", "topk", "within", "retrieve", "hebbian", "peel", "cpu_info", "probe"]
 
 class _CpuInfo(TypedDict):
     isa: str
@@ -177,5 +178,14 @@ def sdm_read(
     threads: int,
 ) -> NDArray[int64]: ...
 def sdm_locations(locations: Keys, start: int, stop: int) -> NDArray[uint8]: ...
+def peel(
+    cues: NDArray[float64],
+    starts: NDArray[int64],
+    checks: NDArray[int64],
+    n_checks: int,
+    tolerances: NDArray[float64],
+    errors: NDArray[float64],
+    threads: int,
+) -> NDArray[int64]: ...
 def cpu_info() -> _CpuInfo: ...
 def probe(threads: int) -> dict[str, float]: ...

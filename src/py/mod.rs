@@ -2,6 +2,7 @@
 
 mod flips;
 mod hebbian;
+mod peel;
 
 use crate::error::Error;
 use crate::isa::Level;
@@ -603,6 +604,7 @@ fn _core(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_function(wrap_pyfunction!(retrieve_py, module)?)?;
     module.add_function(wrap_pyfunction!(hebbian::hebbian_py, module)?)?;
     module.add_function(wrap_pyfunction!(hebbian::hebbian_signs_py, module)?)?;
+    module.add_function(wrap_pyfunction!(peel::peel_py, module)?)?;
     module.add_function(wrap_pyfunction!(cpu_info, module)?)?;
     module.add_function(wrap_pyfunction!(probe, module)?)?;
     flips::register(module)?;
