@@ -32,6 +32,7 @@ from amfast.kernels import (
     within,
 )
 from amfast.learned import LinearAssociativeMemory
+from amfast.measure import Measure
 from amfast.modern import ContinuousSDM, ModernBounds, ModernHopfield, SeparationWarning
 from amfast.moments import SecondMoment
 from amfast.outer import hebbian
@@ -76,6 +77,7 @@ __all__ = [
     "Max",
     "ModernBounds",
     "ModernHopfield",
+    "Measure",
     "Polynomial",
     "Readout",
     "Recall",

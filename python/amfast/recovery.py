@@ -13,6 +13,7 @@ from amfast import _check
 from amfast._decoders import DECODERS, polished, stands_alone
 from amfast._expander import Columns, expander
 from amfast.kernels import resolve_threads
+from amfast.outer import hebbian
 
 __all__ = ["Recovery", "SparseRecoveryMemory", "expander"]
 
@@ -173,7 +174,7 @@ class SparseRecoveryMemory:
             self._obey(x)
             self._count += len(x)
         elif len(x):
-            self._add(_second_moment(x), len(x))
+            self._add(hebbian(x.astype(np.float64)), len(x))
         return np.arange(first, first + len(x), dtype=np.int64)
 
     def _obey(self, samples: Array) -> None:
@@ -340,15 +341,19 @@ class SparseRecoveryMemory:
         n_threads = resolve_threads(threads)
         y, single = self._cues(cues, "cues")
         dtype = _check.compute_type(_check.array(cues, "cues"))
+        # By powers of two, so that nothing rounds: decoders see numbers near 1.
+        unit = np.ldexp(1.0, np.frexp(np.abs(y).max(axis=1, initial=0.0))[1] - 1)[:, None]
+        y = y / unit
         if self._sparse is not None:
             error = self._sparse.peel(y, self.tol, n_threads)
         else:
             error = self._decode(y)
-        state = (y - error).astype(dtype)
+        state = ((y - error) * unit).astype(dtype)
         if not details:
             return state[0] if single else state
         residual = np.linalg.norm(self._syndromes(y - error), axis=1)
         reproduced = residual <= self.tol * np.linalg.norm(y, axis=1)
+        residual, error = residual * unit[:, 0], error * unit
         n_errors = (error != 0).sum(axis=1).astype(np.int64)
         certified = np.array(
             [
@@ -409,11 +414,6 @@ class SparseRecoveryMemory:
         return f"<{text}>"
 
 
-def _second_moment(x: Array) -> Float:
-    x = x.astype(np.float64)
-    return np.asarray(x.T @ x)
-
-
 @dataclass(frozen=True)
 class _Learned:
     """Constraints and what they leave free."""
@@ -434,6 +434,8 @@ class _Learned:
         if top == 0:
             raise ValueError(f"the {count} samples are all zero; there is nothing to learn")
         shown = np.maximum(spectrum, floor * top)
+        if rank is not None and rank >= n:
+            raise ValueError(f"rank={rank} leaves no null space in {n} columns")
         if rank is None:
             rank = int((spectrum > max(tolerance, floor) * top).sum())
         if rank >= n:

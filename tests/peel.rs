@@ -1,0 +1,130 @@
+//! Peeling errors off sparse constraints: what it finds, what it must not do, and what must not change a bit.
+
+mod common;
+
+use _core::error::Error;
+use _core::parallel::Context;
+use _core::peel::{Graph, peel};
+use common::*;
+
+const NEVER: &dyn Fn() -> bool = &|| false;
+
+/// `degree` checks per coordinate, drawn at random.
+fn graph(random: &mut Random, n: usize, m: usize, degree: usize) -> (Vec<i64>, Vec<i64>) {
+    let mut checks = Vec::new();
+    for _ in 0..n {
+        let mut column: Vec<i64> = Vec::new();
+        while column.len() < degree {
+            let check = random.below(m) as i64;
+            if !column.contains(&check) {
+                column.push(check);
+            }
+        }
+        column.sort();
+        checks.extend(column);
+    }
+    ((0..=n).map(|j| (j * degree) as i64).collect(), checks)
+}
+
+/// `k` errors in a row of `n`.
+fn sparse(random: &mut Random, n: usize, k: usize) -> Vec<f64> {
+    let mut row = vec![0.0; n];
+    let mut left = k;
+    while left > 0 {
+        let j = random.below(n);
+        if row[j] == 0.0 {
+            row[j] = random.between(1.0, 20.0) * if random.below(2) == 0 { 1.0 } else { -1.0 };
+            left -= 1;
+        }
+    }
+    row
+}
+
+fn run(starts: &[i64], checks: &[i64], m: usize, cues: &[f64], tolerance: f64, threads: usize) -> (Vec<f64>, Vec<i64>) {
+    let graph = Graph::new(starts, checks, m).unwrap();
+    let rows = cues.len() / graph.width();
+    let mut errors = vec![f64::NAN; cues.len()];
+    let context = Context { threads, poll: NEVER };
+    let steps = peel(&context, &graph, cues, &vec![tolerance; rows], &mut errors).unwrap();
+    (errors, steps)
+}
+
+#[test]
+fn few_errors_are_found_whatever_the_threads() {
+    let random = &mut Random(3);
+    for (n, m, k, rows) in [(1, 6, 1, 1), (40, 30, 1, 5), (1000, 500, 30, 40), (999, 501, 25, 7), (300, 299, 0, 3)] {
+        let (starts, checks) = graph(random, n, m, 6);
+        let cues: Vec<f64> = (0..rows).flat_map(|_| sparse(random, n, k)).collect();
+        let (errors, steps) = run(&starts, &checks, m, &cues, 1e-9, 1);
+        for (error, cue) in errors.iter().zip(&cues) {
+            assert!((error - cue).abs() < 1e-9, "{n} {m}");
+        }
+        assert!(steps.iter().all(|&s| s as usize >= k));
+        for threads in [2, 3, 8] {
+            assert_eq!(run(&starts, &checks, m, &cues, 1e-9, threads), (errors.clone(), steps.clone()));
+        }
+    }
+}
+
+/// Cues that no sparse error explains end all the same, in at most as many steps as there are checks.
+#[test]
+fn dense_errors_end() {
+    let random = &mut Random(5);
+    for degree in [1, 2, 3, 5, 6] {
+        let (n, m) = (200, 60);
+        let (starts, checks) = graph(random, n, m, degree);
+        for scale in [1.0, 1e-6, 1e300] {
+            let cues: Vec<f64> = (0..n * 4).map(|_| scale * random.between(-1.0, 1.0)).collect();
+            // With a tolerance as large as the gaps, gaps that count as zero must not count as equal ones.
+            for tolerance in [0.0, 1e-9 * scale, 0.3 * scale, 2.0 * scale] {
+                let (errors, steps) = run(&starts, &checks, m, &cues, tolerance, 1);
+                assert!(steps.iter().all(|&s| s as usize <= m), "{degree} {scale} {tolerance}: {steps:?}");
+                assert!(errors.iter().all(|e| e.is_finite()));
+            }
+        }
+        // Sums beyond the range of floats have no majority.
+        let huge = vec![f64::MAX; n];
+        run(&starts, &checks, m, &huge, 0.0, 1);
+    }
+}
+
+/// Every step is a majority's: one check of two is not enough, two of three are.
+#[test]
+fn majority_is_more_than_half() {
+    // Coordinate 0 in checks 0, 1; coordinate 1 in 1, 2. The error 1 at coordinate 0 fills both checks.
+    let (errors, steps) = run(&[0, 2, 4], &[0, 1, 1, 2], 3, &[1.0, 0.0], 1e-9, 1);
+    assert_eq!((errors, steps), (vec![1.0, 0.0], vec![1]));
+    // Both wrong: check 1 sees 3, so each coordinate has one check of two that tells.
+    let (errors, steps) = run(&[0, 2, 4], &[0, 1, 1, 2], 3, &[1.0, 2.0], 1e-9, 1);
+    assert_eq!((errors, steps), (vec![0.0, 0.0], vec![0]));
+    // With a third check each, two of three tell.
+    let (errors, steps) = run(&[0, 3, 6], &[0, 1, 3, 1, 2, 4], 5, &[1.0, 2.0], 1e-9, 1);
+    assert_eq!((errors, steps), (vec![1.0, 2.0], vec![2]));
+}
+
+#[test]
+fn bad_graphs_are_refused() {
+    for (starts, checks, m) in [
+        (vec![0, 2], vec![0, 3], 3),
+        (vec![0, 2], vec![-1, 0], 3),
+        (vec![0, 3], vec![0, 1], 3),
+        (vec![1, 2], vec![0, 1], 3),
+        (vec![0, 2, 1], vec![0], 3),
+        (vec![], vec![], 3),
+    ] {
+        assert!(matches!(Graph::new(&starts, &checks, m), Err(Error::Argument(_))), "{starts:?}");
+    }
+}
+
+#[test]
+fn interruption() {
+    let random = &mut Random(7);
+    let (n, m) = (2000, 1000);
+    let (starts, checks) = graph(random, n, m, 6);
+    let cues: Vec<f64> = (0..4000).flat_map(|_| sparse(random, n, 40)).collect();
+    let graph = Graph::new(&starts, &checks, m).unwrap();
+    let mut errors = vec![0.0; cues.len()];
+    let context = Context { threads: 2, poll: &|| true };
+    let result = peel(&context, &graph, &cues, &vec![1e-9; 4000], &mut errors);
+    assert_eq!(result, Err(Error::Interrupted));
+}
