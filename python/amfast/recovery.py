@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import copy
 import warnings
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,7 +15,7 @@ from amfast import _check
 from amfast._decoders import DECODERS, polished, stands_alone
 from amfast._expander import Columns, expander
 from amfast.kernels import resolve_threads
-from amfast.outer import hebbian
+from amfast.moments import SecondMoment
 
 __all__ = ["Recovery", "SparseRecoveryMemory", "expander"]
 
@@ -116,7 +118,7 @@ class SparseRecoveryMemory:
         self.rank_tol = _check.number(rank_tol, "rank_tol", 1e-7)
         self.tol = _check.number(tol, "tol", 0.0)
         self._count = 0
-        self._moment: Float | None = None
+        self._moment = SecondMoment()
         self._learned: _Learned | None = None
         self._sparse: Columns | None = None
         self._given: Float | None = None
@@ -174,7 +176,7 @@ class SparseRecoveryMemory:
             self._obey(x)
             self._count += len(x)
         elif len(x):
-            self._add(hebbian(x.astype(np.float64)), len(x))
+            self._add(lambda moment: moment.update(x), len(x), x.shape[1])
         return np.arange(first, first + len(x), dtype=np.int64)
 
     def _obey(self, samples: Array) -> None:
@@ -187,14 +189,18 @@ class SparseRecoveryMemory:
                 f"its norm is {np.linalg.norm(x[bad[0]]):.3g}"
             )
 
-    def _add(self, moment: Float, count: int) -> None:
-        """Add a second moment, unless what then is known leaves no null space."""
-        total = moment if self._moment is None else self._moment + moment
-        before, after, n = self._count, self._count + count, len(total)
-        learned = None
+    def _add(self, update: Callable[[SecondMoment], object], count: int, n: int) -> None:
+        """Add samples, unless what then is known leaves no null space."""
+        before, after = self._count, self._count + count
+        moment, learned = self._moment, None
         if after >= n and (before < n or after.bit_length() > before.bit_length()):
-            learned = self._look(total, after)
-        self._moment, self._count, self._learned = total, after, learned
+            # Looked at before anything is kept.
+            moment = copy.deepcopy(moment)
+            update(moment)
+            learned = self._look(moment)
+        else:
+            update(moment)
+        self._moment, self._count, self._learned = moment, after, learned
 
     def merge(self, other: SparseRecoveryMemory) -> SparseRecoveryMemory:
         """Add what another memory learned, in place; the same as storing its samples here.
@@ -210,10 +216,11 @@ class SparseRecoveryMemory:
             if not (self._fixed and other._fixed and np.array_equal(self._dense(), other._dense())):
                 raise ValueError("memories with given constraints merge if these are the same")
             self._count += other._count
-        elif other._moment is not None:
+        elif other.width is not None:
             if self.width is not None and self.width != other.width:
                 raise ValueError(f"other has {other.width} columns, the memory {self.width}")
-            self._add(other._moment.copy(), other._count)
+            theirs = other._moment
+            self._add(lambda moment: moment.merge(theirs), other._count, other.width)
         return self
 
     @property
@@ -233,14 +240,14 @@ class SparseRecoveryMemory:
         if self._learned is None:
             if self._fixed:
                 self._learned = _Learned.of_constraints(self._dense())
-            elif self._moment is None:
+            elif self._count == 0:
                 raise ValueError("the memory is empty; store samples first")
             else:
-                self._learned = self._look(self._moment, self._count)
+                self._learned = self._look(self._moment)
         return self._learned
 
-    def _look(self, moment: Float, count: int) -> _Learned:
-        return _Learned.of_moment(moment, count, self._given_rank, self.rank_tol)
+    def _look(self, moment: SecondMoment) -> _Learned:
+        return _Learned.of_moment(moment, self._given_rank, self.rank_tol)
 
     @property
     def constraints(self) -> Float:
@@ -286,8 +293,7 @@ class SparseRecoveryMemory:
         """Columns n of the patterns, None before anything is known of them."""
         if self._sparse is not None:
             return self._sparse.width
-        known = self._given if self._given is not None else self._moment
-        return None if known is None else known.shape[1]
+        return self._moment.d if self._given is None else int(self._given.shape[1])
 
     def project(self, patterns: Any) -> Array:
         """Return the nearest patterns that obey the constraints, (N, n) or (n,)."""
@@ -395,11 +401,10 @@ class SparseRecoveryMemory:
     @property
     def nbytes(self) -> int:
         """Bytes of the second moment and of the constraints."""
-        held = [self._moment, self._given]
+        held: list[Any] = [self._moment, self._given, self._sparse]
         if self._learned is not None:
             held += [self._learned.constraints, self._learned.basis]
-        sparse = 0 if self._sparse is None else self._sparse.nbytes
-        return sparse + sum(x.nbytes for x in held if x is not None)
+        return sum(int(x.nbytes) for x in held if x is not None)
 
     def __repr__(self) -> str:
         """Say what is known of the patterns."""
@@ -423,9 +428,12 @@ class _Learned:
     spectrum: Float
 
     @classmethod
-    def of_moment(cls, moment: Float, count: int, rank: int | None, tolerance: float) -> _Learned:
+    def of_moment(cls, moment: SecondMoment, rank: int | None, tolerance: float) -> _Learned:
         """Split the columns' space by the eigenvalues of a second moment."""
-        values, vectors = np.linalg.eigh(moment / count)
+        count, second = moment.count, moment.second / moment.count
+        if not np.isfinite(second).all():
+            raise ValueError("squares of the samples leave the range of float64; scale them")
+        values, vectors = np.linalg.eigh(second)
         n = len(values)
         # What rounding leaves of zero is not resolved any further.
         floor = np.sqrt(n * np.finfo(np.float64).eps)
