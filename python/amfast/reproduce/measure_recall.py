@@ -170,7 +170,10 @@ def _panels(by_tokens: list[float], by_beta: list[float], rule: float) -> list[P
                 Series("leaked and sampled", BETAS, law, kind="theory", colour=1),
             ],
             log_y=True,
-            marks=[Mark(float(np.log(COMPONENTS)), "ln I"), Mark(rule, "ln I + 3")],
+            marks=[
+                Mark(float(np.log(COMPONENTS)), f"ln I = {np.log(COMPONENTS):.1f}"),
+                Mark(rule, f"ln I + 3 = {rule:.1f}"),
+            ],
         ),
     ]
 

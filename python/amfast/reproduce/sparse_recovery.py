@@ -183,7 +183,7 @@ def _report(
                 )
                 for i, (decoder, line) in enumerate(lines.items())
             ],
-            marks=[Mark(expected, "ρ_W m"), Mark(unique, "m / 2")],
+            marks=[Mark(expected, f"ρ_W m = {expected:.0f}"), Mark(unique, f"m / 2 = {unique}")],
             y_range=(-0.04, 1.04),
         )
     )
