@@ -17,6 +17,7 @@ __all__ = [
     "hebbian_signs",
     "overlap_signs",
     "pairwise",
+    "peel",
     "probe",
     "retrieve",
     "sdm_locations",
@@ -29,7 +30,6 @@ __all__ = [
 _Flipped = tuple[
     NDArray[int8], NDArray[int64], NDArray[int64], NDArray[bool_], NDArray[float64] | None
 ]
-__all__ = ["Keys", "pairwise", "topk", "within", "retrieve", "hebbian", "peel", "cpu_info", "probe"]
 
 class _CpuInfo(TypedDict):
     isa: str

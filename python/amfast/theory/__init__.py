@@ -81,10 +81,7 @@ from amfast.theory.sdm import (
     sdm_read,
     sdm_snr,
 )
-from amfast.theory.sdm_recall import (
-    sdm_convergence_distance,
-    sdm_iterated_distance,
-)
+from amfast.theory.sdm_recall import sdm_convergence_distance, sdm_iterated_distance
 
 __all__ = [
     "SdmRead",
