@@ -6,6 +6,7 @@ import copy
 import itertools
 import math
 import pickle
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
@@ -506,6 +507,16 @@ def test_what_a_matrix_cannot_do(data):
     ):
         with pytest.raises(ValueError, match="keeps no items"):
             call()
+
+
+def test_many_threads_recall_at_once(rng):
+    v = rng.normal(size=(200, 64))
+    expected = memory(v).recall(v)
+    for _ in range(20):
+        m = memory(v)  # fewer rows than are buffered: the first recall adds them up
+        with ThreadPoolExecutor(4) as pool:
+            for found in pool.map(m.recall, [v] * 4):
+                np.testing.assert_array_equal(found, expected)
 
 
 def test_copies_and_looks(data):

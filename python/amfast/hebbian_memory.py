@@ -14,6 +14,7 @@ array([ 0.1 , -0.09, -0.01])
 from __future__ import annotations
 
 import copy
+import threading
 from collections.abc import Iterator
 from typing import Any, Literal, NamedTuple, NoReturn
 
@@ -130,6 +131,9 @@ class HebbianMemory:
     *Energy* (without values and features): ``E(v) = |v|^2 / 2 - v^T M v / 2``; ``v -> M v`` is its
     gradient step of length 1.
 
+    *Threads.* Many may recall from one memory at a time; `store`, `observe`, `merge` must not run
+    beside other calls.
+
     References
     ----------
     Hebb (1949); Kohonen, *Correlation matrix memories* (1972); Katharopoulos et al. (ICML 2020).
@@ -198,6 +202,7 @@ class HebbianMemory:
         self._count = 0
         self._observed = 0
         self._cached: Float | None = None
+        self._lock = threading.Lock()
 
     # -- storing ----------------------------------------------------------------------------------
 
@@ -353,7 +358,7 @@ class HebbianMemory:
         if other._mean is None or other._outer is None:
             return self
         if self._mean is None or self._outer is None:
-            self.__dict__.update(copy.deepcopy(other.__dict__))
+            self.__setstate__(copy.deepcopy(other.__getstate__()))
             return self
         shape, others = self._outer.shape, other._outer.shape
         if shape != others or len(self._mean.yx) != len(other._mean.yx):
@@ -406,11 +411,12 @@ class HebbianMemory:
     def matrix(self) -> Float:
         """M (D, D), or C (o, features) divided as ``weighting`` says, read-only float64."""
         mean, outer = self._sums()
-        if self._cached is None:
-            built = self._built(mean, outer)
-            built.flags.writeable = False
-            self._cached = built
-        return self._cached
+        with self._lock:  # many threads may recall at a time, and the first one builds
+            if self._cached is None:
+                built = self._built(mean, outer)
+                built.flags.writeable = False
+                self._cached = built
+            return self._cached
 
     def _built(self, mean: Mean, outer: Outer) -> Float:
         if self._rule == "delta":
@@ -675,6 +681,21 @@ class HebbianMemory:
     def values(self) -> Array:
         """Refuse: one matrix keeps no items."""
         raise ValueError(f"{_NO_ITEMS} returned")
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Everything but the lock."""
+        state = self.__dict__.copy()
+        del state["_lock"]
+        return state
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        """Restore with a lock of its own."""
+        self.__dict__.update(state)
+        self._lock = threading.Lock()
+
+    def __copy__(self) -> HebbianMemory:
+        """Copy the sums too: two memories must not add into one matrix."""
+        return copy.deepcopy(self)
 
     def __repr__(self) -> str:
         """Name what differs from the defaults, and what is held."""
