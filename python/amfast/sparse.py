@@ -110,7 +110,7 @@ class Sparsemax(_Sparse):
     """``w_i = exp(b_i) max(beta s_i - tau, 0)`` with tau such that the weights sum to 1.
 
     The Euclidean projection of the scores on the simplex (Martins and Astudillo 2016), by sorting;
-    exact. Items further than 1 / beta below the best never get any weight.
+    exact. Items further than 1 / beta below the best get no weight, if all items weigh 1.
 
     Parameters
     ----------

@@ -268,6 +268,15 @@ def attention_target_weight(
 ) -> tuple[float, float]:
     """Compute the share of the right item among random ones, for a cue ``distance`` bits off.
 
+    Parameters
+    ----------
+    radius, n_bits : int
+        As for `attention_beta`.
+    n_items : int
+        Stored addresses, >= 1, all but the right one at random.
+    distance : int
+        Wrong bits of the cue, in 0..n_bits.
+
     Returns
     -------
     sdm, softmax : float
