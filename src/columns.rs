@@ -49,6 +49,17 @@ impl<'a> Columns<'a> {
         if self.bits { None } else { self.table.first_non_finite() }
     }
 
+    /// The memory of `range` of the columns, which is read to pack them.
+    pub fn memory(&self, range: &Range<usize>) -> Strided {
+        let start = self.table.dtype().bytes(range.start);
+        Strided {
+            first: self.table.row(self.patterns.start).wrapping_add(start),
+            run: self.table.dtype().bytes(range.end) - start,
+            stride: self.table.dtype().bytes(self.table.width()),
+            runs: self.patterns.len(),
+        }
+    }
+
     /// Calls `copy(k, n, rows)` for stretches of `n` patterns, the k-th of the columns and those after it; `rows` begin at
     /// column `columns.start` and have `columns.len()` elements, converted and weighted where that is needed.
     #[inline(always)]
@@ -152,6 +163,23 @@ impl<'a> Columns<'a> {
                 }
             }
         });
+    }
+}
+
+/// Memory in runs of bytes, a stride apart.
+#[derive(Clone, Copy)]
+#[allow(missing_docs)]
+pub struct Strided {
+    pub first: *const u8,
+    pub run: usize,
+    pub stride: usize,
+    pub runs: usize,
+}
+
+impl Strided {
+    /// One run.
+    pub fn of(memory: &[u8]) -> Self {
+        Strided { first: memory.as_ptr(), run: memory.len(), stride: 0, runs: 1 }
     }
 }
 

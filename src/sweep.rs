@@ -1,5 +1,6 @@
 //! Joins a metric and a sink: every query of a group against every key of a chunk, block by block, tile by tile.
 
+use crate::columns::Strided;
 use crate::error::{Error, Side};
 use crate::isa::Isa;
 use crate::metric::Score;
@@ -37,29 +38,39 @@ pub trait Sink<T> {
     fn reads(&self, _keys: Range<usize>) -> &[u8] {
         &[]
     }
+    /// Memory that is read when the sweep is done, if something is known of that.
+    fn follows(&self) -> [Strided; 2] {
+        [Strided::of(&[]); 2]
+    }
 }
 
 /// Memory to be fetched into the second-level cache in even shares.
 struct Ahead {
-    next: *const u8,
-    left: usize,
+    next: Strided,
+    at: usize,
     share: usize,
 }
 
 impl Ahead {
     /// Memory to be fetched in `steps` shares, as far as that does not take too long in one go.
-    fn new(memory: &[u8], steps: usize) -> Self {
-        let share = (memory.len() / steps.max(1)).next_multiple_of(64).min(4096);
-        Ahead { next: memory.as_ptr(), left: memory.len(), share }
+    fn new(memory: Strided, steps: usize) -> Self {
+        let share = (memory.run * memory.runs / steps.max(1)).next_multiple_of(64).min(4096);
+        Ahead { next: memory, at: 0, share }
     }
     #[inline(always)]
     fn fetch(&mut self, steps: usize) {
-        let bytes = (steps * self.share).min(self.left);
-        for at in (0..bytes).step_by(64) {
-            prefetch(self.next.wrapping_add(at));
+        for _ in (0..steps * self.share).step_by(64) {
+            if self.at >= self.next.run {
+                self.at = 0;
+                self.next.first = self.next.first.wrapping_add(self.next.stride);
+                self.next.runs = self.next.runs.saturating_sub(1);
+            }
+            if self.next.runs == 0 {
+                return;
+            }
+            prefetch(self.next.first.wrapping_add(self.at));
+            self.at += 64;
         }
-        self.next = self.next.wrapping_add(bytes);
-        self.left -= bytes;
     }
 }
 
@@ -141,7 +152,10 @@ impl<'a, T: Score> Search<'a, T> {
             // The tiles need no new memory: time to fetch what comes after them.
             let next = range.end..(range.end + self.block).min(chunk.end);
             let tiles = queries.parts.len() * block.count;
-            let mut fetch = [Ahead::new(sink.reads(range.clone()), tiles), Ahead::new(self.keys.memory(next), tiles)];
+            let [queries_then, keys_then] = if next.is_empty() { sink.follows() } else { [Strided::of(&[]); 2] };
+            let memory =
+                [Strided::of(sink.reads(range.clone())), Strided::of(self.keys.memory(next)), queries_then, keys_then];
+            let mut fetch = memory.map(|memory| Ahead::new(memory, tiles));
             for part in &queries.parts {
                 if stop.wanted() {
                     return Err(Error::Interrupted);
@@ -153,11 +167,11 @@ impl<'a, T: Score> Search<'a, T> {
                         break;
                     }
                     let keys = (range.end - key).min(step * lanes);
-                    if !sink.wants(part.first, key + keys) {
-                        continue;
-                    }
                     for memory in &mut fetch {
                         memory.fetch(step);
+                    }
+                    if !sink.wants(part.first, key + keys) {
+                        continue;
                     }
                     let (out, stride) = sink.place(part.first, part.tile.rows, key, keys, step * lanes);
                     finite &= (part.tile.run)(&Place {

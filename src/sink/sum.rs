@@ -6,11 +6,13 @@
 //! cuts depend on the shapes alone, so the sums have the same bits for any number of threads.
 
 use super::Scratch;
+use crate::columns::Strided;
 use crate::error::Error;
 use crate::isa::{Isa, Level, Work};
 use crate::metric::Score;
 use crate::pack::{Kernel, Keys, Table};
 use crate::parallel::{Context, Shared, Stop, map};
+use crate::simd::prefetch;
 use crate::sweep::{Search, Sink, Worker, pieces};
 use std::marker::PhantomData;
 use std::ops::{AddAssign, Range};
@@ -102,6 +104,7 @@ struct Sum<'a, T, A> {
     symmetric: bool,
     scratch: Box<Scratch<T>>,
     width: usize,
+    follows: [Strided; 2],
 }
 
 impl<T: Score, A: Total<T>> Sink<T> for Sum<'_, T, A> {
@@ -110,9 +113,21 @@ impl<T: Score, A: Total<T>> Sink<T> for Sum<'_, T, A> {
         !self.symmetric || end > query
     }
     #[inline(always)]
-    unsafe fn place(&mut self, _query: usize, rows: usize, _key: usize, _keys: usize, width: usize) -> (*mut T, usize) {
+    unsafe fn place(&mut self, query: usize, rows: usize, key: usize, keys: usize, width: usize) -> (*mut T, usize) {
         self.width = width;
+        // Wanted once the tile is done.
+        let stride = self.region.columns.len();
+        let first = (query - self.region.rows.start) * stride + key - self.region.columns.start;
+        for r in 0..rows {
+            let row = self.totals.as_ptr().wrapping_add(first + r * stride).cast::<u8>();
+            for line in (0..keys * size_of::<A>()).step_by(64) {
+                prefetch(row.wrapping_add(line));
+            }
+        }
         self.scratch.place(rows, width)
+    }
+    fn follows(&self) -> [Strided; 2] {
+        self.follows
     }
     #[inline(always)]
     unsafe fn tile(&mut self, query: usize, rows: usize, key: usize, keys: usize) {
@@ -148,9 +163,17 @@ where
     #[inline(always)]
     unsafe fn run<I: Isa>(self) -> Self::Out {
         let Task { sums, worker, region, chunks, totals, odd, stop } = self;
-        let mut sink = Sum { region, totals, symmetric: sums.symmetric, scratch: Scratch::new(), width: 0 };
-        for k in chunks {
+        let nothing = [Strided::of(&[]); 2];
+        let (symmetric, scratch) = (sums.symmetric, Scratch::new());
+        let mut sink = Sum { region, totals, symmetric, scratch, width: 0, follows: nothing };
+        for k in chunks.clone() {
             let (queries, keys) = (sums.search)(k);
+            sink.follows = nothing;
+            if k + 1 < chunks.end
+                && let (Table::Columns(queries), Keys::Columns(keys)) = (sums.search)(k + 1)
+            {
+                sink.follows = [queries.memory(&region.rows), keys.memory(&region.columns)];
+            }
             let search = Search::new(sums.kernel, queries, keys, 0, usize::MAX / 2);
             worker.renew();
             search.sweep::<I, _>(worker, region.rows.clone(), region.columns.clone(), &mut sink, stop)?;
