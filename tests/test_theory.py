@@ -189,6 +189,30 @@ def test_onestep() -> None:
     assert theory.onestep_union_exponent() < theory.exponential_exponent()
 
 
+def test_radii_of_a_memory_with_every_address() -> None:
+    """Bricken and Pehlevan's radii at n = 64, m = 1024, r = 2^64 (S8)."""
+    assert theory.sdm_best_p(2**64, 1024) == pytest.approx(2.98e-8, rel=2e-3)
+    assert theory.sdm_capacity_p(2**64) == pytest.approx(2.0e-13, rel=5e-3)
+    assert theory.sdm_best_radius(64, 2**64, 1024) == 11
+    assert theory.sdm_capacity_radius(64, 2**64) == 5
+
+
+@pytest.mark.parametrize("locations", [1000, 10**6, 2**64])
+def test_capacity_p_is_a_maximum(locations) -> None:
+    z2 = 2.3263478740408408**2
+    best = theory.sdm_capacity_p(locations)
+
+    def items(p):
+        return (p * locations / z2 - 1) / (p + p**3 * locations)
+
+    assert items(best) > max(items(best * 1.01), items(best / 1.01)) > 0
+    if locations < 2**60:
+        # At that many items the signal to noise ratio is the z of the error.
+        assert theory.sdm_snr(locations, round(items(best)), best) ** 2 == pytest.approx(
+            z2, rel=0.1
+        )
+
+
 # -- bad input ------------------------------------------------------------------------------------
 
 
@@ -206,6 +230,8 @@ def test_onestep() -> None:
         (lambda: theory.exponential_exponent(0.6), r"corruption must be in 0..0.5, got 0.6"),
         (lambda: theory.exponential_rate(1.5), r"a must be in -1..1, got 1.5"),
         (lambda: theory.onestep_exponent(values="all"), "values must be one of 'arbitrary'"),
+        (lambda: theory.sdm_capacity_p(0), "n_locations must be an int >= 1, got 0"),
+        (lambda: theory.sdm_capacity_p(10, 0.5), "error must be between 0 and 1/2, got 0.5"),
         (lambda: theory.onestep_birthday(0), "d must be an int >= 1, got 0"),
     ],
 )

@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from amfast import _check
-from amfast.theory._solve import normal_tail
+from amfast.theory._solve import bisect, normal_tail
 from amfast.theory.modern import log_circle_overlap
 
 Float = NDArray[np.float64]
@@ -401,3 +401,51 @@ def sdm_critical_distance(
         if after <= 0:
             return d - 1 + gain(d - 1) / (gain(d - 1) - after)
     return float(end)
+
+
+# -- capacity -------------------------------------------------------------------------------------
+
+
+def sdm_capacity_p(n_locations: int, error: float = 0.01) -> float:
+    """Activation probability with which the most items can be stored and read back.
+
+    The p that maximises the number T of items at which `sdm_snr` still is the z with
+    ``Q(z) = error``: ``T = (p M / z^2 - 1) / (p + p^3 M)``. It solves
+    ``p M / z^2 = 3/2 + 1 / (2 p^2 M)``, is near ``(z^2 / (2 M^2))^(1/3)``, and unlike `sdm_best_p`
+    does not depend on T.
+
+    Parameters
+    ----------
+    n_locations : int
+        M.
+    error : float, default 0.01
+        Accepted probability of a wrong bit, in (0, 1/2).
+
+    References
+    ----------
+    Derived; at M = 2^64 it is the p of 2.0e-13 of Bricken and Pehlevan, *NeurIPS* 2021.
+
+    Examples
+    --------
+    >>> from amfast import theory
+    >>> f"{theory.sdm_capacity_p(2**64):.2g}"
+    '2e-13'
+    """
+    m = _check.integer(n_locations, "n_locations", 1)
+    error = _check.number(error, "error", 0.0)
+    if not 0 < error < 0.5:
+        raise ValueError(f"error must be between 0 and 1/2, got {error:g}")
+    z = bisect(lambda x: normal_tail(x) - error, 0.0, 40.0)
+    return min(1.0, bisect(lambda p: 1.5 + 1 / (2 * p * p * m) - p * m / z**2, 0.0, 2 + 2 * z * z))
+
+
+def sdm_capacity_radius(n_bits: int, n_locations: int, error: float = 0.01) -> int:
+    """Radius for `sdm_capacity_p`.
+
+    Examples
+    --------
+    >>> from amfast import theory
+    >>> theory.sdm_capacity_radius(64, 2**64), theory.sdm_best_radius(64, 2**64, 1024)
+    (5, 11)
+    """
+    return sdm_radius(n_bits, sdm_capacity_p(n_locations, error))
