@@ -29,7 +29,7 @@ WIDTH, PATTERNS = 200, 10
 @experiment("hopfield-biased", "stability of patterns that have a common bias, by storage rule")
 def run(context: Context) -> Outcome:
     """Store patterns whose bits have mean b and count those that hold in one step."""
-    repeats = context.pick(60, 200, 1000)
+    repeats = context.pick(30, 200, 1000)
     held: dict[tuple[str, float], np.ndarray] = {}
     for rule in ("hebbian", "projection"):
         for bias in BIASES:

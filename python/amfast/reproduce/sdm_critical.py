@@ -75,7 +75,7 @@ def run(context: Context) -> Outcome:
     A word comes back when ten reads end within 1 % of its bits.
     """
     scale = PAPER if context.level == "full" else SMALL
-    probes = context.pick(60, 200, 80)
+    probes = context.pick(40, 200, 80)
     found: dict[int, _Reads] = {}
     memory = am.SparseDistributedMemory(scale.bits, scale.locations, radius=scale.radius, seed=1)
     words = am.BitMatrix.random(max(scale.known), scale.bits, seed=2).unpack()
