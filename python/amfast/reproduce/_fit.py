@@ -40,11 +40,11 @@ def crossing(x: Sequence[float], y: Sequence[float], level: float = 0.5) -> floa
 def local_crossing(x: Sequence[float], successes: Sequence[int], trials: Sequence[int]) -> float:
     """Return where the probability of success is 1/2, from the points near it alone.
 
-    `logistic_crossing` of the points with success between 0.15 and 0.85, so that the form of the
+    `logistic_crossing` of the points with success between 0.3 and 0.7, so that the form of the
     curve further away has no say; of the two around the middle where fewer lie there.
     """
     share = [k / n for k, n in zip(successes, trials, strict=True)]
-    near = [i for i, p in enumerate(share) if 0.15 <= p <= 0.85]
+    near = [i for i, p in enumerate(share) if 0.3 <= p <= 0.7]
     if len(near) < 2:
         return crossing(x, share)
     near_x, near_k = [x[i] for i in near], [successes[i] for i in near]

@@ -38,7 +38,7 @@ def run(context: Context) -> Outcome:
     with context.progress("hopfield-onestep", 3 * len(widths) + 1) as done:
         for d in widths:
             for w in which:
-                sizes, wins, counts = _sweep(d, w, math.ceil(trials * (1024 / d) ** 1.25))
+                sizes, wins, counts = _sweep(d, w, math.ceil(trials * (1024 / d) ** 1.4))
                 n50[d, w] = _fit.local_crossing(sizes, wins, counts)
                 if w == "all":
                     fractions = [win / count for win, count in zip(wins, counts, strict=True)]
@@ -48,10 +48,10 @@ def run(context: Context) -> Outcome:
                     curves[d] = sizes, fractions, errors
                 done(f"d = {d}, {w}")
             size = round(theory.hopfield_capacity(d, "all"))
-            textbook[d] = _answered(d, size, context.pick(150, 400, 400))[1]
+            textbook[d] = _answered(d, size, context.pick(100, 400, 400))[1]
             done(f"d = {d}, textbook")
         wrong = {
-            keep: [_wrong_bits(load, not keep, context.pick(4, 20, 100)) for load in LOADS]
+            keep: [_wrong_bits(load, not keep, context.pick(3, 20, 100)) for load in LOADS]
             for keep in (False, True)
         }
         done("wrong bits")
@@ -131,8 +131,10 @@ def _sweep(d: int, which: Which, trials: int) -> tuple[list[int], list[int], lis
     sizes = sorted({round(middle * float(x)) for x in np.geomspace(low, high, 8)} - {0, 1})
     wins, counts = [], []
     for n in sizes:
-        # Each pair of a memory is a trial of "one given pair".
-        repeats = trials if which == "all" else max(4, 4 * trials // n)
+        # The middle decides; the rest is for the picture. For one given pair each pair of a memory
+        # is a trial.
+        count = trials if abs(n / middle - 1.06) < 0.13 else max(20, trials // 8)
+        repeats = count if which == "all" else max(4, 8 * count // n)
         one, every = _answered(d, n, repeats)
         counts.append(repeats if which == "all" else repeats * n)
         wins.append(round((every if which == "all" else one) * counts[-1]))
