@@ -10,6 +10,7 @@ from conftest import layouts
 
 import amfast as am
 from amfast import _training, theory
+from amfast.reproduce._blocks import excess_losses
 
 OPTIMIZERS = [
     ("muon", "ambient"),
@@ -324,3 +325,15 @@ def test_closed_forms() -> None:
     ):
         with pytest.raises(ValueError):
             call()
+
+
+@pytest.mark.parametrize("optimizer", ["gd", "muon"])
+@pytest.mark.parametrize("alpha", [0.0, 0.2])
+def test_groups_stand_for_their_pairs(rng, optimizer, alpha) -> None:
+    frequency, size = np.array([5.0, 2.0, 1.0]), 4
+    pairs = orthonormal(rng, 12, 12)
+    lr = {"gd": 3.0, "muon": 0.7}[optimizer]
+    memory = am.LinearAssociativeMemory(optimizer, lr=lr, n_steps=15, label_noise=alpha)
+    memory.fit(pairs, pairs, np.repeat(frequency, size))
+    losses = excess_losses(optimizer, frequency, size, alpha, lr, 15)
+    np.testing.assert_allclose(losses, memory.excess_loss_, rtol=1e-7, atol=1e-13)
