@@ -25,8 +25,8 @@ def dot(data):
     return data.cues @ data.keys.T
 
 
-def test_every_row_that_the_engine_has_a_kernel_for_is_there():
-    assert {case.row for case in ROWS} == {*range(1, 9), 15, 16, 17, 21, 22}
+def test_every_row_is_there():
+    assert {case.row for case in ROWS} == set(range(1, 23))
     names = [case.name for case in ROWS]
     assert len(set(names)) == len(names)
 

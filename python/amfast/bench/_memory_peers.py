@@ -152,8 +152,8 @@ def sparse_distributed(write: bool) -> tuple[Contender, ...]:
     """
 
     def ours(am: Any, data: Data) -> Call:
-        addresses, locations, bits = _addresses(am, data)
-        memory = am.SparseDistributedMemory(bits, len(locations), addresses=locations)
+        addresses, locations, _ = _addresses(am, data)
+        memory = _sparse(am, locations)
         with am.threads(data.threads):
             memory.write(addresses)
 
@@ -175,8 +175,7 @@ def sparse_distributed(write: bool) -> tuple[Contender, ...]:
         memory = module.memory.SparseDistributed(len(locations), bits, bits)
         memory.keys.data = _signs(torch, module, locations)
         items = _signs(torch, module, addresses)
-        radius = am.SparseDistributedMemory(bits, len(locations), addresses=locations).radius
-        memory.threshold = bits - 2 * radius
+        memory.threshold = bits - 2 * _sparse(am, locations).radius
         memory.write(items, items)
 
         def do() -> Array:
@@ -188,6 +187,12 @@ def sparse_distributed(write: bool) -> tuple[Contender, ...]:
         return do
 
     return Contender("amfast", "amfast", ours), Contender("torchhd", "torchhd", torchhd)
+
+
+def _sparse(am: Any, locations: Any) -> Any:
+    # Kanerva's thousandth of the locations, or a few where there are few.
+    p = max(0.001, 20 / len(locations))
+    return am.SparseDistributedMemory(locations.n_bits, len(locations), addresses=locations, p=p)
 
 
 def _addresses(am: Any, data: Data) -> tuple[Any, Any, int]:
@@ -250,7 +255,7 @@ def dense_sweep(n: int) -> tuple[Contender, ...]:
 
         patterns = data.keys.astype(np.float64)
         columns = np.ascontiguousarray(patterns.T)
-        order = reference.sweep_order(0, 0, 1, np.arange(data.keys.shape[1]))
+        order = reference.sweep_order(0, 0, 0, np.arange(data.keys.shape[1]))
 
         def call() -> Array:
             state = data.cues[0].astype(np.float64)
