@@ -37,9 +37,7 @@ def signal() -> Any:
     try:
         import scipy.signal
     except ImportError as error:
-        raise Unavailable(
-            'short-time spectra need SciPy: pip install "amfast-memory[test]"'
-        ) from error
+        raise Unavailable('spectra need SciPy: pip install "amfast-memory[recovery]"') from error
     return scipy.signal
 
 

@@ -121,7 +121,7 @@ def _sklearn() -> Any:
         import sklearn.metrics
     except ImportError as error:
         raise Unavailable(
-            'silhouette and k-means need scikit-learn: pip install "amfast-memory[test]"'
+            'silhouette and k-means need scikit-learn: pip install "amfast-memory[recovery]"'
         ) from error
     return sklearn
 
