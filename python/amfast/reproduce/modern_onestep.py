@@ -41,7 +41,7 @@ def run(context: Context) -> Outcome:
     """
     widths = list(range(20, context.pick(40, 40, 60) + 1, context.pick(5, 4, 4)))
     key_bits = list(range(12, context.pick(18, 24, 28) + 1, 2))
-    trials, repeats = context.pick(60, 150, 1000), context.pick(100, 40, 60)
+    trials, repeats = context.pick(60, 100, 1000), context.pick(100, 40, 60)
     with context.progress("modern-onestep", 2 * len(widths) + len(key_bits) + 1) as done:
         one: dict[str, list[float]] = {}
         for values in ("arbitrary", "random"):
@@ -51,7 +51,7 @@ def run(context: Context) -> Outcome:
                 done(f"{values} values, d = {d}")
         every = []
         for d in key_bits:
-            every.append(_all_queries(d, repeats))
+            every.append(_all_queries(d, repeats if d <= 20 else repeats // 2))
             done(f"all queries, d = {d}")
         drawn, counted = _drawn_and_counted(16, context.pick(300, 1000, 4000))
         done("drawn keys")
@@ -209,7 +209,7 @@ def _drawn_and_counted(d: int, trials: int) -> tuple[float, float]:
 def _all_queries(d: int, repeats: int) -> float:
     """Return the number of pairs of d random bits that one step answers all, half of the time."""
     rng = np.random.default_rng([d, 7])
-    sizes = [round(theory.onestep_birthday(d) * float(load)) for load in LOADS[2:-1]]
+    sizes = [round(theory.onestep_birthday(d) * float(load)) for load in LOADS[2:-2]]
     wins = []
     for n in sizes:
         won = 0
