@@ -10,7 +10,7 @@ import pytest
 
 import amfast as am
 from amfast import datasets, reproduce
-from amfast.reproduce import _cues, _fit, _measure, _registry, _report
+from amfast.reproduce import _cues, _fit, _measure, _random, _registry, _report
 from amfast.reproduce._images import ImageSet, find, rows
 
 IMAGES = [
@@ -261,6 +261,23 @@ def test_fits() -> None:
     middle, _ = _fit.logistic_crossing([1, 2, 3, 4], [5, 5, 0, 0], [5] * 4)
     assert middle == pytest.approx(2.5, abs=0.01)
     assert np.isnan(_fit.logistic_crossing([1, 2], [5, 5], [5, 5])[0])
+    # A curve that is no logistic far from its middle: only what is near has a say.
+    successes = [2000, 1990, 1300, 700, 390, 380, 370]
+    middle = _fit.local_crossing([1, 2, 3, 4, 5, 6, 7], successes, [2000] * 7)
+    assert middle == pytest.approx(3.5, abs=0.01)
+    assert _fit.local_crossing([1, 2, 3], [9, 8, 1], [10] * 3) == pytest.approx(2 + 3 / 7)
+
+
+def test_random_patterns() -> None:
+    rows = _random.signs(_random.generator(3, 1), 50, 40)
+    assert rows.dtype == np.int8 and set(np.unique(rows)) == {-1, 1}
+    np.testing.assert_array_equal(rows, _random.signs(_random.generator(3, 1), 50, 40))
+    assert (rows != _random.signs(_random.generator(3, 2), 50, 40)).any()
+    for count in (0, 7, 40):
+        turned = _random.flipped(_random.generator(4), rows, count)
+        assert turned.dtype == np.int8 and ((turned != rows).sum(axis=1) == count).all()
+    biased = _random.biased_signs(_random.generator(5), 200, 100, 0.4)
+    assert biased.mean() == pytest.approx(0.4, abs=0.03)
 
 
 def test_a_failed_check_is_exit_code_1(tmp_path, capsys, monkeypatch) -> None:

@@ -206,7 +206,9 @@ def hopfield_n50(d: int, which: Which = "all") -> float:
 
     The solution of ``d Q(sqrt(d / (n - 1))) = ln 2`` for one given pair and of
     ``n d Q(sqrt(d / (n - 1))) = ln 2`` for all n pairs at once: bits err independently with normal
-    noise. Good to 10 % from d = 64 on, where `hopfield_capacity` is too small by half.
+    noise. Too small by 13 % (one pair) and 9 % (all) at d = 64, where the bits of a pair share the
+    overlaps of few keys and so err together; by 9 and 3 % at d = 256, 3 and 1 % at d = 1024.
+    `hopfield_capacity` is too small by half.
 
     Parameters
     ----------
