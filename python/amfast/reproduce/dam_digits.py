@@ -6,7 +6,7 @@ from functools import partial
 
 import amfast as am
 from amfast.reproduce import _training
-from amfast.reproduce._registry import Check, Context, Outcome, experiment
+from amfast.reproduce._registry import Check, Context, Outcome, Unavailable, experiment
 
 ORDERS = (2, 3, 10, 20)
 N_MEMORIES = 100
@@ -36,8 +36,8 @@ def _split(seed: int) -> _training.Split:
         from sklearn.datasets import load_digits
         from sklearn.model_selection import train_test_split
     except ImportError as error:
-        raise ImportError(
-            'the digits come with scikit-learn: pip install "amfast-memory[test]"'
+        raise Unavailable(
+            'the digits come with scikit-learn: pip install "amfast-memory[recovery]"'
         ) from error
     digits = load_digits()
     train, test, train_labels, test_labels = train_test_split(
