@@ -43,6 +43,13 @@ def test_amfast_and_numpy_contenders_agree(case):
     assert all(_case.agree(first, other) for other in others)
 
 
+def test_short_calls_are_repeated_without_a_pause():
+    order = []
+    calls = {name: (lambda name=name: order.append(name)) for name in "ab"}
+    _clock.best_times(calls, 0.001, {"a": 0.002, "b": 0.02})
+    assert order[:6] == ["a"] * 5 + ["b"]
+
+
 def test_a_missing_peer_is_listed():
     case = speed(contender("amfast", dot), contender("ghost", dot, "no_such_module_anywhere"))
     result = case.measure(MACHINE, True, 0.001)
@@ -82,7 +89,7 @@ def test_verdict(ratio, share, less, verdict):
 def test_calls_are_timed_in_turn_and_slow_ones_less_often():
     order = []
     calls = {name: (lambda name=name: order.append(name)) for name in "abc"}
-    times = _clock.best_times(calls, 0.01, {"a": 0.001, "b": 0.001, "c": 1.0})
+    times = _clock.best_times(calls, 0.1, {"a": 0.02, "b": 0.02, "c": 1.0})
     assert set(times) == set("abc")
     assert order[:4] == ["a", "b", "c", "a"]
     assert order.count("c") == 1
