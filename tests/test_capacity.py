@@ -140,3 +140,46 @@ def test_memories_must_be_empty():
         am.capacity(memory, [5], width=3)
     with pytest.raises(TypeError, match="memory"):
         am.capacity(None, [5], width=3)
+
+
+@pytest.mark.parametrize("interaction", ["power", "rectified", "exponential"])
+def test_dense_memories_have_a_theory(interaction):
+    memory = am.DenseAssociativeMemory(interaction=interaction)
+    table = am.capacity(memory, [3], width=32, trials=1)
+    assert table.success[0, 0] == 1.0 and len(table.theory) > 0
+
+
+@pytest.mark.parametrize("dtype", [bool, np.uint8, np.int8, np.float32])
+def test_patterns_of_zeros_and_ones_are_flipped(dtype):
+    pool = am.BitMatrix.random(5, 64, 0).unpack("binary").astype(dtype)
+    seen = []
+
+    class Echo:
+        def store(self, patterns):
+            self.stored = patterns
+
+        def recall(self, cues):
+            seen.append((cues != self.stored).sum(axis=1))
+            return cues
+
+    am.capacity(Echo, [5], [0.25], patterns=pool, trials=1)
+    np.testing.assert_array_equal(seen[0], 16)
+    assert am.capacity(am.Hopfield(), [2], [0.1], patterns=pool, trials=1).success[0, 0] == 1.0
+
+
+def test_noise_on_bytes_stays_in_range():
+    pool = np.full((4, 1000), 250, np.uint8)
+    pool[:, 0] = 0
+    seen = []
+
+    class Echo:
+        def store(self, patterns):
+            pass
+
+        def recall(self, cues):
+            seen.append(cues)
+            return cues
+
+    am.capacity(Echo, [4], [4.0], patterns=pool, trials=1)
+    assert seen[0].dtype == np.uint8 and seen[0][:, 1:].min() > 200
+    assert abs(seen[0][:, 1:].astype(float).mean() - 249.5) < 0.5

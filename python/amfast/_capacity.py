@@ -194,8 +194,8 @@ def capacity(
         of which every trial takes as many as it stores, without repeating one.
     corrupt : callable, optional
         ``corrupt(patterns, level, generator)`` returns cues. None flips ``level`` of the units of
-        bipolar patterns (exactly round(level d) of each) and adds normal noise of standard
-        deviation ``level`` to others.
+        patterns of -1 and +1 or of 0 and 1 (exactly round(level d) of each) and adds normal noise
+        of standard deviation ``level`` to others, rounded for integers.
     trials : int, default 3
         Independent sets of patterns.
     max_cues : int, default 200
@@ -273,13 +273,14 @@ def _maker(memory: Any) -> Callable[[], Any]:
 def _source(
     patterns: object, width: int | None, most: int
 ) -> tuple[Callable[[int, np.random.Generator], Array], int, bool]:
-    """Return what draws n patterns, their width, and whether they are bipolar."""
+    """Return what draws n patterns, their width, and whether they are -1 and +1, or 0 and 1."""
     if not isinstance(patterns, str):
         pool = _check.rows(patterns, "patterns")
         if len(pool) < most:
             raise ValueError(f"patterns has {len(pool)} rows, the largest load is {most}")
-        bipolar = bool((np.abs(pool) == 1).all())
-        return lambda n, rng: pool[rng.permutation(len(pool))[:n]], pool.shape[1], bipolar
+        signs = pool.dtype.kind != "u" and bool((np.abs(pool) == 1).all())
+        binary = signs or bool(((pool == 0) | (pool == 1)).all())
+        return lambda n, rng: pool[rng.permutation(len(pool))[:n]], pool.shape[1], binary
     kind = _check.choice(patterns, "patterns", ("bipolar", "uniform", "normal"))
     if width is None:
         raise ValueError(f"width must say how wide {kind} patterns are, got None")
@@ -296,14 +297,19 @@ def _source(
 
 def _flip(patterns: Array, level: float, rng: np.random.Generator) -> Array:
     if level > 1:
-        raise ValueError(f"corruptions of bipolar patterns are shares of the units, got {level:g}")
+        raise ValueError(f"corruptions of binary patterns are shares of the units, got {level:g}")
     flipped = round(level * patterns.shape[1])
     order = rng.random(patterns.shape).argsort(axis=1)
-    return np.where(order < flipped, -patterns, patterns).astype(patterns.dtype)
+    other = 1 - patterns if (patterns == 0).any() else -patterns
+    return np.where(order < flipped, other, patterns).astype(patterns.dtype)
 
 
 def _noise(patterns: Array, level: float, rng: np.random.Generator) -> Array:
-    return (patterns + level * rng.standard_normal(patterns.shape)).astype(patterns.dtype)
+    noisy = patterns + level * rng.standard_normal(patterns.shape)
+    if patterns.dtype.kind in "iu":
+        limits = np.iinfo(patterns.dtype)
+        noisy = np.clip(np.rint(noisy), limits.min, limits.max)
+    return np.asarray(noisy.astype(patterns.dtype))
 
 
 def _judge(recalled: Array, stored: Array) -> tuple[float, float, float]:

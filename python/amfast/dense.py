@@ -6,7 +6,7 @@ See `DenseAssociativeMemory`.
 from __future__ import annotations
 
 import copy
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -323,7 +323,8 @@ class DenseAssociativeMemory:
         (Q, d) or (d,) array or BitMatrix, or DenseRecall
             In the kind of the cues; (Q, o) if heteroassociative. There, with ``tie="keep"``, an
             undecided unit is 0 in {-1, +1} answers of signed types; other kinds, which have no
-            third value, give -1 (``undecided_units`` names them).
+            third value, give -1 (``undecided_units`` names them: units without a field in the final
+            state, or, where synchronous sweeps ended early, in the one that the last began with).
 
         Raises
         ------
@@ -385,8 +386,15 @@ class DenseAssociativeMemory:
             bias = self._bias
             if bias is not None:
                 bias = np.concatenate([np.zeros(d), bias])
-            end = fields.flip(np.hstack([cues, off]), bias, mask, rules, threads)
+            start = np.hstack([cues, off])
+            end = fields.flip(start, bias, mask, rules, threads)
             found, undecided = end.states[:, d:], end.undecided[:, d:]
+            cut = end.period == 0
+            if update == "sync" and not rules.temperature and cut.any():
+                # The last step decided in the state before it, which is another one.
+                look = replace(rules, max_sweeps=rules.max_sweeps - 1, energies=False)
+                before = fields.flip(start, bias, mask, look, threads)
+                undecided = np.where(cut[:, None], before.undecided[:, d:], undecided)
         new = found.copy()
         new[undecided] = rules.tie
         answer = kind.answer(_packed(new))
@@ -500,6 +508,21 @@ class DenseAssociativeMemory:
     def __len__(self) -> int:
         """Count the stored patterns."""
         return len(self._items)
+
+    @property
+    def interaction(self) -> str:
+        """``"power"``, ``"rectified"`` or ``"exponential"``."""
+        return self._interaction.kind
+
+    @property
+    def n(self) -> int:
+        """The power; without effect under the exponential."""
+        return self._interaction.n
+
+    @property
+    def beta(self) -> float:
+        """The slope of the exponential; without effect under powers."""
+        return self._interaction.beta
 
     @property
     def keys(self) -> Any:
