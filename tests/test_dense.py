@@ -607,3 +607,33 @@ def test_repr_says_what_it_is():
     memory.store(XOR[:, :2], XOR[:, 2:])
     assert repr(memory).endswith("4 patterns of 2 units -> 1>")
     assert "beta=0.5" in repr(am.DenseAssociativeMemory(interaction="exponential", beta=0.5))
+
+
+@pytest.mark.parametrize("interaction", ["power", "rectified"])
+@pytest.mark.parametrize("n", [1, 2, 3, 4])
+def test_one_synchronous_sweep_of_values_is_the_sign_of_their_field(rng, interaction, n):
+    tied = 0
+    for _ in range(20):
+        x, v = (rng.choice([-1, 1], (6, width)).astype(np.int8) for width in (8, 3))
+        cues = rng.choice([-1, 1], (8, 8)).astype(np.int8)
+        m = am.DenseAssociativeMemory(n, interaction=interaction)
+        m.store(x, v)
+        off = cues.astype(np.int64) @ x.T - v.sum(axis=1)
+        on = off[:, None, :] + 2 * v.T
+        if interaction == "rectified":
+            on, off = np.maximum(on, 0), np.maximum(off, 0)
+        field = (on**n - off[:, None, :] ** n).sum(axis=2)
+        got = m.recall(cues, "sync", 1, details=True)
+        np.testing.assert_array_equal(got.state, np.sign(field))
+        np.testing.assert_array_equal(m.recall(cues, "sync", 1), got.state)
+        open_rows = got.cycle == 0
+        np.testing.assert_array_equal(got.undecided_units[open_rows], (field == 0)[open_rows])
+        tied += int((field == 0).any(axis=1)[open_rows].sum())
+    assert tied > 0 or n == 1
+
+
+def test_a_slope_beyond_floats_is_refused():
+    m = am.DenseAssociativeMemory(interaction="exponential", beta=1e308)
+    with pytest.raises(ValueError, match="beta=1e\\+308 is too large for 4 units"):
+        m.store([[1, -1, 1, 1]])
+    assert (m.interaction, m.n, m.beta, len(m)) == ("exponential", 3, 1e308, 0)

@@ -47,6 +47,10 @@ class Interaction:
         what : str
             What has that overlap: "100 units".
         """
+        if self.exponential and 2.0 * self.beta * most == math.inf:
+            raise ValueError(
+                f"beta={self.beta:g} is too large for {what}: energies are beyond float64"
+            )
         if self.exponential or most <= 1.0:
             return
         room = _LOG_MAX - math.log(max(weight, 1.0))
