@@ -597,3 +597,32 @@ def test_duplicates_count_twice(rng):
     x = patterns(rng, 4, 32)
     twice = memory(np.vstack([x, x[:1]]))
     np.testing.assert_array_equal(twice.W, memory(x, weights=[2, 1, 1, 1]).W)
+
+
+@pytest.mark.parametrize("storage", STORAGES)
+@pytest.mark.parametrize("bias", [None, 0.3])
+def test_ties_up_to_rounding_are_ties_in_every_update(rng, storage, bias):
+    """Tenths, which floats do not hold: fields are compared with those in integers."""
+    ties = 0
+    for _ in range(60):
+        d, n = (10, 4) if bias else (rng.integers(4, 9), rng.integers(2, 6))
+        x, states = patterns(rng, n, d), patterns(rng, 20, d)
+        tenths = rng.integers(1, 10, n)
+        m = am.Hopfield(storage=storage, bias=bias)
+        m.store(x, weights=tenths / 10)
+        w = (x.T.astype(np.int64) * tenths) @ x
+        np.fill_diagonal(w, 0)
+        shift = 0 if bias is None else 30  # times 10 d, as w @ s is
+        tied = states @ w + shift == 0
+        np.testing.assert_array_equal(m.fields(states) == 0, tied)
+        ties += int(tied.sum())
+        end = m.recall(states, details=True)
+        undecided = (end.state @ w + shift == 0).sum(axis=1)
+        # Entries of the float64 matrix are rounded before the engine sums them.
+        assert (end.undecided <= undecided).all()
+        if storage == "patterns" or bias:
+            np.testing.assert_array_equal(end.undecided, undecided)
+        after = m.recall(end.state, "sync", details=True)
+        np.testing.assert_array_equal(after.state[end.converged], end.state[end.converged])
+        np.testing.assert_array_equal(after.undecided[end.converged], undecided[end.converged])
+    assert ties > 20

@@ -29,6 +29,9 @@ Float = NDArray[np.float64]
 _FEW = 8
 _PIECE = 1 << 22
 _EXACT_FLOAT32 = 2**24
+_EXACT_FLOAT64 = 2**53
+# Rounding of a sum, as a share of the sum of the magnitudes of its terms.
+_ROUNDING = 4 * float(np.finfo(np.float64).eps)
 
 
 class Synapses:
@@ -52,7 +55,7 @@ class Synapses:
         self.n_bits: int | None = None
         self.n_value_bits: int | None = None
         self._matrix: tuple[Array, float] | None = None
-        self._packed: tuple[_core.Keys, np.dtype[Any]] | None = None
+        self._packed: tuple[_core.Keys, np.dtype[Any], float] | None = None
         self._lock = threading.Lock()
 
     def __len__(self) -> int:
@@ -159,8 +162,11 @@ class Synapses:
         assert total is not None and self.n_bits is not None
         return total.counts, 1.0 / self.n_bits
 
-    def _engine_keys(self) -> tuple[_core.Keys, np.dtype[Any], float]:
-        """Return M packed for products with many states, in a type that keeps them exact."""
+    def _engine_keys(self) -> tuple[_core.Keys, np.dtype[Any], float, float]:
+        """Return M packed for products with many states, in a type that keeps them exact.
+
+        With it the type, the scale, and what rounding may leave of a product.
+        """
         matrix, scale = self.matrix()
         with self._lock:
             if self._packed is None:
@@ -169,9 +175,11 @@ class Synapses:
                 copied = matrix.astype(np.float32 if narrow else np.float64)
                 if self.drops_diagonal:
                     np.fill_diagonal(copied, 0)
-                self._packed = _core.Keys(copied, "dot"), copied.dtype
-            keys, dtype = self._packed
-            return keys, dtype, scale
+                # The projection rule's entries lie on a grid on which sums are exact.
+                slack = 0.0 if self.rule == "projection" else _slack(matrix, load)
+                self._packed = _core.Keys(copied, "dot"), copied.dtype, slack
+            keys, dtype, slack = self._packed
+            return keys, dtype, scale, slack
 
     # -- fields -----------------------------------------------------------------------------------
 
@@ -180,8 +188,10 @@ class Synapses:
         if self.reads_patterns:
             dtype = np.dtype(np.float32 if self._float32_counts() else np.float64)
             scale = 1.0 / self.items.keys.n_bits
-            return Field(lambda s: self._sums_of_patterns(s, threads), dtype, scale, bias)
-        keys, dtype, scale = self._engine_keys()
+            w = self.items.weights
+            slack = _slack(w, float(np.abs(w).sum()) * self.items.keys.n_bits)
+            return Field(lambda s: self._sums_of_patterns(s, threads), dtype, scale, bias, slack)
+        keys, dtype, scale, slack = self._engine_keys()
 
         def product(states: Array) -> Array:
             out = _check.empty((len(states), len(keys)), dtype, "fields")
@@ -189,7 +199,7 @@ class Synapses:
                 _core.pairwise(states, keys, "dot", out, threads)
             return out
 
-        return Field(product, dtype, scale, bias)
+        return Field(product, dtype, scale, bias, slack)
 
     def _float32_counts(self) -> bool:
         """Whether the sums over the patterns are integers that float32 counts exactly."""
@@ -270,6 +280,13 @@ def overlaps(states: Array, keys: BitMatrix, threads: int) -> Array:
     if out.size:
         _core.pairwise(states, keys.unpack().astype(states.dtype), "dot", out, threads)
     return out
+
+
+def _slack(terms: Array, load: float) -> float:
+    """Return what rounding may leave of sums of such terms, whose magnitudes sum to the load."""
+    if load < _EXACT_FLOAT64 and (terms.dtype.kind == "i" or bool((terms == np.rint(terms)).all())):
+        return 0.0
+    return _ROUNDING * load
 
 
 def _merged(mine: Moment | None, theirs: Moment | None) -> Moment | None:

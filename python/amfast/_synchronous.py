@@ -12,21 +12,35 @@ from numpy.typing import NDArray
 Array = NDArray[Any]
 Float = NDArray[np.float64]
 
+_EPS = float(np.finfo(np.float64).eps)
+
 
 @dataclass(frozen=True)
 class Field:
-    """The field ``h = scale * sums(s) + bias`` of bipolar states."""
+    """The field ``h = scale * sums(s) + bias`` of bipolar states.
+
+    It is 0 where rounding may be all that is left of terms that cancel, as the engine has it.
+    """
 
     sums: Callable[[Array], Array]
     """(Q, d) states in ``dtype`` to (Q, o) sums."""
     dtype: np.dtype[Any]
     scale: float
     bias: Float | None
+    slack: float = 0.0
+    """What rounding may leave of sums that cancel; 0 where they are exact."""
 
     def __call__(self, states: Array) -> Array:
         """h, (Q, o); without a bias in any positive multiple, since only its sign counts."""
         found = self.sums(states.astype(self.dtype, copy=False))
-        return found if self.bias is None else found * np.float64(self.scale) + self.bias
+        if self.bias is None:
+            if self.slack:
+                found[np.abs(found) <= self.slack] = 0
+            return found
+        found = found * np.float64(self.scale)
+        h = found + self.bias
+        h[np.abs(h) <= _EPS * (np.abs(found) + np.abs(self.bias)) + self.scale * self.slack] = 0
+        return h
 
     def energy(self, states: Array, field: Array) -> Float:
         """-s W s / 2 - b s, given h as computed by calling this."""

@@ -58,7 +58,8 @@ class Hopfield:
         Whether a unit's own state is left out of its field. With False a state is more stable but
         freezes sooner. Without effect in a heteroassociative memory.
     tie : {"keep", 1, -1}, default "keep"
-        The state of a unit whose field is exactly 0.
+        The state of a unit whose field is 0: exactly while weights are whole and there is no bias,
+        else up to the rounding of its terms.
     bias : float or (d,) array, optional
         b, in the units of h: a threshold theta is a bias of -theta. One per unit of the answer.
     storage : {"auto", "matrix", "patterns"}
