@@ -232,3 +232,19 @@ def test_bad_use(trained):
         trained.predict(XOR)
     with pytest.raises(ValueError, match=r"\[-1, 1\]"):
         am.DenseAssociativeClassifier(2, scale=None).fit(XOR * 2, XOR_LABELS)
+
+
+def test_inputs_far_from_zero_keep_their_differences():
+    rng = np.random.default_rng(0)
+    x = rng.standard_normal((40, 5))
+    y = x[:, 0] > 0
+    settings = {"n": 3, "n_epochs": 5}
+    near = am.DenseAssociativeClassifier(4, **settings).fit(np.round(x, 3), y)
+    far = am.DenseAssociativeClassifier(4, **settings).fit(np.round(x, 3) + 1e9, y)
+    np.testing.assert_allclose(near.weights_, far.weights_, atol=1e-2)
+    for scale in (1e302, 1e-302):
+        with pytest.raises(ValueError, match="rescale"):
+            am.DenseAssociativeClassifier(4, **settings).fit(x * scale, y)
+    for use in (near.dominance, lambda none: near.score(none, y[:0])):
+        with pytest.raises(ValueError, match="no rows"):
+            use(x[:0])

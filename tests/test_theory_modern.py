@@ -104,3 +104,8 @@ def test_bad_arguments():
     ]:
         with pytest.raises(ValueError, match=why):
             call()
+
+
+def test_extreme_scales_do_not_divide_by_zero():
+    assert theory.modern_radius(6, 1e-30, 1e-300) == math.inf
+    assert theory.dense_bit_error_tail(2, 1, 400) == math.inf

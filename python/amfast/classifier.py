@@ -251,6 +251,8 @@ class DenseAssociativeClassifier:
         low, high = float(inputs.min()), float(inputs.max())
         if low == high:
             raise ValueError(f"X must not be constant, all entries are {low:g}")
+        if not 1e-300 < high - low < 1e300:
+            raise ValueError(f"X ranges over {low:g}..{high:g}, out of proportion; rescale it")
         self.classes_ = classes
         self.n_features_in_ = inputs.shape[1]
         self._shape = shape
@@ -360,6 +362,7 @@ class DenseAssociativeClassifier:
         """Return the share of the inputs that get the label ``y``."""
         predicted = self.predict(X)
         labels = _labels(y, len(predicted))
+        _check.nonempty(predicted, "X")
         return float(np.mean(predicted == labels))
 
     def dominance(self, X: object) -> float:
@@ -369,6 +372,7 @@ class DenseAssociativeClassifier:
         part. Krotov & Hopfield (2016), figure 3.
         """
         inputs = self._read(X)
+        _check.nonempty(inputs, "X")
         single = 0
         for rows in self._pieces(inputs):
             parts = self._saved(rows)
@@ -457,7 +461,9 @@ class DenseAssociativeClassifier:
             raise ValueError(
                 f"X must lie in [-1, 1] with scale=None, got {inputs.min():g}..{inputs.max():g}"
             )
-        return ((inputs.astype(self._type) - low) * (2 / (high - low)) - 1).astype(self._type)
+        # In the inputs' own precision: they may differ by little beside what they share.
+        wide = np.promote_types(inputs.dtype, self._type)
+        return ((inputs.astype(wide) - low) * (2 / (high - low)) - 1).astype(self._type)
 
     def _pieces(self, v: Array) -> list[Array]:
         rows = max(1, _ROWS * 1000 // (self.n_memories * len(self.classes_)))

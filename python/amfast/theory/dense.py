@@ -80,7 +80,7 @@ def dense_bit_error_tail(d: int, k: int, n: int) -> float:
     d, k = _check.integer(d, "d", 2), _check.integer(k, "k", 1)
     n = _check.integer(n, "n", 2)
     ratio = _exp((n - 1) * math.log(d) - _log_double_factorial(n) - math.log(k))
-    return math.exp(-ratio / 2.0) / math.sqrt(2.0 * math.pi * ratio)
+    return math.exp(-ratio / 2.0) / math.sqrt(2.0 * math.pi * ratio) if ratio else math.inf
 
 
 def dense_bit_error(d: int, k: float, n: int, *, interaction: Interaction = "power") -> float:

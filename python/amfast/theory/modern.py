@@ -112,7 +112,7 @@ def modern_radius(n: int, norm: float, beta: float) -> float:
     Ramsauer et al. (ICLR 2021), equation 7 and theorem 4.
     """
     n = _check.integer(n, "n", 1)
-    return 1.0 / (_positive(beta, "beta") * n * _positive(norm, "norm"))
+    return 1.0 / _positive(beta, "beta") / n / _positive(norm, "norm")
 
 
 def modern_capacity_base(d: int, spread: float = 1.0, beta: float = 1.0, p: float = 0.001) -> float:
