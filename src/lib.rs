@@ -4,7 +4,9 @@
 //! **instruction set** ([`isa`], [`simd`]) which registers do it. The tile loop ([`tile`]) scores a few cues against a few
 //! registers of keys; [`sweep`] walks it over packed blocks of keys ([`rows`], [`pack`]), [`parallel`] over threads.
 //!
-//! [`flips`] lets units of -1 and +1 settle, one at a time or together, under energies of interchangeable kinds.
+//! [`hebbian`] sums products of columns with the same loop, [`sdm`] adds up counters at what a radius search finds.
+//! [`flips`] lets units of -1 and +1 settle, one at a time or together, under energies of interchangeable kinds;
+//! [`peel`] decodes sparse errors.
 //!
 //! None of this knows Python; `py/` (feature `python`) checks arguments, releases the interpreter and calls in here.
 
