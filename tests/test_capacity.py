@@ -104,6 +104,33 @@ def test_recall_takes_arguments():
     assert settled.overlap[0, 0] != once.overlap[0, 0]
 
 
+@pytest.mark.parametrize(
+    ("make", "width", "low", "high", "named"),
+    [
+        (lambda: am.Hopfield(), 200, 10, 60, 2),
+        (lambda: am.DenseAssociativeMemory(3), 60, 50, 1000, 2),
+        (lambda: am.DenseAssociativeMemory(3, interaction="rectified"), 60, 50, 4000, 2),
+        (lambda: am.DenseAssociativeMemory(interaction="exponential"), 20, 10, 4000, 1),
+    ],
+)
+def test_theory_stands_beside_what_is_measured(make, width, low, high, named):
+    """Nothing is lost well below the loads that theory names, something well above them."""
+    table = am.capacity(make(), [low, high], width=width, trials=2)
+    assert len(table.theory) == named
+    assert all(low < load < high for load in table.theory.values())
+    assert table.success[0, 0] > 0.95
+    assert table.exact[1, 0] < table.exact[0, 0] or table.success[1, 0] < 0.9
+    assert "theory" in str(table)
+
+
+def test_theory_of_overlaps():
+    table = am.capacity(am.Hopfield(), [10, 22, 60], width=200, trials=4)
+    np.testing.assert_allclose(table.overlap[:2, 0], table.theory_overlap[:2], atol=0.05)
+    kanerva = am.SparseDistributedMemory(256, 20_000, seed=1)
+    table = am.capacity(kanerva, [50, 1500], width=256, trials=1)
+    np.testing.assert_allclose(table.overlap[:, 0], table.theory_overlap, atol=0.05)
+
+
 def test_csv_and_picture(tmp_path):
     table = am.capacity(Forgetful(), [10, 40], [0.0, 0.1], width=100, trials=2)
     with table.to_csv(tmp_path / "table.csv").open() as file:

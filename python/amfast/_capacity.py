@@ -347,4 +347,10 @@ def _theory(memory: Any, d: int, loads: Array) -> tuple[dict[str, float], Float 
                 d, memory.n, interaction=memory.interaction
             ),
         }, None
+    if kind == "SparseDistributedMemory":
+        curve = [
+            1 - 2 * theory.sdm_new_distance(d, memory.n_locations, memory.radius, int(n), 0) / d
+            for n in loads
+        ]
+        return {}, np.array(curve)
     return {}, None
