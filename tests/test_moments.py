@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import pickle
 
 import numpy as np
@@ -198,3 +199,15 @@ def test_pickle_and_size(rng):
     assert_moment(copy, x)
     assert moment.count == 20
     assert 50 * 50 * 8 <= moment.nbytes <= 50 * 51 * 8 + 256 * 51 * 8
+
+
+@pytest.mark.parametrize("n", [3, 300])
+def test_a_copy_has_sums_of_its_own(rng, n):
+    x = rng.standard_normal((n + 4, 3))
+    first = am.SecondMoment().update(x[:n])
+    second = copy.copy(first)
+    second.update(x[n : n + 2])
+    first.update(x[n + 2 :])
+    for moment, rows in ((first, np.r_[0:n, n + 2 : n + 4]), (second, np.arange(n + 2))):
+        np.testing.assert_allclose(moment.second, x[rows].T @ x[rows], rtol=1e-12, atol=1e-12)
+        assert moment.count == n + 2

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import sys
 
 import numpy as np
@@ -401,3 +402,17 @@ def test_closed_forms() -> None:
     ):
         with pytest.raises(ValueError):
             call()
+
+
+def test_a_copy_learns_alone():
+    rng = np.random.default_rng(0)
+    basis = rng.standard_normal((3, 12))
+    memory = am.SparseRecoveryMemory("irls")
+    memory.store(rng.standard_normal((20, 3)) @ basis)
+    word = rng.standard_normal(3) @ basis
+    twin = copy.copy(memory)
+    other = rng.standard_normal(12)
+    twin.store(np.outer([1.0, -2.0], other))
+    memory.store(rng.standard_normal((2, 3)) @ basis)
+    assert (memory.rank, twin.rank) == (3, 4)
+    np.testing.assert_allclose(memory.recall(word), word, atol=1e-9)

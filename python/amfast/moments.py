@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from typing import Any
 
 import numpy as np
@@ -256,6 +257,10 @@ class SecondMoment:
     def __len__(self) -> int:
         """Count the patterns."""
         return self._count
+
+    def __copy__(self) -> SecondMoment:
+        """Copy the sums and the buffer too: two moments must not add into one."""
+        return copy.deepcopy(self)
 
     def __repr__(self) -> str:
         """Say what was summed."""

@@ -394,6 +394,10 @@ class SparseRecoveryMemory:
         others = np.setdiff1d(np.arange(a.shape[1]), support)
         return 2 * len(support) <= len(a) and stands_alone(a, support, others)
 
+    def __copy__(self) -> SparseRecoveryMemory:
+        """Copy the sums too: two memories must not learn into one."""
+        return copy.deepcopy(self)
+
     def __len__(self) -> int:
         """Count the samples stored."""
         return self._count
