@@ -210,3 +210,7 @@ def test_noise_on_bytes_stays_in_range():
     am.capacity(Echo, [4], [4.0], patterns=pool, trials=1)
     assert seen[0].dtype == np.uint8 and seen[0][:, 1:].min() > 200
     assert abs(seen[0][:, 1:].astype(float).mean() - 249.5) < 0.5
+
+
+def test_one_unit_has_no_theory():
+    assert am.capacity(am.Hopfield(), [1], width=1, trials=1).theory == {}

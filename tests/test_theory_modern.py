@@ -109,3 +109,6 @@ def test_bad_arguments():
 def test_extreme_scales_do_not_divide_by_zero():
     assert theory.modern_radius(6, 1e-30, 1e-300) == math.inf
     assert theory.dense_bit_error_tail(2, 1, 400) == math.inf
+    assert theory.modern_capacity_base(2, 1e-200) == math.inf
+    assert theory.modern_capacity_base(75, 1e-200) > 1
+    assert theory.attention_target_weight(3, 8, 1, 8) == (0.0, 1.0)

@@ -330,6 +330,8 @@ def _theory(memory: Any, d: int, loads: Array) -> tuple[dict[str, float], Float 
     from amfast import theory
 
     kind = type(memory).__name__
+    if d < 2:
+        return {}, None
     if kind == "Hopfield" and memory.rule == "hebbian":
         named = {
             "0.138 d, retrieval ends (d to infinity)": theory.hopfield_critical_load() * d,

@@ -148,9 +148,11 @@ def modern_capacity_base(d: int, spread: float = 1.0, beta: float = 1.0, p: floa
     spread, beta, p = _positive(spread, "spread"), _positive(beta, "beta"), _positive(p, "p")
     if p >= 1:
         raise ValueError(f"p must be in (0, 1), got {p}")
-    a = 2 / (d - 1) * (1 + math.log(2 * beta * p * (d - 1)) + 2 * math.log(spread))
-    b = 2 * spread * spread * beta / 5
-    return b / lambert_w_exp(a + math.log(b))
+    a = 2 / (d - 1) * (1 + math.log(2 * p * (d - 1)) + math.log(beta) + 2 * math.log(spread))
+    log_b = math.log(0.4) + 2 * math.log(spread) + math.log(beta)
+    # b / w = exp(w - a), as w + ln w = a + ln b.
+    log_c = lambert_w_exp(a + log_b) - a
+    return math.exp(log_c) if log_c < 709 else math.inf
 
 
 def modern_capacity(d: int, spread: float = 1.0, beta: float = 1.0, p: float = 0.001) -> float:
@@ -281,7 +283,7 @@ def attention_target_weight(
     -------
     sdm, softmax : float
         Weight of the target over it plus ``n_items - 1`` times the mean weight of a random address,
-        with circles' overlaps and with ``exp(attention_beta cos)``.
+        with circles' overlaps and with ``exp(attention_beta cos)``; 0 where nothing weighs.
 
     References
     ----------
@@ -305,5 +307,5 @@ def attention_target_weight(
     for log_weight in (log_circle_overlap(n, radius), beta * (1 - 2 * np.arange(n + 1) / n)):
         weight = np.exp(log_weight - log_weight[0])
         total = weight[at] + others * float((chance * weight).sum())
-        shares.append(float(weight[at] / total))
+        shares.append(float(weight[at] / total) if total else 0.0)
     return shares[0], shares[1]
