@@ -186,8 +186,9 @@ where
     }
 }
 
-/// Rows and columns of a region, about: its totals, its queries and its keys share a second-level cache.
-const SIDE: usize = 256;
+/// Bytes of a region's totals, about. They are walked in order and fetched ahead, so that they need not leave much of a
+/// second-level cache to the keys; the larger a region, the less is packed for each of its products.
+const TOTALS: usize = 1 << 20;
 /// Tasks that a call is cut into, at the least, where there is so much to do.
 const TASKS: usize = 16;
 /// The fewest searches worth a task.
@@ -204,7 +205,8 @@ where
 {
     let (o, d) = sums.shape;
     assert_eq!(out.len(), o * d);
-    let even = |n: usize, step: usize| pieces(n, n.div_ceil(n.div_ceil(SIDE)).next_multiple_of(step));
+    let side = (TOTALS / size_of::<A>()).isqrt();
+    let even = |n: usize, step: usize| pieces(n, n.div_ceil(n.div_ceil(side)).next_multiple_of(step));
     let (rows, columns) = (even(o, sums.kernel.tiles.0[0].rows), even(d, 4 * sums.kernel.lanes));
     let mut regions = Vec::new();
     for rows in rows {
