@@ -26,7 +26,7 @@ def run(context: Context) -> Outcome:
     settings = dict(
         n_memories=context.pick(50, 100, 2000),
         n_epochs=context.pick(60, 120, 120),
-        batch_size=context.pick(20, 250, 1000),
+        batch_size=context.pick(20, 100, 1000),
         learning_rate=LEARNING_RATE,
         momentum=MOMENTUM,
         dtype="float32",
