@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from amfast import _check
+from amfast.bits import BitMatrix
 
 UPDATES = ("async", "sync")
 ORDERS = ("random", "fixed")
@@ -107,3 +108,8 @@ def bias(given: Any) -> NDArray[np.float64]:
     if not all(math.isfinite(b) for b in values.ravel()):
         raise ValueError("bias must be finite")
     return values
+
+
+def packed(states: NDArray[Any]) -> BitMatrix:
+    """Pack states (Q, d), a bit set where one is positive."""
+    return BitMatrix._of(np.packbits(states > 0, axis=1), states.shape[1])

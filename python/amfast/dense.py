@@ -357,7 +357,7 @@ class DenseAssociativeMemory:
             end = fields.step(states, self._bias, mask, rules, n_threads)
         else:
             end = fields.flip(states, self._bias, mask, rules, n_threads)
-        answer = kind.answer(_packed(end.states))
+        answer = kind.answer(_flips.packed(end.states))
         return self._details(answer, end, end.undecided, kind) if details else answer
 
     def _recall_values(
@@ -397,7 +397,7 @@ class DenseAssociativeMemory:
                 undecided = np.where(cut[:, None], before.undecided[:, d:], undecided)
         new = found.copy()
         new[undecided] = rules.tie
-        answer = kind.answer(_packed(new))
+        answer = kind.answer(_flips.packed(new))
         if kind.coding == "bipolar":
             answer[(new[0] if kind.single else new) == 0] = 0
         return self._details(answer, end, undecided, kind) if details else answer
@@ -566,7 +566,3 @@ class DenseAssociativeMemory:
 
 def _width(rows: Any) -> int:
     return int(rows.shape[1])
-
-
-def _packed(states: Array) -> BitMatrix:
-    return BitMatrix._of(np.packbits(states > 0, axis=1), states.shape[1])

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-import math
 from dataclasses import dataclass
 from typing import Any
 
@@ -109,7 +108,7 @@ class Hopfield:
         self._zero_diagonal = _check.flag(zero_diagonal, "zero_diagonal")
         _check.choice(storage, "storage", ("auto", "matrix", "patterns"))
         self._tie = _flips.tie_rule(tie)
-        self._given_bias = None if bias is None else _read_bias(bias)
+        self._given_bias = None if bias is None else _flips.bias(bias)
         self._synapses = Synapses(rule, self._zero_diagonal, storage)
         self._kind = Kind()
 
@@ -294,7 +293,7 @@ class Hopfield:
         else:
             field = self._synapses.field(self._bias, n_threads)
             end = synchronous(states, field, held, self._tie, steps, details)
-        answer = kind.answer(_packed(end.states))
+        answer = kind.answer(_flips.packed(end.states))
         if end.energies is None or end.undecided is None or not details:
             return answer
         last = end.energies[np.arange(len(rows)), end.sweeps]
@@ -306,7 +305,7 @@ class Hopfield:
         """One step to the values."""
         found = self._synapses.field(self._bias, threads)(rows.unpack())
         new = signs(found, np.zeros_like(found), self._tie)
-        answer = kind.answer(_packed(new))
+        answer = kind.answer(_flips.packed(new))
         if kind.coding == "bipolar":
             answer[(new[0] if kind.single else new) == 0] = 0
         if not details:
@@ -521,17 +520,3 @@ def _record(
         name: c[0] if kind.single and c is not None else c for name, c in columns.items()
     }
     return HopfieldRecall(answer, log_scale=None, **fields)
-
-
-def _packed(states: Array) -> BitMatrix:
-    return BitMatrix._of(np.packbits(states > 0, axis=1), states.shape[1])
-
-
-def _read_bias(given: Any) -> Float:
-    bias = _check.array(given, "bias")
-    if bias.ndim > 1:
-        raise ValueError(f"bias must be a number or 1-d, got shape {bias.shape}")
-    bias = bias.astype(np.float64)
-    if not all(math.isfinite(b) for b in bias.ravel()):
-        raise ValueError("bias must be finite")
-    return bias
