@@ -701,4 +701,4 @@ def test_settings_and_parts_answer_or_refuse(bad):
         except REFUSALS:
             pass
         am.set_num_threads(before)
-        am.kernels._context_threads.set(None)
+        amfast._threads._context_threads.set(None)

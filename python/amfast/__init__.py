@@ -14,28 +14,28 @@ array([0., 1., 0.])
 """
 
 from amfast import bits, corrupt, datasets, theory
-from amfast._capacity import Capacity, capacity
+from amfast._engine.summing import hebbian
+from amfast._stores.moments import SecondMoment
+from amfast._threads import get_num_threads, set_num_threads, threads
 from amfast.bits import BitMatrix, pack
-from amfast.classifier import DenseAssociativeClassifier
-from amfast.dense import DenseAssociativeMemory, DenseRecall
-from amfast.features import Elu, Fourier
-from amfast.hebbian_memory import HebbianMemory
-from amfast.hopfield import Hopfield, HopfieldRecall
 from amfast.kernels import (
     cpu_info,
-    get_num_threads,
     pairwise,
     retrieve,
-    set_num_threads,
-    threads,
     topk,
     within,
 )
-from amfast.learned import LinearAssociativeMemory
-from amfast.measure import Measure
-from amfast.modern import ContinuousSDM, ModernBounds, ModernHopfield, SeparationWarning
-from amfast.moments import SecondMoment
-from amfast.outer import hebbian
+from amfast.lab import Capacity, capacity
+from amfast.memories.dense.classifier import DenseAssociativeClassifier
+from amfast.memories.dense.memory import DenseAssociativeMemory, DenseRecall
+from amfast.memories.hebbian.memory import HebbianMemory
+from amfast.memories.hopfield.memory import Hopfield, HopfieldRecall
+from amfast.memories.learned.memory import LinearAssociativeMemory
+from amfast.memories.measure import Measure
+from amfast.memories.modern import ContinuousSDM, ModernBounds, ModernHopfield, SeparationWarning
+from amfast.memories.recovery.memory import Recovery, SparseRecoveryMemory
+from amfast.memories.sdm.memory import SparseDistributedMemory
+from amfast.memories.universal.memory import Recall, UniversalHopfield
 from amfast.parts import (
     Exponential,
     Identity,
@@ -50,10 +50,8 @@ from amfast.parts import (
     Threshold,
     TopK,
 )
-from amfast.recovery import Recovery, SparseRecoveryMemory
-from amfast.sdm import SparseDistributedMemory
-from amfast.sparse import Entmax, Sparsemax
-from amfast.universal import Recall, UniversalHopfield
+from amfast.parts.entmax import Entmax, Sparsemax
+from amfast.parts.features import Elu, Fourier
 
 __version__ = "0.1.0"
 

@@ -5,7 +5,7 @@ from typing import Any, TypedDict, final
 from numpy import bool_, float64, int8, int32, int64, uint8
 from numpy.typing import NDArray
 
-from amfast._flips import Rules
+from amfast.parts.dynamics import Rules
 
 __all__ = [
     "Keys",
@@ -115,7 +115,7 @@ def flip_overlaps(
     F'(o) for o = -d, -(d - 2), .., d, and units do not leave out what they add to their own field.
     ``energy`` is F(o) for o = -d .. d. ``beta`` in their place: F(o) = exp(beta o), energy
     -ln sum w F(o); weights are >= 0 then, there is no bias, and scale is 1. clamp is (1, d) or
-    (Q, d). The tuple is that of `amfast._flips.Flipped`.
+    (Q, d). The tuple is that of `amfast.parts.dynamics.Flipped`.
     """
 
 def flip_matrix(

@@ -12,10 +12,10 @@ import zipfile
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
+
+from amfast._typing import Array, Bytes
 
 DEBIAN_FOLDER = Path("/usr/share/datasets/fashion-mnist")
 
@@ -29,7 +29,7 @@ _CIFAR_CLASSES = (
 )
 _DIGITS = tuple("0123456789")
 
-Arrays = dict[str, NDArray[Any]]
+Arrays = dict[str, Array]
 
 
 @dataclass(frozen=True)
@@ -42,7 +42,7 @@ class Home:
     size: str
 
 
-def read_idx(path: str | Path) -> NDArray[np.uint8]:
+def read_idx(path: str | Path) -> Bytes:
     """Read one idx file of unsigned bytes, gzipped or not.
 
     Parameters

@@ -16,12 +16,9 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from amfast import _check
-
-Array = NDArray[Any]
-Bytes = NDArray[np.uint8]
+from amfast._typing import Array, Bytes, Mask
 
 CODINGS = ("bipolar", "binary", "bool")
 # Entries read at a time: the comparisons of a piece stay in the processor's cache.
@@ -357,7 +354,7 @@ def _pack(x: Array, name: str, like: Kind | None) -> tuple[Bytes, str]:
     return packed, "bipolar"
 
 
-def _values(piece: Array, is_one: NDArray[np.bool_]) -> tuple[bool, bool, bool]:
+def _values(piece: Array, is_one: Mask) -> tuple[bool, bool, bool]:
     """Whether -1 occurs, whether 0 does, and whether nothing but these and 1 does.
 
     ``is_one`` says where the ones are; it is overwritten.

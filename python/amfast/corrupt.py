@@ -20,16 +20,16 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
 from amfast import _check
+from amfast._typing import Array
 
 __all__ = ["flip", "gaussian", "inpaint", "mask", "random_mask"]
 
-Array = NDArray[Any]
 Seed = int | np.random.Generator
 Layout = Literal["hwc", "chw"]
 

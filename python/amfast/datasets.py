@@ -30,10 +30,9 @@ import zipfile
 from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path
-from typing import Any
 
 import numpy as np
-from numpy.typing import DTypeLike, NDArray
+from numpy.typing import DTypeLike
 
 from amfast._homes import (
     DEBIAN_FOLDER,
@@ -44,6 +43,7 @@ from amfast._homes import (
     read_idx,
     read_idx_files,
 )
+from amfast._typing import Array, Bytes
 
 __all__ = ["Dataset", "DatasetNotFoundError", "available", "fetch", "load", "names", "read_idx"]
 
@@ -71,8 +71,8 @@ class Dataset:
     """
 
     name: str
-    images: NDArray[np.uint8]
-    labels: NDArray[np.uint8]
+    images: Bytes
+    labels: Bytes
     classes: tuple[str, ...]
     source: str
 
@@ -90,7 +90,7 @@ class Dataset:
         """Shape of one image, ``(H, W)`` or ``(H, W, C)``."""
         return self.images.shape[1:]
 
-    def patterns(self, dtype: DTypeLike = np.float32) -> NDArray[Any]:
+    def patterns(self, dtype: DTypeLike = np.float32) -> Array:
         """Return the images as rows to store: shape (N, D), divided by 255 for float dtypes.
 
         Parameters
@@ -114,7 +114,7 @@ class Dataset:
             return rows.copy()
         if target.kind != "f":
             raise TypeError(f"dtype is {target}, expected a float dtype or uint8")
-        scaled: NDArray[Any] = rows.astype(target)
+        scaled: Array = rows.astype(target)
         scaled /= 255
         return scaled
 
@@ -341,9 +341,7 @@ def _read_npz(file: Path | io.BytesIO, called: str) -> Arrays:
         raise ValueError(f"{called} is not a readable .npz file: {error}") from error
 
 
-def _part(
-    arrays: Arrays, split: str | None, called: str
-) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
+def _part(arrays: Arrays, split: str | None, called: str) -> tuple[Bytes, Bytes]:
     """Pick and check the images and labels of one part."""
     whole = "images" in arrays
     if whole and split == "test":

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 import amfast as am
 from amfast import _console, corrupt, datasets
+from amfast._typing import Array, Int, Mask
 
 __all__ = ["run"]
 
@@ -24,16 +25,16 @@ NAME_BITS = 1000  # of the random names under which the sparse distributed memor
 NAME_SHAPE = (25, 40)
 
 Images = NDArray[np.float32]
-Bits = NDArray[np.bool_]
+Bits = Mask
 
 
 @dataclass(frozen=True)
 class _Result:
     """What one memory did with one kind of corruption."""
 
-    cues: NDArray[Any]  # as pictures
-    recalled: NDArray[Any]
-    winner: NDArray[np.int64]
+    cues: Array  # as pictures
+    recalled: Array
+    winner: Int
     by_argmax: float
     by_threshold: float
     seconds: float
@@ -226,9 +227,7 @@ def _print(results: dict[str, dict[str, _Result]], texts: _Texts) -> None:
     )
 
 
-def _draw(
-    results: dict[str, dict[str, _Result]], images: NDArray[Any], texts: _Texts, path: Path
-) -> Path:
+def _draw(results: dict[str, dict[str, _Result]], images: Array, texts: _Texts, path: Path) -> Path:
     from amfast.reproduce._figures import pyplot
 
     plt = pyplot()

@@ -35,89 +35,17 @@ A score beyond the largest number of its type, of finite rows, is a ValueError, 
 
 from __future__ import annotations
 
-import contextlib
-import contextvars
-import os
-from collections.abc import Iterator
 from typing import Any, NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
 from amfast import _check, _core, bits, parts
-from amfast._read import Source, engine_rows, read, result_type
+from amfast._engine.reading import Source, read, result_type
+from amfast._engine.scoring import engine_rows, score_types
+from amfast._threads import get_num_threads, resolve_threads
+from amfast._typing import Array, Int
 from amfast.bits import BitMatrix
-
-Array = NDArray[Any]
-
-
-# -- threads --------------------------------------------------------------------------------------
-
-
-def _cores() -> int:
-    try:
-        return len(os.sched_getaffinity(0))
-    except AttributeError:
-        return os.cpu_count() or 1
-
-
-def _threads_at_start() -> int:
-    text = os.environ.get("AMFAST_NUM_THREADS", "").strip()
-    if not text:
-        return min(_cores(), _check.MAX_THREADS)
-    if not (text.isascii() and text.isdigit() and 1 <= int(text) <= _check.MAX_THREADS):
-        raise ValueError(
-            f"AMFAST_NUM_THREADS must be an int in 1..{_check.MAX_THREADS}, got {text!r}"
-        )
-    return int(text)
-
-
-_module_threads = _threads_at_start()
-_context_threads: contextvars.ContextVar[int | None] = contextvars.ContextVar(
-    "amfast_threads", default=None
-)
-
-
-def set_num_threads(n: int) -> None:
-    """Set how many threads a call uses when it is not told otherwise, for the whole process.
-
-    Parameters
-    ----------
-    n : int
-        1 to 1024. At import it is ``AMFAST_NUM_THREADS``, or all cores this process may use.
-    """
-    global _module_threads
-    _module_threads = _check.integer(n, "n", 1, _check.MAX_THREADS)
-
-
-def get_num_threads() -> int:
-    """Return how many threads a call uses here and now when it is not told otherwise."""
-    return _context_threads.get() or _module_threads
-
-
-@contextlib.contextmanager
-def threads(n: int) -> Iterator[None]:
-    """Use ``n`` threads inside a ``with`` block, in this Python thread or task only.
-
-    Examples
-    --------
-    >>> import amfast as am
-    >>> with am.threads(1):
-    ...     am.get_num_threads()
-    1
-    """
-    token = _context_threads.set(_check.integer(n, "n", 1, _check.MAX_THREADS))
-    try:
-        yield
-    finally:
-        _context_threads.reset(token)
-
-
-def resolve_threads(given: int | None) -> int:
-    """``given``, or the setting if None."""
-    if given is None:
-        return get_num_threads()
-    return _check.integer(given, "threads", 1, _check.MAX_THREADS)
+from amfast.parts import metrics
 
 
 def cpu_info() -> dict[str, Any]:
@@ -165,7 +93,7 @@ def _pair(queries: object, keys: object, metric: str) -> _Pair:
     k = _check.rows(keys, "keys")
     _check.nonempty(k)
     _check.same_width(q, "queries", k.shape[1], "the keys have")
-    q, dtype = _check.score_types(q, k, metric)
+    q, dtype = score_types(q, k, metric)
     return _Pair(q, k, dtype, single, None)
 
 
@@ -211,7 +139,7 @@ def pairwise(
     array([[0, 2],
            [2, 0]], dtype=int32)
     """
-    name = _check.metric(metric)
+    name = metrics.resolve(metric)
     n_threads = resolve_threads(threads)
     q, k, dtype, single, _ = _pair(queries, keys, name)
     shape = (len(q), len(k))
@@ -230,7 +158,7 @@ def pairwise(
 
 def topk(
     queries: Any, keys: Any, k: int, metric: str, *, threads: int | None = None
-) -> tuple[Array, NDArray[np.int64]]:
+) -> tuple[Array, Int]:
     """Find the k best keys for every query, best first, ties to the lowest index.
 
     Parameters
@@ -262,7 +190,7 @@ def topk(
     >>> scores, indices
     (array([1.]), array([1]))
     """
-    name = _check.metric(metric)
+    name = metrics.resolve(metric)
     n_threads = resolve_threads(threads)
     q, keys_, dtype, single, _ = _pair(queries, keys, name)
     k = _check.integer(k, "k", 1, len(keys_))
@@ -276,7 +204,7 @@ def topk(
 
 def within(
     queries: Any, keys: Any, radius: float, metric: str, *, threads: int | None = None
-) -> tuple[NDArray[np.int64], NDArray[np.int64], Array]:
+) -> tuple[Int, Int, Array]:
     """Find all keys within a radius of every query.
 
     Parameters
@@ -313,7 +241,7 @@ def within(
     >>> am.within([0.0], [[1.0], [3.0], [-2.0]], 2.0, "l1")
     (array([0, 2]), array([0, 2]), array([1., 2.]))
     """
-    name = _check.metric(metric)
+    name = metrics.resolve(metric)
     n_threads = resolve_threads(threads)
     _check.radius(radius, name == "dot")
     q, k, dtype, _, n_bits = _pair(queries, keys, name)

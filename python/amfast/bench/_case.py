@@ -13,13 +13,12 @@ from types import ModuleType
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 import amfast
+from amfast._typing import Array
 from amfast.bench import _clock
 from amfast.bench._machine import Machine
 
-Array = NDArray[Any]
 Call = Callable[[], Any]
 
 

@@ -8,11 +8,9 @@ descent and under Muon (whose matrix sign splits into the groups' means and what
 from __future__ import annotations
 
 import numpy as np
-from numpy.typing import NDArray
 
 from amfast import theory
-
-Float = NDArray[np.float64]
+from amfast._typing import Float
 
 
 def excess_losses(

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
-from numpy.typing import NDArray
 
 from amfast import corrupt
+from amfast._typing import Array
 from amfast.reproduce._images import Images, rows
 
-Cues = NDArray[Any]
+Cues = Array
 
 
 def masked_bottom_as_in_the_code(images: Images, fraction: float = 0.5) -> Cues:

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from amfast import datasets
+from amfast._typing import Array, Bytes
 
 PAPER_SETS = ("mnist", "fashion_mnist", "cifar10", "tinyimagenet")
 TITLES = {
@@ -31,7 +31,7 @@ class ImageSet:
     """One data set in shuffled order, as float32 images in 0..1."""
 
     name: str
-    images: NDArray[np.uint8]
+    images: Bytes
 
     @property
     def title(self) -> str:
@@ -57,7 +57,7 @@ class ImageSet:
         ]
 
 
-def rows(images: NDArray[Any]) -> NDArray[Any]:
+def rows(images: Array) -> Array:
     """Return images as rows, channels last."""
     return images.reshape(len(images), -1)
 

@@ -1,9 +1,10 @@
 """Retrieval by the paper's formulas, measured for many sizes of memory at once.
 
 The memory sets of a run are nested: the distances of the first n cues to the first n memories are a
-corner of those of the largest set. They are computed once per similarity; `amfast.paper` turns the
-corner into scores and weights for every n. Recalled images are never formed: with weights w and
-the Gram matrix G of the stored images, the squared error of cue j is G_jj - 2 (G w)_j + w.G w.
+corner of those of the largest set. They are computed once per similarity; the paper convention
+turns the corner into scores and weights for every n. Recalled images are never formed: with
+weights w and the Gram matrix G of the stored images, the squared error of cue j is
+G_jj - 2 (G w)_j + w.G w.
 
 Experiments check that `amfast.UniversalHopfield` with ``convention="paper"`` answers the same.
 `literal_scores` are the authors' formulas with everything that goes wrong in them.
@@ -15,13 +16,13 @@ from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 import amfast as am
-from amfast import paper
+from amfast._typing import Array, Float, Int, Mask
+from amfast.memories.universal import paper
 from amfast.reproduce._registry import ARGMAX, THRESHOLD, Curves
 
 SIX = ("sqeuclidean", "manhattan", "dot", "kl", "reverse_kl", "harmonic_kl")
@@ -31,13 +32,12 @@ THREE = ("sqeuclidean", "manhattan", "dot")
 _SAME = 1e-12
 
 Rows = NDArray[np.float32]
-Float = NDArray[np.float64]
 
 
 class Memories:
     """Stored images as rows, with what every trial on them shares."""
 
-    def __init__(self, rows: NDArray[Any]) -> None:
+    def __init__(self, rows: Array) -> None:
         self.rows: Rows = np.ascontiguousarray(rows, dtype=np.float32)
 
     def __len__(self) -> int:
@@ -56,7 +56,7 @@ class Memories:
         return paper.proportions(self.rows, "memories")
 
     @cached_property
-    def blank(self) -> NDArray[np.bool_]:
+    def blank(self) -> Mask:
         """Which rows are zero throughout."""
         return np.asarray(~self.rows.any(axis=1))
 
@@ -65,7 +65,7 @@ class Memories:
 class Answers:
     """What came back for cue j = 0..n-1, memory j being the right one."""
 
-    winner: NDArray[np.int64]  # memory with the largest weight
+    winner: Int  # memory with the largest weight
     error: Float  # sum of squared differences between the answer and target j
 
     @property

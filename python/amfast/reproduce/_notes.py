@@ -17,9 +17,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from amfast._typing import Float, Int
 from amfast.reproduce._registry import Unavailable
-
-Float = NDArray[np.float64]
 
 RATE = 16_000
 SECONDS = 12
@@ -53,7 +52,7 @@ class Scene:
     """(PITCHES * frames, HARMONICS) logarithmic strengths of harmonics, all bins by pitch."""
     posterior: Float
     """(PITCHES * frames,) how surely a note sounds in the bin."""
-    player: NDArray[np.int64]
+    player: Int
     """(PITCHES * frames,) which instrument plays in the bin, -1 for none."""
 
 
@@ -125,7 +124,7 @@ def _timbres(strength: Float) -> Float:
     return np.log1p(_GAIN * out)
 
 
-def separate(scene: Scene, group: NDArray[np.int64], groups: int) -> Float:
+def separate(scene: Scene, group: Int, groups: int) -> Float:
     """Split the mix by the group of every bin, (groups, samples); -1 belongs to none.
 
     Every bin claims the rows around its harmonics as strongly as these sound; where several groups

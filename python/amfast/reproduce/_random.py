@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import numpy as np
-from numpy.typing import NDArray
 
-Signs = NDArray[np.int8]
+from amfast._typing import Signs
 
 
 def generator(*parts: int) -> np.random.Generator:

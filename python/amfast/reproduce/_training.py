@@ -6,17 +6,14 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 import amfast as am
 from amfast import datasets
+from amfast._typing import Array
 from amfast.reproduce._figures import pyplot
 from amfast.reproduce._registry import Context, Mark, Outcome, Panel, Series, Table, Unavailable
-
-Array = NDArray[Any]
 
 SHOWN = 40  # memories of each order in the picture
 

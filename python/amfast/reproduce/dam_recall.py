@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import numpy as np
-from numpy.typing import NDArray
 
 import amfast as am
 from amfast import theory
+from amfast._typing import Float, Int
 from amfast.reproduce import _fit
 from amfast.reproduce._random import generator, signs
 from amfast.reproduce._registry import (
@@ -29,8 +29,8 @@ def run(context: Context) -> Outcome:
     """Update asynchronously until nothing flips and compare with every stored memory."""
     starts = context.pick(200, 1000, 10_000)
     memories = signs(generator(1), PATTERNS, UNITS)
-    best: dict[int, NDArray[np.float64]] = {}
-    sweeps: dict[int, NDArray[np.int64]] = {}
+    best: dict[int, Float] = {}
+    sweeps: dict[int, Int] = {}
     with context.progress("dam-recall", len(POWERS)) as done:
         for n in POWERS:
             memory = am.DenseAssociativeMemory(n, interaction="rectified")

@@ -8,7 +8,7 @@ import numpy as np
 
 import amfast as am
 from amfast import reference
-from amfast.recovery import expander
+from amfast.memories.recovery.memory import expander
 from amfast.reproduce import _fit
 from amfast.reproduce._registry import (
     Check,

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import numpy as np
-from numpy.typing import NDArray
 
 import amfast as am
+from amfast._typing import Float, Int
 from amfast.reproduce._registry import Check, Context, Mark, Outcome, Panel, Series, experiment
 
-Float = NDArray[np.float64]
 TOLERANCE = 1e-12
 
 
@@ -78,7 +77,7 @@ def weights_are_biases(keys: Float, values: Float, cues: Float) -> float:
     return _gap(stored.recall(cues), biased)
 
 
-def _weights(keys: Float) -> NDArray[np.int64]:
+def _weights(keys: Float) -> Int:
     return 1 + np.arange(len(keys)) % 4
 
 

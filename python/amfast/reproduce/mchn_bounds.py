@@ -5,10 +5,10 @@ from __future__ import annotations
 import warnings
 
 import numpy as np
-from numpy.typing import NDArray
 
 import amfast as am
 from amfast import theory
+from amfast._typing import Float
 from amfast.reproduce._registry import (
     Check,
     Context,
@@ -19,8 +19,6 @@ from amfast.reproduce._registry import (
     Table,
     experiment,
 )
-
-Float = NDArray[np.float64]
 
 # Items, width and beta of the random memories whose bounds are checked.
 MEMORIES = ((1000, 64, 1.0), (100, 32, 1.0), (300, 128, 0.5), (50, 16, 4.0))

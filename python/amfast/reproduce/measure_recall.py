@@ -10,10 +10,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
-from numpy.typing import NDArray
 
 import amfast as am
 from amfast import theory
+from amfast._typing import Float
 from amfast.reproduce import _fit
 from amfast.reproduce._registry import (
     Check,
@@ -27,7 +27,6 @@ from amfast.reproduce._registry import (
     experiment,
 )
 
-Float = NDArray[np.float64]
 FEATURES = 6
 TOKENS = (100, 400, 1600, 6400)
 BETAS = (0.0, 1.0, 2.0, 3.0, 4.0, 5.0, 6.0, 7.0, 8.0, 10.0, 12.0)

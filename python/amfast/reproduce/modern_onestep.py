@@ -11,10 +11,10 @@ from __future__ import annotations
 import math
 
 import numpy as np
-from numpy.typing import NDArray
 
 import amfast as am
 from amfast import theory
+from amfast._typing import Float
 from amfast.reproduce import _fit
 from amfast.reproduce._registry import (
     Check,
@@ -238,7 +238,7 @@ def _panels(
     slopes: dict[str, float],
     key_bits: list[int],
     every: list[float],
-    ratio: NDArray[np.float64],
+    ratio: Float,
 ) -> list[Panel]:
     wide = list(range(12, widths[-1] + 1))
     series = []

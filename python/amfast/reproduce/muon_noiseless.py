@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import numpy as np
-from numpy.typing import NDArray
 
 import amfast as am
 from amfast import theory
+from amfast._typing import Float
 from amfast.reproduce import _fit
 from amfast.reproduce._blocks import excess_losses
 from amfast.reproduce._registry import (
@@ -20,7 +20,6 @@ from amfast.reproduce._registry import (
     experiment,
 )
 
-Float = NDArray[np.float64]
 GROUPS = 8
 STEPS = 20
 GD_STEPS = 20_000

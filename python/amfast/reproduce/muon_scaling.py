@@ -5,10 +5,10 @@ from __future__ import annotations
 import math
 
 import numpy as np
-from numpy.typing import NDArray
 
 import amfast as am
 from amfast import theory
+from amfast._typing import Float
 from amfast.reproduce import _fit
 from amfast.reproduce._blocks import excess_losses
 from amfast.reproduce._registry import (
@@ -22,7 +22,6 @@ from amfast.reproduce._registry import (
     experiment,
 )
 
-Float = NDArray[np.float64]
 NOISE = 0.1
 SIZE = 8
 POWERS = (1.5, 2.0)

@@ -5,10 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
 import amfast as am
 from amfast import theory
+from amfast._typing import Float
 from amfast.reproduce import _fit
 from amfast.reproduce._registry import (
     Check,
@@ -23,7 +23,6 @@ from amfast.reproduce._registry import (
     experiment,
 )
 
-Float = NDArray[np.float64]
 DECODERS = ("l1", "omp", "irls")
 TITLES = {"l1": "L1 (HiGHS)", "omp": "matching pursuit", "irls": "reweighted least squares"}
 # Recalled is what is within this share of the largest entry.

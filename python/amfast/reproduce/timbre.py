@@ -12,10 +12,10 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 import amfast as am
-from amfast.hebbian_memory import effective_rank
+from amfast._typing import Float, Int
+from amfast.memories.hebbian.memory import effective_rank
 from amfast.reproduce import _figures, _notes
 from amfast.reproduce._notes import INSTRUMENTS, Scene
 from amfast.reproduce._registry import (
@@ -28,8 +28,6 @@ from amfast.reproduce._registry import (
     Unavailable,
     experiment,
 )
-
-Float = NDArray[np.float64]
 
 RAW, LAYER, FIVE = "raw", "layer as written, 1 step", "layer as written, 5 steps"
 CENTRED, CENTRED_LAYER = "centred, raw", "centred layer, 1 step"
@@ -46,7 +44,7 @@ def run(context: Context) -> Outcome:
     scenes = context.pick(2, 6, 20)
     found: dict[str, list[tuple[float, float, float]]] = {row: [] for row in ROWS}
     gap = 0.0
-    first: tuple[Scene, dict[str, Float], NDArray[np.int64]] | None = None
+    first: tuple[Scene, dict[str, Float], Int] | None = None
     with context.progress("timbre", scenes) as done:
         for seed in range(scenes):
             scene = _notes.compose(seed)
@@ -155,9 +153,7 @@ def _states(scene: Scene) -> dict[str, Float]:
     return states
 
 
-def _score(
-    sklearn: Any, rows: Float, truth: NDArray[np.int64]
-) -> tuple[tuple[float, float, float], NDArray[np.int64]]:
+def _score(sklearn: Any, rows: Float, truth: Int) -> tuple[tuple[float, float, float], Int]:
     """Silhouette by cosine, ARI of k-means, effective rank; and the clusters."""
     k_means = sklearn.cluster.KMeans(len(INSTRUMENTS), n_init=10, random_state=0)
     groups = np.asarray(k_means.fit_predict(rows), np.int64)
@@ -168,7 +164,7 @@ def _score(
     ), groups
 
 
-def _in_order(groups: NDArray[np.int64], truth: NDArray[np.int64]) -> NDArray[np.int64]:
+def _in_order(groups: Int, truth: Int) -> Int:
     """Give clusters the numbers of the instruments they mostly hold, where these differ."""
     n = len(INSTRUMENTS)
     most = np.array([np.bincount(truth[groups == k], minlength=n).argmax() for k in range(n)])
@@ -191,7 +187,7 @@ def _stream_gap(scene: Scene) -> float:
     return gap
 
 
-def _heard(scene: Scene, tracks: Float, groups: NDArray[np.int64]) -> Table:
+def _heard(scene: Scene, tracks: Float, groups: Int) -> Table:
     """Say how much of which instrument is heard in every cluster's file."""
     mix = scene.tracks.sum(axis=0)
     sounding = scene.player >= 0
@@ -225,7 +221,7 @@ def _panels(found: dict[str, list[tuple[float, float, float]]], scenes: int) -> 
     return panels
 
 
-def _picture(scene: Scene, states: dict[str, Float], groups: NDArray[np.int64], path: Path) -> Path:
+def _picture(scene: Scene, states: dict[str, Float], groups: Int, path: Path) -> Path:
     """Draw the timbres in two dimensions, before and after, and the piano roll by cluster."""
     plt = _figures.pyplot()
     figure = plt.figure(figsize=(12, 8.6), layout="constrained")

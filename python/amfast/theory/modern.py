@@ -6,12 +6,10 @@ import math
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from amfast import _check
+from amfast._typing import Float
 from amfast.theory._solve import lambert_w_exp
-
-Float = NDArray[np.float64]
 
 __all__ = [
     "attention_beta",

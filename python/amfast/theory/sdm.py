@@ -15,13 +15,11 @@ from dataclasses import dataclass
 from fractions import Fraction
 
 import numpy as np
-from numpy.typing import NDArray
 
 from amfast import _check
+from amfast._typing import Float
 from amfast.theory._solve import bisect, normal_tail
 from amfast.theory.modern import log_circle_overlap
-
-Float = NDArray[np.float64]
 
 __all__ = [
     "SdmRead",

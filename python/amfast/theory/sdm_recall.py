@@ -22,12 +22,10 @@ import math
 from collections.abc import Callable
 
 import numpy as np
-from numpy.typing import NDArray
 
 from amfast import _check
+from amfast._typing import Float
 from amfast.theory.sdm import _overlaps, _pmf, activation_probability, sdm_read
-
-Float = NDArray[np.float64]
 
 __all__ = ["sdm_convergence_distance", "sdm_iterated_distance"]
 

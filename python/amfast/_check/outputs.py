@@ -1,0 +1,59 @@
+"""Room for results, and `out=`."""
+
+from __future__ import annotations
+
+import math
+import os
+from typing import Any
+
+import numpy as np
+
+from amfast._typing import Array
+
+
+def _physical_memory() -> float:
+    try:
+        return float(os.sysconf("SC_PHYS_PAGES")) * os.sysconf("SC_PAGE_SIZE")
+    except (AttributeError, ValueError, OSError):
+        return math.inf
+
+
+def room(need: int, what: str) -> None:
+    """Refuse what takes more bytes than the machine has."""
+    have = _physical_memory()
+    if need > have:
+        raise MemoryError(f"{what} take {need / 1e9:.1f} GB, the machine has {have / 1e9:.1f} GB")
+
+
+def fits(shape: tuple[int, ...], dtype: np.dtype[Any], what: str) -> None:
+    """Refuse a result that is larger than the machine's memory, before anything is computed."""
+    room(math.prod(shape) * dtype.itemsize, f"{what} of shape {shape} and {dtype}")
+
+
+def empty(shape: tuple[int, ...], dtype: np.dtype[Any], what: str) -> Array:
+    """Allocate a result, or say with numbers why it does not fit."""
+    fits(shape, dtype, what)
+    try:
+        return np.empty(shape, dtype)
+    except (MemoryError, ValueError) as error:
+        size = math.prod(shape) * dtype.itemsize / 1e9
+        raise MemoryError(
+            f"{what} of shape {shape} and {dtype} take {size:.1f} GB, which cannot be allocated"
+        ) from error
+
+
+def out(given: object, shape: tuple[int, ...], dtype: np.dtype[Any], inputs: list[Array]) -> Array:
+    """Check an output: exact shape and type, writable, C-contiguous, apart from the inputs."""
+    if not isinstance(given, np.ndarray) or isinstance(given, np.ma.MaskedArray):
+        raise TypeError(f"out must be a plain NumPy array, got {type(given).__name__}")
+    if given.dtype != dtype or not given.dtype.isnative:
+        raise TypeError(f"out must have dtype {dtype}, got {given.dtype}")
+    if given.shape != shape:
+        raise ValueError(f"out must have shape {shape}, got {given.shape}")
+    if not given.flags.writeable:
+        raise ValueError("out must be writable, got a read-only array")
+    if not (given.flags.c_contiguous and given.flags.aligned):
+        raise ValueError("out must be C-contiguous and aligned, got another memory layout")
+    if any(np.shares_memory(given, x) for x in inputs):
+        raise ValueError("out must not share memory with an input")
+    return np.asarray(given)

@@ -1,0 +1,160 @@
+"""Scores of all cues and keys, and the products that memories need, in tiles.
+
+Sums are taken by the engine, never by a BLAS: a row has the same bits alone and among others.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+
+from amfast import _check, _core
+from amfast._typing import Array, Float
+from amfast.bits import BitMatrix
+from amfast.parts import Similarity
+from amfast.parts.metrics import METRICS
+
+# Scores of one tile of cues, as float64, and the working set of one call of a Python similarity.
+TILE_BYTES = 1 << 25
+_TILE_CUES = 32
+# Rows of values that are turned into columns at a time; small enough to stay near the core.
+_PROJECTED_ROWS = 256
+# Larger counts are not all float32 numbers.
+_EXACT_COUNTS = 2**24
+# Beyond this many columns a sum of 255 * 255 could leave int32.
+INTEGER_MAX_COLUMNS = 33025
+
+
+def scored_exactly(queries: Array, keys: Array, metric: str | None) -> bool:
+    """Whether the engine gives exact int32 scores."""
+    return (
+        queries.dtype == keys.dtype
+        and queries.dtype.kind in "ui"
+        and metric is not None
+        and METRICS[metric].exact_integers
+        and queries.shape[1] <= INTEGER_MAX_COLUMNS
+    )
+
+
+def score_types(queries: Array, keys: Array, metric: str) -> tuple[Array, np.dtype[Any]]:
+    """Return queries in the type the engine wants beside ``keys``, and the type of the scores.
+
+    uint8 with uint8 and int8 with int8 give exact int32 for dot, sqeuclidean and manhattan.
+    """
+    if scored_exactly(queries, keys, metric):
+        return queries, np.dtype(np.int32)
+    if (
+        queries.dtype == keys.dtype
+        and queries.dtype.kind in "ui"
+        and METRICS[metric].exact_integers
+    ):
+        return queries.astype(np.float64), np.dtype(np.float64)
+    dtype = _check.compute_type(queries, keys)
+    return queries.astype(dtype, copy=False), dtype
+
+
+def engine_rows(x: Array | BitMatrix) -> Array:
+    """Return what the engine takes: bits as packed bytes."""
+    return x.to_packed() if isinstance(x, BitMatrix) else x
+
+
+def numbers(x: Array | BitMatrix, rows: Any = slice(None)) -> Array:
+    """Return some rows as numbers, bits as -1 and +1."""
+    return x[rows].unpack() if isinstance(x, BitMatrix) else x[rows]
+
+
+def score_type(cues: Array | BitMatrix) -> np.dtype[Any]:
+    """Return the type of scores that are computed with: floats that hold every count of bits."""
+    if isinstance(cues, BitMatrix):
+        return np.dtype(np.float32 if cues.n_bits <= _EXACT_COUNTS else np.float64)
+    return cues.dtype
+
+
+def cue_tiles(n_cues: int, n_keys: int) -> Iterator[slice]:
+    """Slices of cues whose scores against all keys stay small."""
+    step = max(1, TILE_BYTES // (8 * max(1, n_keys)))
+    for start in range(0, n_cues, step):
+        yield slice(start, min(start + step, n_cues))
+
+
+def key_tiles(n_keys: int, width: int) -> Iterator[slice]:
+    """Slices of keys that stay small as float64."""
+    step = max(1, TILE_BYTES // (8 * width))
+    for start in range(0, n_keys, step):
+        yield slice(start, min(start + step, n_keys))
+
+
+def scores(
+    cues: Array | BitMatrix,
+    keys: Array | BitMatrix,
+    packed: Array | _core.Keys,
+    similarity: Similarity,
+    threads: int,
+) -> Array:
+    """Raw metric values of all cues and keys (q, N), in `score_type`; distances stay positive."""
+    out = _check.empty((len(cues), len(keys)), score_type(cues), "scores")
+    if similarity.metric is not None:
+        _core.pairwise(engine_rows(cues), packed, similarity.metric, out, threads)
+        return out
+    assert not isinstance(cues, BitMatrix)
+    assert not isinstance(keys, BitMatrix)
+    width = keys.shape[1]
+    for q in range(0, len(cues), _TILE_CUES):
+        some = cues[q : q + _TILE_CUES]
+        for tile in key_tiles(len(keys), width * len(some)):
+            piece = keys[tile].astype(cues.dtype, copy=False)
+            with np.errstate(over="ignore"):
+                out[q : q + _TILE_CUES, tile] = similarity.tile(some, piece)
+    return out
+
+
+def project(weights: Float, values: Array | BitMatrix, dtype: np.dtype[Any], threads: int) -> Array:
+    """Weights (q, N) times values (N, o), accumulated in float64.
+
+    By the engine's dot products, since a BLAS sums one row differently alone and among others. A
+    row of weights with a NaN gives a row of NaN.
+
+    Raises
+    ------
+    ValueError
+        If a weighted sum leaves the range of ``dtype``.
+    """
+    out = np.zeros((len(weights), values.shape[1]))
+    if len(weights) == 0:
+        return out.astype(dtype)
+    nan = np.asarray(np.isnan(weights).any(axis=1))
+    known = np.where(nan[:, None], 0.0, weights) if nan.any() else weights
+    part = np.empty_like(out)
+    for start in range(0, len(values), _PROJECTED_ROWS):
+        tile = slice(start, start + _PROJECTED_ROWS)
+        columns = np.ascontiguousarray(numbers(values, tile).T)
+        try:
+            _core.pairwise(np.ascontiguousarray(known[:, tile]), columns, "dot", part, threads)
+        except ValueError as error:
+            raise ValueError(f"recalled values are beyond the largest {dtype}") from error
+        out += part
+    with np.errstate(over="ignore"):
+        result = np.asarray(out.astype(dtype))
+    bad = np.flatnonzero(~np.isfinite(result).all(axis=1))
+    if len(bad):
+        raise ValueError(f"cues row {bad[0]} recalls values beyond the largest {dtype}")
+    result[nan] = np.nan
+    return result
+
+
+def dot(rows: Array, keys: Array | _core.Keys, threads: int, dtype: Any = np.float64) -> Array:
+    """Dot products of rows (Q, d) with keys (N, d), (Q, N) in ``dtype``."""
+    out = _check.empty((len(rows), len(keys)), np.dtype(dtype), "scores")
+    if out.size:
+        _core.pairwise(np.ascontiguousarray(rows), keys, "dot", out, threads)
+    return out
+
+
+def hamming(rows: BitMatrix, keys: BitMatrix, threads: int) -> Array:
+    """Count the bits in which rows and keys differ, (Q, N) int32."""
+    out = _check.empty((len(rows), len(keys)), np.dtype(np.int32), "scores")
+    if out.size:
+        _core.pairwise(rows.to_packed(), keys.to_packed(), "hamming", out, threads)
+    return out

@@ -1,0 +1,141 @@
+"""What an overlap is worth in a dense associative memory: F, its differences and its derivative.
+
+Tables over the overlaps of binary patterns are computed in Python's integers and rounded once.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from functools import lru_cache
+
+import numpy as np
+
+from amfast import _check, reference
+from amfast._typing import Array, Float
+
+INTERACTIONS = ("power", "rectified", "exponential")
+# ln of the largest energy that sums may reach: a few powers of two below the largest float64.
+_LOG_MAX = math.log(np.finfo(np.float64).max) - 4.0
+
+
+@dataclass(frozen=True)
+class Interaction:
+    """F(o) = o^n, max(o, 0)^n or exp(beta o)."""
+
+    kind: str
+    n: int
+    beta: float
+
+    @property
+    def exponential(self) -> bool:
+        """Whether F is the exponential."""
+        return self.kind == "exponential"
+
+    def check_range(self, most: float, weight: float, what: str) -> None:
+        """Refuse a power whose energies float64 does not hold.
+
+        Parameters
+        ----------
+        most : float
+            The largest overlap possible.
+        weight : float
+            Sum of all weights.
+        what : str
+            What has that overlap: "100 units".
+        """
+        if self.exponential and 2.0 * self.beta * most == math.inf:
+            raise ValueError(
+                f"beta={self.beta:g} is too large for {what}: energies are beyond float64"
+            )
+        if self.exponential or most <= 1.0:
+            return
+        room = _LOG_MAX - math.log(max(weight, 1.0))
+        if self.n * math.log(most) > room:
+            digits = self.n * math.log10(most)
+            fits = math.floor(room / math.log(most))
+            raise ValueError(
+                f"n={self.n} is too large for {what}: energies reach {most:g}^{self.n}, about "
+                f"1e{digits:.0f}, and float64 holds 1.8e308; n <= {fits} fits, and the exponential "
+                f"interaction has no limit"
+            )
+
+    def steps(self, d: int) -> Float | None:
+        """(F(o + 1) - F(o - 1)) / 2 for o = -(d - 1), -(d - 3), .., d - 1."""
+        return None if self.exponential else _steps(self.kind, self.n, d)
+
+    def energies(self, d: int) -> Float | None:
+        """F(o) for o = -d, -(d - 2), .., d."""
+        return None if self.exponential else _energies(self.kind, self.n, d)
+
+    def slopes(self, d: int) -> Float | None:
+        """F'(o) for o = -d, -(d - 2), .., d."""
+        return None if self.exponential else _slopes(self.kind, self.n, d)
+
+    @property
+    def log_slope(self) -> float | None:
+        """Beta of the exponential, None else: what the engine takes in place of tables."""
+        return self.beta if self.exponential else None
+
+    def votes(self, overlaps: Array, log_weight: Float) -> tuple[Float, Float]:
+        """Weights w F'(o) divided by the sum of their magnitudes (Q, N), and ln of that sum."""
+        if self.exponential:
+            share, log_scale = reference.separate(overlaps, "softmax", self.beta, log_weight)
+            return share, log_scale + math.log(self.beta)
+        if self.n == 1:
+            # The slope of o is 1 everywhere, that of max(o, 0) is 1 above 0.
+            flat = np.zeros(overlaps.shape) if self.kind == "power" else np.sign(overlaps) - 1.0
+            return reference.separate(flat, "threshold", 0.0, log_weight)
+        share, log_scale = reference.separate(overlaps, self.kind, self.n - 1, log_weight)
+        return share, log_scale + math.log(self.n)
+
+
+def interaction(kind: object, n: object, beta: object) -> Interaction:
+    """Check the parameters of an interaction."""
+    _check.choice(kind, "interaction", INTERACTIONS)
+    power = _check.integer(n, "n", 1, 1000)
+    slope = _check.number(beta, "beta", 0.0)
+    if slope == 0.0:
+        raise ValueError("beta must be above 0: at 0 all overlaps are worth the same")
+    return Interaction(str(kind), power, slope)
+
+
+def _overlaps(n: int, d: int) -> Array:
+    """-d, -(d - 2), .., d as integers whose n-th powers, n times, are exact."""
+    fits = n * math.log2(d + 1) + math.log2(n) < 62
+    return np.arange(-d, d + 1, 2).astype(np.int64 if fits else object)
+
+
+def _powers(kind: str, n: int, d: int) -> Array:
+    o = _overlaps(n, d)
+    worths = o**n
+    if kind == "rectified":
+        worths[o < 0] = 0
+    return worths
+
+
+@lru_cache(maxsize=16)
+def _energies(kind: str, n: int, d: int) -> Float:
+    return _table(_powers(kind, n, d))
+
+
+@lru_cache(maxsize=16)
+def _steps(kind: str, n: int, d: int) -> Float:
+    # The differences are integers; halving a float is exact.
+    return _table(np.diff(_powers(kind, n, d)), 0.5)
+
+
+@lru_cache(maxsize=16)
+def _slopes(kind: str, n: int, d: int) -> Float:
+    o = _overlaps(n, d)
+    slopes = n * o ** (n - 1)
+    if kind == "rectified":
+        slopes[o <= 0] = 0  # at n = 1 there is no slope at 0
+    return _table(slopes)
+
+
+def _table(values: Array, scale: float = 1.0) -> Float:
+    """Round to float64, once."""
+    table = values.astype(np.float64) * scale
+    table.flags.writeable = False
+    return table

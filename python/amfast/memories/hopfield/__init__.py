@@ -1,0 +1,3 @@
+"""The classical Hopfield network."""
+
+from amfast.memories.hopfield.memory import Hopfield as Hopfield

@@ -1,0 +1,467 @@
+"""A linear associative memory that is trained instead of summed: softmax retrieval of answers."""
+
+from __future__ import annotations
+
+import math
+import warnings
+from contextlib import nullcontext
+from typing import Any
+
+import numpy as np
+
+from amfast import _check, _console, theory
+from amfast._typing import Array, Float, Int
+from amfast.kernels import pairwise
+from amfast.memories.learned.training import (
+    History,
+    Record,
+    curvature,
+    inward,
+    matrix_sign,
+    newton_schulz,
+    outward,
+    span,
+)
+from amfast.memories.universal.memory import Recall
+from amfast.theory.learned import noise
+
+OPTIMIZERS = ("muon", "gd", "ngd", "signgd")
+
+
+class LinearAssociativeMemory:
+    """One matrix W that answers queries by softmax, trained by gradient steps.
+
+    With queries e_j (rows of E, shape (K, d)) and answers a_i (rows of A, shape (K, o)), the memory
+    says that query j has answer i with probability
+
+        p^(i | j) = softmax_i(a_i^T W e_j),        W of shape (o, d),
+
+    and training lowers the cross-entropy ``sum_j f_j sum_i p(i | j) ln 1 / p^(i | j)`` against the
+    labels ``p(i | j) = (1 - alpha) [i = j] + alpha / K``, with the frequencies f_j (sum 1) and the
+    label noise alpha. Every step sees all pairs; there is no momentum; W starts at 0. With the
+    gradient G = A^T ((p^ - p) diag(f)) E a step is
+
+    ========== ===================================================================
+    ``muon``   W -= lr msgn(G), where msgn(U S V^T) = U V^T over the nonzero part
+    ``gd``     W -= lr G
+    ``ngd``    W -= lr G / |G|_F
+    ``signgd`` W -= lr sign(G); in the task basis W -= lr A^T sign(p^ - p) E
+    ========== ===================================================================
+
+    Muon treats frequent and rare pairs alike, gradient descent learns a pair at a rate in
+    proportion to its frequency (Li et al., *Muon in Associative Memory Learning*, 2026,
+    arXiv 2602.05725; the closed forms are in `amfast.theory`).
+
+    Parameters
+    ----------
+    optimizer : {"muon", "gd", "ngd", "signgd"}, default "muon"
+    lr : float, optional
+        Step size, > 0. None chooses it from the data. With the margin pace ``m`` per step, which is
+        1 without label noise and ``m*/n_steps`` with it (``m* = ln(1 + (1 - alpha) K / alpha)`` is
+        the margin of the optimum), and the root mean square norms a, e of the rows:
+        muon ``m / (a e)``; ngd ``m sqrt(K) / (a e)``; signgd ambient
+        ``m sqrt(pi K / (2 o d)) / (a e)``, task ``m / (2 a^2 e^2)``. For gd 1 over the largest
+        eigenvalues of A^T A and E^T diag(f) E; for orthonormal rows that is 1 / max f.
+    n_steps : int, default 100
+        At least 1.
+    basis : {"ambient", "task"}, default "ambient"
+        Where signgd takes its signs. "task" knows the pairs, so it is an oracle, meant for
+        orthonormal rows. The other optimizers do not depend on a rotation of the coordinates.
+    label_noise : float, default 0.0
+        alpha, 0 <= alpha < 1.
+    matrix_sign : {"svd", "newton-schulz"}, default "svd"
+        How muon takes the matrix sign. "svd" is exact over singular values above 1e-12 of the
+        largest. "newton-schulz" runs the quintic iteration 3.4445 x - 4.7750 x^3 + 2.0315 x^5 on
+        G / |G|_F: products alone, but it is approximate and leaves singular values below about
+        3.4445^-steps of the largest small.
+    newton_schulz_steps : int, default 5
+        At least 1.
+    warm_start : bool, default False
+        Whether `fit` goes on from the W at hand.
+    progress : bool, default False
+        Whether `fit` shows a progress bar on a terminal.
+
+    Attributes
+    ----------
+    W_ : (o, d) float64
+    queries_, answers_ : (K, d), (K, o) arrays
+        The pairs of the last call, as given.
+    frequency_ : (K,) float64
+        Divided by their sum.
+    lr_ : float
+        The step size in use.
+    loss_ : (n + 1,) float64
+        Cross-entropy in nats; entry t is the loss after t steps, entry 0 before the first.
+    excess_loss_ : (n + 1,) float64
+        What the loss is above the least possible, the entropy of the labels.
+    accuracy_ : (n + 1,) float64
+        Share of the queries, by frequency, whose most probable answer is their own.
+    groups_ : (G,) array, group_loss_, group_accuracy_ : (n + 1, G) float64
+        The labels given as ``groups``, and excess loss and accuracy of each, by frequency within
+        the group; without ``groups`` all pairs are one group 0.
+
+    Notes
+    -----
+    Training runs in float64 whatever the inputs, on NumPy's linear algebra; where there are fewer
+    pairs than columns it runs in the span of the pairs, except for ambient signs. Answers that are
+    equal count as the same answer in the accuracies and share the probability otherwise. Capacity:
+    independent queries and answers (K <= min(d, o)) can be told apart with any confidence.
+
+    Examples
+    --------
+    >>> import numpy as np, amfast as am
+    >>> memory = am.LinearAssociativeMemory("muon", lr=1.0, n_steps=10)
+    >>> memory.fit(np.eye(3), np.eye(3)[[1, 2, 0]], frequency=[100, 10, 1])
+    <LinearAssociativeMemory('muon', n_steps=10): 3 pairs, 3 -> 3 columns, loss 5.83e-05>
+    >>> memory.predict(np.eye(3))
+    array([[0., 1., 0.],
+           [0., 0., 1.],
+           [1., 0., 0.]])
+    """
+
+    W_: Float
+    groups_: Array
+    _past: History
+
+    def __init__(
+        self,
+        optimizer: str = "muon",
+        *,
+        lr: float | None = None,
+        n_steps: int = 100,
+        basis: str = "ambient",
+        label_noise: float = 0.0,
+        matrix_sign: str = "svd",
+        newton_schulz_steps: int = 5,
+        warm_start: bool = False,
+        progress: bool = False,
+    ) -> None:
+        self.optimizer: str = _check.choice(optimizer, "optimizer", OPTIMIZERS)
+        self.lr = None if lr is None else _check.number(lr, "lr", 0.0)
+        if self.lr == 0:
+            raise ValueError("lr must be > 0, got 0")
+        self.n_steps = _check.integer(n_steps, "n_steps", 1)
+        self.basis: str = _check.choice(basis, "basis", ("ambient", "task"))
+        if self.basis == "task" and self.optimizer != "signgd":
+            raise ValueError(
+                f"basis='task' is for optimizer='signgd'; {self.optimizer!r} does not depend on it"
+            )
+        self.label_noise = noise(label_noise)
+        self.matrix_sign: str = _check.choice(matrix_sign, "matrix_sign", ("svd", "newton-schulz"))
+        self.newton_schulz_steps = _check.integer(newton_schulz_steps, "newton_schulz_steps", 1)
+        self.warm_start = _check.flag(warm_start, "warm_start")
+        self.progress = _check.flag(progress, "progress")
+
+    # -- training ---------------------------------------------------------------------------------
+
+    def fit(
+        self, queries: Any, answers: Any, frequency: Any = None, *, groups: Any = None
+    ) -> LinearAssociativeMemory:
+        """Train on pairs: query j has answer j.
+
+        Parameters
+        ----------
+        queries : (K, d) array
+        answers : (K, o) array
+        frequency : (K,) array, optional
+            How often each pair is asked, finite and >= 0; divided by the sum. None means alike.
+        groups : (K,) array, optional
+            Labels by which loss and accuracy are reported, e.g. classes of frequency.
+
+        Returns
+        -------
+        LinearAssociativeMemory
+            This memory.
+
+        Raises
+        ------
+        ValueError
+            For shapes that do not match, NaN or infinity, frequencies that sum to 0, and a step
+            size under which W leaves the range of floats. The memory is unchanged then.
+        TypeError, MemoryError
+            For element types that are no real numbers; for what does not fit.
+
+        Warns
+        -----
+        RuntimeWarning
+            If gradient descent's ``lr`` times the curvature (``max f`` for orthonormal rows) is
+            above 2, and if the loss ends above that of W = 0.
+        """
+        return self._train(queries, answers, frequency, groups, one_more=False)
+
+    def partial_fit(
+        self, queries: Any, answers: Any, frequency: Any = None, *, groups: Any = None
+    ) -> LinearAssociativeMemory:
+        """Take one step from the W at hand on the pairs given; parameters and errors as `fit`.
+
+        The pairs may differ from the last call's (`predict_proba` is about the last ones), their
+        widths may not. With label noise and no ``lr`` the step is that of ``n_steps`` in all.
+        """
+        return self._train(queries, answers, frequency, groups, one_more=True)
+
+    def _train(
+        self, queries: Any, answers: Any, frequency: Any, groups: Any, *, one_more: bool
+    ) -> LinearAssociativeMemory:
+        given_q, given_a = _pairs(queries, answers)
+        for x, name in ((given_q, "queries"), (given_a, "answers")):
+            with np.errstate(over="ignore"):
+                if not np.isfinite(np.square(x, dtype=np.float64).sum()):
+                    raise ValueError(
+                        f"squares of the {name} leave the range of float64; scale them"
+                    )
+        f = _frequencies(frequency, len(given_q))
+        names, group = _groups(groups, len(given_q))
+        e, a = given_q.astype(np.float64), given_a.astype(np.float64)
+        shape = (a.shape[1], e.shape[1])
+        begun = (one_more or self.warm_start) and hasattr(self, "W_")
+        n_steps = 1 if one_more else self.n_steps
+        if begun and self.W_.shape != shape:
+            raise ValueError(
+                f"queries and answers have {shape[1]} and {shape[0]} columns, "
+                f"the memory was trained on {self.W_.shape[1]} and {self.W_.shape[0]}"
+            )
+        _check.fits((len(e), len(e)), np.dtype(np.float64), "probabilities of the pairs")
+        start = self.W_ if begun else _check.empty(shape, np.dtype(np.float64), "W")
+        if not begun:
+            start[...] = 0.0
+        lr = self._step_size(e, a, f)
+        record = Record(f, names, group, given_a)
+        self.W_, history = self._steps(e, a, f, start, lr, n_steps, record)
+        self.lr_ = lr
+        self.queries_, self.answers_, self.frequency_ = given_q, given_a, f
+        if begun and one_more and np.array_equal(names, self.groups_):
+            # What partial_fit does is one more entry of the same history.
+            history = self._past.then(history)
+        self._past, self.groups_ = history, names
+        return self
+
+    def _steps(
+        self, e: Float, a: Float, f: Float, start: Float, lr: float, n_steps: int, record: Record
+    ) -> tuple[Float, History]:
+        """Run the steps and return the new W and what was recorded of them."""
+        reduce = not (self.optimizer == "signgd" and self.basis == "ambient")
+        left, a = span(a) if reduce else (None, a)
+        right, e = span(e) if reduce else (None, e)
+        w = inward(left, start, right)
+        first = w.copy()
+        bar = (
+            _console.progress(f"training with {self.optimizer}", n_steps)
+            if self.progress
+            else nullcontext(lambda _doing: None)
+        )
+        with bar as done, np.errstate(over="ignore", invalid="ignore"):
+            for step in range(n_steps + 1):
+                logits = a @ w @ e.T
+                if not np.isfinite(logits).all():
+                    raise ValueError(
+                        f"training diverged at step {step}: lr={lr:g} takes W out of the range of "
+                        f"floats; lower lr"
+                    )
+                residual = record.add(logits, self.label_noise)
+                if step == n_steps:
+                    break
+                w = w - lr * self._direction(residual, e, a, f)
+                done(f"loss {record.losses[-1]:.3g}")
+        if not start.any() and record.losses[-1] > record.losses[0]:
+            warnings.warn(
+                f"the loss rose from {record.losses[0]:.4g} to {record.losses[-1]:.4g}: "
+                f"lr={lr:g} is too large for {n_steps} steps of {self.optimizer!r}",
+                RuntimeWarning,
+                stacklevel=4,
+            )
+        return start + outward(left, w - first, right), record.arrays()
+
+    def _direction(self, residual: Float, e: Float, a: Float, f: Float) -> Float:
+        """Return what a step subtracts, per unit of step size; ``residual`` is p^ - p."""
+        if self.optimizer == "signgd" and self.basis == "task":
+            return np.asarray(a.T @ (np.sign(residual) * (f > 0)) @ e)
+        gradient: Float = a.T @ (residual * f) @ e
+        if self.optimizer == "gd":
+            return gradient
+        if self.optimizer == "ngd":
+            return gradient / (float(np.linalg.norm(gradient)) or 1.0)
+        if self.optimizer == "signgd":
+            return np.asarray(np.sign(gradient))
+        if self.matrix_sign == "svd":
+            return matrix_sign(gradient)
+        return newton_schulz(gradient, self.newton_schulz_steps)
+
+    def _step_size(self, e: Float, a: Float, f: Float) -> float:
+        """Return ``lr``, or the documented default, warning where gradient descent overshoots."""
+        k = len(e)
+        if self.optimizer == "gd":
+            bend = curvature(a) * curvature(e * np.sqrt(f)[:, None])
+            if self.lr is None:
+                return 1.0 / (bend or 1.0)
+            if self.lr * bend > 2 * (1 + 1e-9):
+                warnings.warn(
+                    f"lr={self.lr:g} times the curvature {bend:.3g} (the largest frequency, "
+                    f"for orthonormal rows) is {self.lr * bend:.3g}; above 2 gradient descent "
+                    f"can overshoot, take lr <= {2 / bend:.3g}",
+                    RuntimeWarning,
+                    stacklevel=4,
+                )
+            return self.lr
+        if self.lr is not None:
+            return self.lr
+        size_a, size_e = (math.sqrt(float((x**2).sum(axis=1).mean())) or 1.0 for x in (a, e))
+        pace = theory.muon_learning_rate(k, self.label_noise, self.n_steps)
+        if self.optimizer == "ngd":
+            return pace * math.sqrt(k) / (size_a * size_e)
+        if self.optimizer == "muon":
+            return pace / (size_a * size_e)
+        if self.basis == "task":
+            return pace / (2 * size_a**2 * size_e**2)
+        return pace * math.sqrt(math.pi * k / (2 * a.shape[1] * e.shape[1])) / (size_a * size_e)
+
+    # -- answering --------------------------------------------------------------------------------
+
+    def _logits(self, queries: Any, threads: int | None) -> tuple[Float, bool]:
+        if not hasattr(self, "W_"):
+            raise ValueError("the memory is not trained; call fit first")
+        q, single = _check.cues(queries, "queries")
+        _check.same_width(q, "queries", self.W_.shape[1], "the memory was trained on")
+        _check.finite(q, "queries")
+        q = q.astype(np.float64, copy=False)
+        # By the engine, so that a row has the same bits alone and among others.
+        asked = pairwise(q, self.W_, "dot", threads=threads)
+        return pairwise(asked, self.answers_.astype(np.float64), "dot", threads=threads), single
+
+    def predict_proba(self, queries: Any, *, threads: int | None = None) -> Float:
+        """Return the probability of each stored answer, (Q, K) or (K,), rows summing to 1.
+
+        Parameters
+        ----------
+        queries : (Q, d) or (d,) array
+        threads : int, optional
+            None means the setting.
+
+        Raises
+        ------
+        ValueError
+            If the memory is not trained, widths differ, or a query has a NaN or infinity.
+        """
+        logits, single = self._logits(queries, threads)
+        share = np.exp(logits - logits.max(axis=1, keepdims=True, initial=-np.inf))
+        share /= share.sum(axis=1, keepdims=True)
+        return np.asarray(share[0] if single else share)
+
+    def recall(self, queries: Any, *, details: bool = False, threads: int | None = None) -> Any:
+        """Return the most probable answer of each query, (Q, o) or (o,), bit for bit as stored.
+
+        Ties go to the lowest index. With ``details`` it is a `Recall`, whose ``log_scale`` is
+        ``ln sum_i exp(a_i^T W q)``; there is no energy. Parameters and errors as `predict_proba`.
+        """
+        details = _check.flag(details, "details")
+        logits, single = self._logits(queries, threads)
+        state = self.answers_[logits.argmax(axis=1)]
+        if not details:
+            return state[0] if single else state
+        top = logits.max(axis=1, initial=-np.inf)
+        log_scale = top + np.log(np.exp(logits - top[:, None]).sum(axis=1))
+        n_iter, converged = np.ones(len(state), np.int64), np.ones(len(state), bool)
+        if single:
+            return Recall(state[0], n_iter[0], converged[0], None, log_scale[0])
+        return Recall(state, n_iter, converged, None, log_scale)
+
+    def predict(self, queries: Any, *, threads: int | None = None) -> Array:
+        """Return the most probable answer of each query; `recall` under scikit-learn's name."""
+        return np.asarray(self.recall(queries, threads=threads))
+
+    def score(self, queries: Any, answers: Any, *, threads: int | None = None) -> float:
+        """Return the share of queries whose predicted answer equals the row of ``answers``."""
+        q, expected = _pairs(queries, answers)
+        _check.same_width(expected, "answers", self.answers_.shape[1], "the memory answers with")
+        return float((self.predict(q, threads=threads) == expected).all(axis=1).mean())
+
+    # -- looking at it ----------------------------------------------------------------------------
+
+    @property
+    def loss_(self) -> Float:
+        """(n + 1,) cross-entropy in nats; entry t is after t steps."""
+        return self._past.loss
+
+    @property
+    def excess_loss_(self) -> Float:
+        """(n + 1,) loss above the entropy of the labels."""
+        return self._past.excess
+
+    @property
+    def accuracy_(self) -> Float:
+        """(n + 1,) share of the queries, by frequency, that are answered with their own."""
+        return self._past.accuracy
+
+    @property
+    def group_loss_(self) -> Float:
+        """(n + 1, G) excess loss of each group."""
+        return self._past.group_loss
+
+    @property
+    def group_accuracy_(self) -> Float:
+        """(n + 1, G) accuracy of each group."""
+        return self._past.group_accuracy
+
+    def __len__(self) -> int:
+        """Count the pairs of the last training."""
+        return len(self.queries_) if hasattr(self, "queries_") else 0
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes of W and of the pairs."""
+        if not hasattr(self, "W_"):
+            return 0
+        return self.W_.nbytes + self.queries_.nbytes + self.answers_.nbytes
+
+    def __repr__(self) -> str:
+        """Say how the memory is trained and on what."""
+        text = f"{type(self).__name__}({self.optimizer!r}, n_steps={self.n_steps}"
+        text += "".join(
+            f", {name}={value!r}"
+            for name, value, default in (
+                ("basis", self.basis, "ambient"),
+                ("label_noise", self.label_noise, 0.0),
+                ("matrix_sign", self.matrix_sign, "svd"),
+            )
+            if value != default
+        )
+        if not hasattr(self, "W_"):
+            return f"<{text}): not trained>"
+        return (
+            f"<{text}): {len(self)} pairs, {self.W_.shape[1]} -> {self.W_.shape[0]} columns, "
+            f"loss {self.loss_[-1]:.3g}>"
+        )
+
+
+def _pairs(queries: Any, answers: Any) -> tuple[Array, Array]:
+    q, a = _check.rows(queries, "queries", "K"), _check.rows(answers, "answers", "K")
+    _check.nonempty(q, "queries")
+    if len(a) != len(q):
+        raise ValueError(f"answers have {len(a)} rows, queries have {len(q)}")
+    _check.finite(q, "queries")
+    _check.finite(a, "answers")
+    # Kept beside W, so that what the caller does to its arrays later changes no answer.
+    return q.copy(), a.copy()
+
+
+def _frequencies(given: Any, k: int) -> Float:
+    if given is None:
+        return np.full(k, 1.0 / k)
+    f = _check.vector(given, "frequency", k)
+    bad = np.flatnonzero(~(np.isfinite(f) & (f >= 0)))
+    if len(bad):
+        raise ValueError(f"frequency must be finite and >= 0, entry {bad[0]} is {float(f[bad[0]])}")
+    top = float(f.max())
+    if top == 0:
+        raise ValueError("frequency sums to 0; at least one pair must be asked")
+    f = f / top
+    return np.asarray(f / f.sum())
+
+
+def _groups(given: Any, k: int) -> tuple[Array, Int]:
+    if given is None:
+        return np.zeros(1, np.int64), np.zeros(k, np.int64)
+    labels = np.asarray(given)
+    if labels.shape != (k,):
+        raise ValueError(f"groups must have shape ({k},), got {labels.shape}")
+    names, index = np.unique(labels, return_inverse=True)
+    return names, index.astype(np.int64)

@@ -1,0 +1,296 @@
+"""Memories as measures: points with masses, read by attention.
+
+A measure says how much of what there is, not in which order or how often it was written down: two
+equal points with masses a and b are one point with mass a + b. Attention on a measure nu,
+
+    Attn(nu, q) = int v(x) e^(beta <x, q>) dnu(x) / int e^(beta <x, q>) dnu(x),
+
+is softmax retrieval with the logarithms of the masses as log-weights, and inherits that (Kawata and
+Suzuki, *Measure-theoretic associative memory*, 2026, arXiv 2602.01863; the class is amfast's own
+construction, since the paper describes no software and no experiments).
+"""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from amfast import _check, theory
+from amfast._typing import Array, Float
+from amfast.kernels import retrieve, topk
+
+__all__ = ["Margin", "Measure"]
+
+
+# Distinct points up to which `Measure.retrieve` compares beta with their margin.
+CHECKED_POINTS = 2048
+# ln I + this separates I components: 95 % of the weight.
+EXCESS = 3.0
+
+
+@dataclass(frozen=True)
+class Margin:
+    """How far apart the distinct points of a measure are as keys of a softmax."""
+
+    smallest: float
+    """min over i != j of x_i.x_i - x_i.x_j: how much worse another point answers x_i than x_i does;
+    <= 0 where another answers as well. Infinite for one point."""
+    pair: tuple[int, int]
+    """The i and j of the minimum, rows of ``merged().points``; (0, 0) for one point."""
+    n_points: int
+    """I, the number of distinct points with mass."""
+
+    @property
+    def beta(self) -> float:
+        """(ln I + 3) / smallest: from here on a point's own weight is 95 % or more, at equal mass.
+
+        Infinite where points are not separated, 0 for one point.
+        """
+        if self.n_points == 1:
+            return 0.0
+        if self.smallest <= 0:
+            return float("inf")
+        return theory.measure_beta(self.n_points, self.smallest, EXCESS)
+
+
+class Measure:
+    """A probability measure of finitely many points, each with a value.
+
+    Parameters
+    ----------
+    points : (N, d) array
+        The keys.
+    masses : (N,) array, optional
+        Finite and >= 0, with a sum > 0; divided by the sum. None means alike. A point of mass 0 is
+        kept but never answers.
+    values : (N, o) array, optional
+        What the points answer with; None means the points themselves.
+
+    Examples
+    --------
+    >>> import numpy as np, amfast as am
+    >>> seen = am.Measure([[1.0, 0.0], [0.0, 1.0], [1.0, 0.0]], values=[[1.0], [5.0], [3.0]])
+    >>> seen.masses.round(3)
+    array([0.333, 0.333, 0.333])
+    >>> seen.retrieve([1.0, 0.0], beta=50.0)  # the mean of what was seen there
+    array([2.])
+    >>> am.Measure([[1.0, 0.0], [0.0, 1.0], [1.0, 0.0]]).merged()
+    <Measure: 2 points of 2 columns>
+    """
+
+    def __init__(self, points: Any, masses: Any = None, values: Any = None) -> None:
+        p = _check.rows(points, "points")
+        _check.nonempty(p, "points")
+        _check.finite(p, "points")
+        v = None if values is None else _check.rows(values, "values")
+        if v is not None:
+            if len(v) != len(p):
+                raise ValueError(f"values have {len(v)} rows, points have {len(p)}")
+            _check.finite(v, "values")
+        self._points = p.copy()
+        self._values = None if v is None else v.copy()
+        self._masses = _normalised(masses, len(p), "masses")
+        self._margin: Margin | None = None
+
+    @property
+    def points(self) -> Array:
+        """(N, d), read-only."""
+        return _check.frozen(self._points)
+
+    @property
+    def masses(self) -> Float:
+        """(N,) summing to 1, read-only."""
+        return np.asarray(_check.frozen(self._masses))
+
+    @property
+    def values(self) -> Array:
+        """(N, o), read-only; the points if none were given."""
+        return self.points if self._values is None else _check.frozen(self._values)
+
+    # -- measures from measures -------------------------------------------------------------------
+
+    def merged(self) -> Measure:
+        """Return the same measure with every point once, in lexicographic order, none without mass.
+
+        Points are equal if all entries are (-0 equals 0). With values, points that are equal but
+        answer differently become one point that answers with their mean by mass, so no function
+        of (point, mean answer) changes, `retrieve` in particular.
+        """
+        rows = self._points + 0 if self._points.dtype.kind == "f" else self._points
+        kept = np.flatnonzero(self._masses > 0)
+        points, index = np.unique(rows[kept], axis=0, return_inverse=True)
+        index = index.reshape(-1)
+        masses = np.bincount(index, self._masses[kept], minlength=len(points))
+        values = None
+        if self._values is not None:
+            share = self._masses[kept] / masses[index]
+            values = np.zeros((len(points), self._values.shape[1]))
+            np.add.at(values, index, share[:, None] * self._values[kept])
+            values = values.astype(_check.compute_type(self._values), copy=False)
+        return Measure(points, masses, values)
+
+    @staticmethod
+    def mixture(measures: Sequence[Measure], weights: Any = None) -> Measure:
+        """Return sum_k w_k nu_k, the measures beside one another.
+
+        Parameters
+        ----------
+        measures : sequence of Measure
+            Of equal widths; all with values or none.
+        weights : (K,) array, optional
+            Finite and >= 0, with a sum > 0; divided by the sum. None means alike.
+        """
+        given = list(measures)
+        for k, one in enumerate(given):
+            if not isinstance(one, Measure):
+                raise TypeError(f"measures must be Measure, entry {k} is {type(one).__name__}")
+        if not given:
+            raise ValueError("measures are empty; at least one is needed")
+        first = given[0]
+        for k, one in enumerate(given[1:], start=1):
+            _check.same_width(
+                one._points, f"points of measure {k}", first._points.shape[1], "the first has"
+            )
+            if (one._values is None) != (first._values is None):
+                raise ValueError(f"measure {k} differs from the first in having values")
+            _check.same_width(
+                one.values, f"values of measure {k}", first.values.shape[1], "the first has"
+            )
+        w = _normalised(weights, len(given), "weights")
+        return Measure(
+            np.concatenate([one._points for one in given]),
+            np.concatenate([share * one._masses for share, one in zip(w, given, strict=True)]),
+            None if first._values is None else np.concatenate([one.values for one in given]),
+        )
+
+    # -- functions of a measure -------------------------------------------------------------------
+
+    def expect(self, function: Callable[[Array], Any]) -> Any:
+        """Return the integral of a function, ``sum_i mass_i function(points)[i]``.
+
+        Parameters
+        ----------
+        function : callable
+            Takes the points (N, d) and returns (N,) or (N, ...).
+        """
+        found = np.asarray(_check.function(function, "function")(self.points))
+        if found.ndim == 0 or len(found) != len(self):
+            raise ValueError(
+                f"function must return a row per point, {len(self)}, got shape {found.shape}"
+            )
+        return np.tensordot(self._masses, found, axes=1)
+
+    def retrieve(
+        self, cues: Any, beta: float, *, warn: bool = True, threads: int | None = None
+    ) -> Array:
+        """Attend to the measure: ``sum_i m_i e^(beta x_i.q) v_i / sum_i m_i e^(beta x_i.q)``.
+
+        The answer depends on the measure alone: not on the order of its points, nor on whether a
+        mass is in one place or split over equal points (up to rounding).
+
+        Parameters
+        ----------
+        cues : (Q, d) or (d,) array
+        beta : float
+            Inverse temperature, finite and >= 0.
+        warn : bool, default True
+            Whether to compare beta with the margin of the points.
+        threads : int, optional
+            None means the setting.
+
+        Returns
+        -------
+        (Q, o) or (o,) array
+
+        Raises
+        ------
+        ValueError, TypeError, MemoryError
+            As `amfast.retrieve`.
+
+        Warns
+        -----
+        UserWarning
+            If beta times the `margin` is below ln I + 3 for I distinct points, so that others take
+            part in the answer of each; not looked at beyond 2048 points.
+        """
+        beta = _check.number(beta, "beta", 0.0)
+        warn = _check.flag(warn, "warn")
+        with np.errstate(divide="ignore"):
+            log_mass = np.log(self._masses)
+        answers = retrieve(
+            cues, self._points, self._values, beta=beta, log_weight=log_mass, threads=threads
+        )
+        if warn and len(self) <= CHECKED_POINTS:
+            self._compare(beta)
+        return answers
+
+    def _compare(self, beta: float) -> None:
+        margin = self.margin()
+        if beta >= margin.beta:
+            return
+        if margin.smallest <= 0:
+            i, j = margin.pair
+            text = (
+                f"points {i} and {j} of merged() are not separated (margin {margin.smallest:.3g}), "
+                f"so no beta tells them apart"
+            )
+        else:
+            own = theory.measure_weight(beta, margin.n_points, margin.smallest)
+            text = (
+                f"beta={beta:g} times the margin {margin.smallest:.3g} is below ln I + {EXCESS:g} "
+                f"for I = {margin.n_points} points: down to {own:.1%} of the weight is on the "
+                f"point that is asked for; beta >= {margin.beta:.3g} isolates it"
+            )
+        warnings.warn(text, UserWarning, stacklevel=3)
+
+    def margin(self) -> Margin:
+        """Measure how well separated the distinct points with mass are.
+
+        Every point is scored against all others by the engine: N^2 d operations, once.
+        """
+        if self._margin is None:
+            points = self.merged()._points
+            if points.dtype.kind in "ui":
+                points = points.astype(np.float64)
+            if len(points) == 1:
+                self._margin = Margin(float("inf"), (0, 0), 1)
+            else:
+                # The best two may hold the point itself; the better of the rest is the rival.
+                scores, found = topk(points, points, 2, "dot")
+                own = np.arange(len(points))
+                place = (found[:, 0] == own).astype(int)
+                best = scores[own, place]
+                gap = np.einsum("ij,ij->i", points, points, dtype=np.float64) - best
+                worst = int(gap.argmin())
+                pair = (worst, int(found[worst, place[worst]]))
+                self._margin = Margin(float(gap[worst]), pair, len(points))
+        return self._margin
+
+    def __len__(self) -> int:
+        """Count the points as given."""
+        return len(self._points)
+
+    def __repr__(self) -> str:
+        """Say what the measure is of."""
+        text = f"<Measure: {len(self)} points of {self._points.shape[1]} columns"
+        return text + (">" if self._values is None else f" -> {self._values.shape[1]}>")
+
+
+def _normalised(given: Any, length: int, name: str) -> Float:
+    if given is None:
+        return np.full(length, 1.0 / length)
+    masses = _check.vector(given, name, length)
+    bad = np.flatnonzero(~(np.isfinite(masses) & (masses >= 0)))
+    if len(bad):
+        raise ValueError(
+            f"{name} must be finite and >= 0, entry {bad[0]} is {float(masses[bad[0]])}"
+        )
+    top = float(masses.max())
+    if top == 0:
+        raise ValueError(f"{name} sum to 0; a measure needs mass somewhere")
+    masses = masses / top
+    return np.asarray(masses / masses.sum())

@@ -1,0 +1,486 @@
+"""The modern continuous Hopfield network, and attention as a sparse distributed memory.
+
+Both are presets of `UniversalHopfield` with a softmax: `ModernHopfield` over dot products, with the
+energy and the bounds of Ramsauer et al. (2021); `ContinuousSDM` over cosines, with the inverse
+temperature that makes attention weigh items as Kanerva's memory of a given radius does (Bricken and
+Pehlevan 2021).
+
+Examples
+--------
+>>> import numpy as np, amfast as am
+>>> memory = am.ModernHopfield(beta=8.0)
+>>> ids = memory.store(np.eye(3))
+>>> memory.recall([0.9, 0.3, 0.0], max_iter=3).round(2)
+array([1., 0., 0.])
+"""
+
+from __future__ import annotations
+
+import math
+import warnings
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import numpy as np
+
+from amfast import _check, kernels, theory
+from amfast._threads import resolve_threads
+from amfast._typing import Array, Float, Int, Mask
+from amfast.memories.universal.memory import UniversalHopfield
+from amfast.memories.universal.standard import Standard
+from amfast.parts import Softmax
+
+# Recall looks at the separation of a store by itself up to this many multiplications.
+_LOOK_AT_MOST = 1 << 28
+# Rows whose products with themselves are taken from one square of scores.
+_SQUARE = 64
+
+
+class SeparationWarning(UserWarning):
+    """No stored item is well separated from the others at the memory's beta."""
+
+
+@dataclass(frozen=True)
+class ModernBounds:
+    """What the theory of Ramsauer et al. (2021) says of every stored item."""
+
+    margin: Float
+    """(N,) ``Delta_i = x_i . x_i - max_{j != i} x_i . x_j``."""
+    threshold: float
+    """The margin from which an item is well separated, see `theory.modern_separation`."""
+    separated: Mask
+    """(N,) whether it is."""
+    error: Float
+    """(N,) bound on ``|x_i - x_i*|``, the distance of an item from its fixed point, see
+    `theory.modern_error_bound`; inf for items that are not separated: nothing is said of them."""
+    radius: float
+    """Radius around a separated item in which recall converges to its fixed point."""
+    norm: float
+    """The largest Euclidean norm of an item."""
+
+
+class _WidthBeta(UniversalHopfield):
+    """A softmax memory whose beta may follow from the width of what it stores."""
+
+    _metric: ClassVar[str]
+    _follows: bool
+
+    def _beta_of(self, width: int) -> float:
+        """Beta for keys of a width."""
+        raise NotImplementedError
+
+    def _fit(self, width: int) -> None:
+        """Choose beta for the first keys."""
+        if self._follows and self._items.width is None:
+            self._model = Standard.of(self._metric, Softmax(self._beta_of(width)), True, None)
+
+    def store(self, keys: Any, values: Any = None, *, weights: Any = None) -> Int:
+        """Add items, see `UniversalHopfield.store`; the first ones may decide beta."""
+        k = _check.rows(keys, "keys")
+        self._fit(k.shape[1])
+        return super().store(k, values, weights=weights)
+
+    def merge(self, other: UniversalHopfield) -> UniversalHopfield:
+        """Add all items of another memory with the same parts, in place; they get new ids."""
+        if isinstance(other, _WidthBeta) and self._follows and other._follows:
+            if type(self) is type(other) and other._items.width is None:
+                return self
+            if type(self) is type(other) and other._items.width is not None:
+                self._fit(other._items.width)
+        return super().merge(other)
+
+    @property
+    def beta(self) -> float | None:
+        """The inverse temperature; None while it waits for the width of the first keys."""
+        if self._follows and self._items.width is None:
+            return None
+        return self._model.separation.beta
+
+
+class ModernHopfield(_WidthBeta):
+    r"""The modern continuous Hopfield network: softmax attention over stored items, iterated.
+
+    ``v <- sum_i p_i v_i`` with ``p = softmax(beta k_i . v + ln w_i)``. Autoassociative recall
+    descends
+
+        ``E(v) = -lse(beta k_i . v + ln w_i) / beta + |v|^2 / 2 + ln(sum_i w_i) / beta + M^2 / 2``,
+
+    ``M = max_i |k_i|``, which lies in 0..2 M^2 for states no longer than M. With values it is one
+    head of attention.
+
+    Capacity: exponential in the width for random patterns on a sphere,
+    ``sqrt(p) c^((d - 1) / 4)`` (`theory.modern_capacity`). Whether the items of *this* memory are
+    separated is what `separation_margin` and `bounds` say. Dot products favour long keys: an item
+    shorter than its neighbours may have a negative margin, and no beta recalls it. Normalise keys,
+    or use `ContinuousSDM` or ``UniversalHopfield("sqeuclidean")``. Equal keys have margin 0: stored
+    with different values they recall the mean of these, by weight.
+
+    Parameters
+    ----------
+    beta : float, optional
+        Inverse temperature, finite and >= 0. None means ``1 / sqrt(d)`` for keys of width d, as in
+        attention; with keys of unit variance that is mostly too small to separate items, and
+        `recall` warns. 0 recalls the mean of all items; then there is no energy. For an infinite
+        beta use ``UniversalHopfield(separation="max")``.
+
+    Notes
+    -----
+    `recall` warns with a `SeparationWarning`, once per memory, if not one of the stored items is
+    well separated at this beta. It looks when a memory first recalls and after its store doubled,
+    as long as that takes few operations (N^2 d up to 2.7e8: 2000 items of width 64) and
+    the items weigh alike; call `bounds` for larger stores. The condition is sufficient, so
+    a warning need not mean that recall is bad.
+
+    References
+    ----------
+    Ramsauer et al., *Hopfield Networks is All You Need* (ICLR 2021).
+
+    Examples
+    --------
+    >>> import numpy as np, amfast as am
+    >>> memory = am.ModernHopfield(beta=2.0)
+    >>> memory.store([[4.0, 0.0], [0.0, 4.0]])
+    array([0, 1])
+    >>> found = memory.recall([2.0, 1.0], max_iter=10, details=True)
+    >>> found.state.round(3), bool(found.converged)
+    (array([4., 0.]), True)
+    >>> memory.separation_margin()
+    array([16., 16.])
+    """
+
+    _traces: ClassVar[bool] = True
+    _metric: ClassVar[str] = "dot"
+
+    def __init__(self, beta: float | None = None) -> None:
+        self._follows = beta is None
+        super().__init__("dot", Softmax(1.0 if beta is None else _finite_beta(beta)))
+        self._looked_at = 0
+
+    def _beta_of(self, width: int) -> float:
+        return 1.0 / math.sqrt(width)
+
+    def recall(
+        self,
+        cues: Any,
+        *,
+        max_iter: int = 1,
+        tol: float = 1e-4,
+        details: bool = False,
+        threads: int | None = None,
+    ) -> Any:
+        """Recall by softmax attention, to a fixed point if ``max_iter`` allows.
+
+        Parameters
+        ----------
+        cues : (Q, d) or (d,) array
+        max_iter : int, default 1
+            Steps at most, each row stops on its own; one step is attention. More than 1 needs an
+            autoassociative memory.
+        tol : float, default 1e-4
+            A row stops when a step changes none of its entries by more than this.
+        details : bool, default False
+            Whether to return a `Recall`, with the energy of every state on the way in
+            ``energy_trace`` (Q, steps + 1); that doubles the work.
+        threads : int, optional
+            None means the setting.
+
+        Returns
+        -------
+        (Q, o) or (o,) array, or Recall
+
+        Raises
+        ------
+        ValueError, TypeError, MemoryError
+            As `UniversalHopfield.recall`.
+        """
+        found = super().recall(cues, max_iter=max_iter, tol=tol, details=details, threads=threads)
+        self._look_at_separation(resolve_threads(threads))
+        return found
+
+    def _look_at_separation(self, threads: int) -> None:
+        """Warn, once, if no item is well separated."""
+        n = len(self)
+        if n < 2 or n < 2 * self._looked_at or n * n * self.keys.shape[1] > _LOOK_AT_MOST:
+            return
+        self._looked_at = n
+        if self._why_no_bounds():
+            return
+        try:
+            found = self.bounds(threads=threads)
+        except ValueError:  # products of keys leave the range of floats, those with cues did not
+            return
+        if not found.separated.any():
+            self._looked_at = 1 << 62
+            warnings.warn(self._not_separated(found), SeparationWarning, stacklevel=3)
+
+    def _not_separated(self, found: ModernBounds) -> str:
+        n = int(np.isfinite(found.margin).sum())
+        text = (
+            f"beta={self.beta:.4g} separates none of the {n} stored items: the largest margin is "
+            f"{np.nanmax(found.margin):.4g}, {found.threshold:.4g} would be enough (Ramsauer et "
+            "al. 2021, theorem 4), so recall may blend them"
+        )
+        enough = _separating_beta(float(np.nanmedian(found.margin)), n, found.norm)
+        if enough is None:
+            return f"{text}; no beta separates half of them: normalise the keys or drop duplicates"
+        return f"{text}; beta >= {enough:.3g} separates half of them"
+
+    def separation_margin(self, *, threads: int | None = None) -> Float:
+        """Return how far each key's product with itself exceeds those with all others.
+
+        ``Delta_i = k_i . k_i - max_{j != i} k_i . k_j``, in time N^2 d and memory O(N).
+
+        Parameters
+        ----------
+        threads : int, optional
+            None means the setting.
+
+        Returns
+        -------
+        (N,) float64 array
+            0 for an item stored twice, negative where a longer key overshadows it, inf for the
+            only item. Items of weight 0 are never recalled: theirs is NaN, and others ignore them.
+
+        Raises
+        ------
+        ValueError
+            If the memory is empty.
+        """
+        n_threads = resolve_threads(threads)
+        if len(self) == 0:
+            raise ValueError("the memory is empty; store something first")
+        live = self._items.log_weight > -np.inf
+        out = np.full(len(self), np.nan)
+        keys = self.keys if live.all() else self.keys[live]
+        if len(keys) == 1:
+            out[live] = np.inf
+        if len(keys) < 2:
+            return out
+        best, index = kernels.topk(keys, keys, 2, "dot", threads=n_threads)
+        own = np.empty(len(keys))
+        for start in range(0, len(keys), _SQUARE):
+            some = keys[start : start + _SQUARE]
+            own[start : start + _SQUARE] = kernels.pairwise(
+                some, some, "dot", threads=n_threads
+            ).diagonal()
+        other = np.where(index[:, 0] == np.arange(len(keys)), best[:, 1], best[:, 0])
+        out[live] = own - other
+        return out
+
+    def bounds(self, *, threads: int | None = None) -> ModernBounds:
+        """Margins, and what the theory promises of every stored key as a fixed point.
+
+        Parameters
+        ----------
+        threads : int, optional
+            None means the setting.
+
+        Raises
+        ------
+        ValueError
+            If the memory is empty, or its items weigh differently: the theorems do not cover that.
+        """
+        margin = self.separation_margin(threads=threads)
+        reason = self._why_no_bounds()
+        if reason:
+            raise ValueError(reason)
+        live = ~np.isnan(margin)
+        n, beta, norm = int(live.sum()), self.beta, self._largest_norm()
+        assert beta is not None
+        if n == 1 or norm == 0:  # one item, or all zero: recall is exact
+            threshold, radius, error = -math.inf, math.inf, np.zeros(len(margin))
+        elif beta == 0:
+            threshold, radius, error = math.inf, 0.0, np.full(len(margin), np.inf)
+        else:
+            threshold = theory.modern_separation(n, norm, beta)
+            radius = theory.modern_radius(n, norm, beta)
+            error = np.asarray(theory.modern_error_bound(margin, n, norm, beta))
+        separated = np.asarray(live & (margin >= threshold))
+        error = np.where(separated, error, np.inf)
+        return ModernBounds(margin, threshold, separated, error, radius, norm)
+
+    def _why_no_bounds(self) -> str:
+        b = self._items.log_weight
+        live = b[b > -np.inf]
+        if len(live) == 0:
+            return "no stored item has any weight, so the bounds say nothing"
+        if live.min() != live.max():
+            return "items weigh differently; the bounds are for items of one weight"
+        return ""
+
+    def _largest_norm(self) -> float:
+        """Return the largest Euclidean norm of a key that can be recalled."""
+        largest = 0.0
+        live = self._items.log_weight > -np.inf
+        for start in range(0, len(self), 4096):
+            piece = self.keys[start : start + 4096][live[start : start + 4096]]
+            x = piece.astype(np.float64)
+            peak = float(np.abs(x).max(initial=0.0))
+            if peak:
+                x /= peak  # squares of huge entries would overflow
+                largest = max(largest, peak * math.sqrt(float((x * x).sum(axis=1).max())))
+        return largest
+
+    def energy(self, states: Any, *, constants: bool = True, threads: int | None = None) -> Any:
+        """Energy of states that recall never increases, (Q,) float64, or a float for one state.
+
+        ``-lse(beta k_i . v + ln w_i) / beta + |v|^2 / 2 + ln(sum_i w_i) / beta + M^2 / 2`` with the
+        largest norm M of a key (Ramsauer et al. 2021, equation 2, where all weights are 1 and the
+        third term is ``ln(N) / beta``).
+
+        Parameters
+        ----------
+        states : (Q, d) or (d,) array
+        constants : bool, default True
+            Whether the last two terms, the same for all states, are added. They make the energy
+            >= 0, and <= 2 M^2 for states no longer than M; a stored item that is well separated
+            has about ``(M^2 - |k_i|^2) / 2 + ln(N) / beta``.
+        threads : int, optional
+            None means the setting.
+
+        Raises
+        ------
+        ValueError
+            For a heteroassociative memory and for beta = 0, which have none; if an energy leaves
+            the range of float64.
+        """
+        constants = _check.flag(constants, "constants")
+        # Only the base class's own terms, so that constants too large for floats do not matter.
+        energy = super().energy(states, threads=threads)
+        return energy + self._constant() if constants else energy
+
+    def _traced(self, states: Array, threads: int) -> Float:
+        return self._energies(states, threads) + self._constant()
+
+    def _constant(self) -> float:
+        """Return the terms of the energy that do not depend on the state."""
+        b = self._items.log_weight
+        top = float(b.max())
+        if top == -np.inf:  # nothing weighs anything, and every energy is +inf
+            return 0.0
+        beta = self.beta
+        assert beta
+        mass = top + math.log(float(np.exp(b - top).sum()))
+        norm = self._largest_norm()
+        constant = mass / beta + norm * norm / 2
+        if constant == math.inf:
+            raise ValueError(
+                "the constants of the energy are beyond the largest float64; scale the keys or use "
+                "constants=False"
+            )
+        return constant
+
+    def _described(self) -> str:
+        return "beta=1/sqrt(d)" if self.beta is None else f"beta={self.beta:.6g}"
+
+
+def _finite_beta(beta: object) -> float:
+    """Read beta, and say what to use for an infinite one."""
+    try:
+        return _check.number(beta, "beta", 0.0)
+    except ValueError as error:
+        hint = "; for beta = infinity use UniversalHopfield(separation='max')"
+        raise ValueError(f"{error}{hint * (beta == math.inf)}") from None
+
+
+def _separating_beta(margin: float, n: int, norm: float) -> float | None:
+    """Smallest beta of a falling threshold that a margin reaches, None if none does."""
+    if margin <= 0 or norm == 0:
+        return None
+    # Beyond this beta the threshold falls.
+    high = low = math.e / (2.0 * (n - 1) * n * norm * norm)
+    while theory.modern_separation(n, norm, high) > margin:
+        low, high = high, 2 * high
+        if high > 1e300:
+            return None
+    for _ in range(60):
+        middle = (low + high) / 2
+        if theory.modern_separation(n, norm, middle) > margin:
+            low = middle
+        else:
+            high = middle
+    return high
+
+
+class ContinuousSDM(_WidthBeta):
+    r"""Attention that weighs items as a sparse distributed memory of a given radius does.
+
+    ``v = sum_i p_i v_i`` with ``p = softmax(beta cos(k_i, q) + ln w_i)`` and
+    ``beta = theory.attention_beta(radius, n_bits)``: the slope of the logarithm of the overlap of
+    two Hamming circles, per cosine ``1 - 2 d / n_bits`` (Bricken and Pehlevan 2021). Keys and cues
+    are compared by their cosines, whatever their lengths; a zero row has cosine 0 with everything.
+    The recalled mean is that of the values as they were given.
+
+    Parameters
+    ----------
+    radius : int
+        In bits, 1 <= radius < n_bits: how far hard locations are activated. Small radii separate
+        more (n_bits = 64: radius 5 means beta 31.1, 7: 23.6, 11: 14.9, 15: 9.7).
+    n_bits : int, optional
+        Width of the binary memory that is imitated. None means the width of the first keys.
+
+    Notes
+    -----
+    Capacity: that of a sparse distributed memory with all ``2^n_bits`` addresses as locations. The
+    approximation holds for cues within about ``radius`` of the stored keys; further out circles
+    overlap less than the softmax weighs (`theory.attention_target_weight`: for n_bits = 64, radius
+    11 and 1024 items, a cue 5 bits off gives its item .999 and .98, one 10 bits off .995 and .83).
+    No energy: a step of the cosine descends none.
+
+    References
+    ----------
+    Bricken and Pehlevan, *Attention Approximates Sparse Distributed Memory* (NeurIPS 2021).
+
+    Examples
+    --------
+    >>> import amfast as am
+    >>> memory = am.ContinuousSDM(radius=11, n_bits=64)
+    >>> round(memory.beta, 1)
+    14.9
+    >>> memory.store([[1.0, -1.0, 1.0], [-1.0, 1.0, 1.0]])
+    array([0, 1])
+    >>> memory.recall([2.0, -1.0, 0.0]).round(3)
+    array([ 1., -1.,  1.])
+    """
+
+    _metric: ClassVar[str] = "cosine"
+
+    def __init__(self, radius: int, n_bits: int | None = None) -> None:
+        self._radius = _check.integer(radius, "radius", 1)
+        self._n_bits = None if n_bits is None else _check.integer(n_bits, "n_bits", 2)
+        self._follows = n_bits is None
+        super().__init__(
+            "cosine", Softmax(1.0 if self._n_bits is None else self._beta_of(self._n_bits))
+        )
+
+    def _beta_of(self, width: int) -> float:
+        if self._radius >= width:
+            raise ValueError(
+                f"radius {self._radius} must be below n_bits = {width}: every location would answer"
+            )
+        return theory.attention_beta(self._radius, width)
+
+    @property
+    def radius(self) -> int:
+        """The radius in bits."""
+        return self._radius
+
+    @property
+    def n_bits(self) -> int | None:
+        """Bits of the memory that is imitated; None while it waits for the first keys."""
+        return self._items.width if self._n_bits is None else self._n_bits
+
+    def scores(self, cues: Any, *, threads: int | None = None) -> Array:
+        """Cosine of every stored key with every cue, (Q, N) or (N,)."""
+        # The engine's cosine is a distance, 1 - cos, and scores as its negative.
+        return np.asarray(1 + super().scores(cues, threads=threads))
+
+    def _step(self, cues: Array, threads: int) -> tuple[Array, Float]:
+        state, log_scale = super()._step(cues, threads)
+        return state, log_scale + (self.beta or 0.0)
+
+    def _described(self) -> str:
+        text = f"radius={self._radius}"
+        if self.n_bits is not None:
+            text += f", n_bits={self.n_bits}"
+        return text if self.beta is None else f"{text}, beta={self.beta:.4g}"

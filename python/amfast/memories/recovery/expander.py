@@ -1,0 +1,172 @@
+"""Sparse 0/1 constraints: a matrix by columns, random ones, and what the engine peels off them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from amfast import _check, _core
+from amfast._typing import Array, Bytes, Float, Int
+from amfast.memories.recovery.decoders import stands_alone
+
+# Conjugate gradients for the projection stop at this share of the first residual.
+_SOLVED = 1e-14
+_MAX_STEPS = 1000
+
+
+@dataclass(frozen=True)
+class Columns:
+    """A sparse 0/1 matrix by columns: ``checks[starts[j]:starts[j + 1]]`` are the ones of j."""
+
+    n_checks: int
+    starts: Int
+    checks: Int
+
+    @classmethod
+    def of(cls, given: Any) -> Columns:
+        """Read a dense or SciPy sparse matrix of zeros and ones."""
+        if hasattr(given, "tocsc"):
+            sparse = given.tocsc(copy=True)
+            sparse.sum_duplicates()
+            sparse.eliminate_zeros()
+            ones, shape = sparse.data, sparse.shape
+            starts, checks = sparse.indptr.astype(np.int64), sparse.indices.astype(np.int64)
+        else:
+            dense = _check.rows(given, "constraints", "m")
+            columns, checks = np.nonzero(dense.T)
+            ones, shape = dense.T[columns, checks], dense.shape
+            starts = np.searchsorted(columns, np.arange(shape[1] + 1)).astype(np.int64)
+        if not (np.asarray(ones) == 1).all():
+            wrong = np.asarray(ones)[np.asarray(ones) != 1][0]
+            raise ValueError(f"constraints must hold 0 and 1 for decoder='expander', got {wrong}")
+        bare = np.flatnonzero(np.diff(starts) == 0)
+        if len(bare) or shape[1] == 0:
+            which = f"column {bare[0]} has none" if len(bare) else "there are no columns"
+            raise ValueError(f"every coordinate needs a constraint to be corrected by; {which}")
+        return cls(int(shape[0]), starts, checks.astype(np.int64))
+
+    @property
+    def width(self) -> int:
+        """Columns n."""
+        return len(self.starts) - 1
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes of the indices."""
+        return self.starts.nbytes + self.checks.nbytes
+
+    def dense(self) -> Float:
+        """Return the matrix itself, (m, n)."""
+        shape = (self.n_checks, self.width)
+        out = _check.empty(shape, np.dtype(np.float64), "constraints")
+        out[...] = 0.0
+        out[self.checks, self._owner()] = 1.0
+        return out
+
+    def _owner(self) -> Int:
+        return np.repeat(np.arange(self.width), np.diff(self.starts))
+
+    def syndromes(self, y: Float) -> Float:
+        """Return what the constraints give on rows, (Q, m)."""
+        out = np.zeros((len(y), self.n_checks))
+        owner = self._owner()
+        for s, row in zip(out, y, strict=True):
+            s[:] = np.bincount(self.checks, row[owner], minlength=self.n_checks)
+        return out
+
+    def project(self, y: Float) -> Float:
+        """Return rows (Q, n) less what of them lies in the span of the constraints' rows.
+
+        That part is A^T z with A A^T z = A y, solved by conjugate gradients from 0, which also
+        works where the constraints depend on one another.
+        """
+        out = y.copy()
+        for row, right in zip(out, self.syndromes(y), strict=True):
+            z, residual = np.zeros_like(right), right.copy()
+            direction, size = residual.copy(), float(residual @ residual)
+            enough = _SOLVED**2 * size
+            for _ in range(_MAX_STEPS):
+                if size <= enough:
+                    break
+                moved = self.syndromes(self._transposed(direction)[None])[0]
+                step = size / float(direction @ moved)
+                z += step * direction
+                residual -= step * moved
+                before, size = size, float(residual @ residual)
+                direction = residual + size / before * direction
+            row -= self._transposed(z)
+        return out
+
+    def _transposed(self, z: Float) -> Float:
+        return np.asarray(np.add.reduceat(z[self.checks], self.starts[:-1]))
+
+    def peel(self, y: Float, tolerance: float, threads: int) -> Float:
+        """Find errors by the engine; gaps up to ``tolerance`` times the largest entry are 0."""
+        errors = _check.empty(y.shape, np.dtype(np.float64), "errors")
+        zero = tolerance * np.abs(y).max(axis=1, initial=0.0)
+        _core.peel(y, self.starts, self.checks, self.n_checks, zero, errors, threads)
+        return errors
+
+    def stands_alone(self, support: Array) -> bool:
+        """Ask `_decoders.stands_alone` about the few rows and columns that can matter."""
+        hit = np.zeros(self.n_checks, bool)
+        owner = self._owner()
+        inside = np.zeros(self.width, bool)
+        inside[support] = True
+        hit[self.checks[inside[owner]]] = True
+        # A column with a one where no column of the support has any is not in their span.
+        covered = np.logical_and.reduceat(hit[self.checks], self.starts[:-1]) & ~inside
+        others = np.flatnonzero(covered)
+        rows = np.flatnonzero(hit)
+        place = np.zeros(self.n_checks, np.int64)
+        place[rows] = np.arange(len(rows))
+        chosen = np.concatenate([support, others]).astype(np.int64)
+        a = np.zeros((len(rows), len(chosen)))
+        for column, j in zip(a.T, chosen, strict=True):
+            column[place[self.checks[self.starts[j] : self.starts[j + 1]]]] = 1.0
+        k = len(support)
+        return stands_alone(a, np.arange(k), np.arange(k, len(chosen)))
+
+
+def expander(n: int, m: int, *, degree: int = 6, seed: int = 0) -> Bytes:
+    """Make a random sparse constraint matrix for ``SparseRecoveryMemory("expander")``.
+
+    Every column has ``degree`` ones in rows drawn at random; with high probability it is the graph
+    of an expander. The patterns it allows are its null space, see `SparseRecoveryMemory.project`.
+
+    Parameters
+    ----------
+    n : int
+        Columns, the width of the patterns.
+    m : int
+        Rows, the number of constraints, >= degree.
+    degree : int, default 6
+        Ones per column.
+    seed : int, default 0
+        The same seed gives the same matrix on every platform.
+
+    Returns
+    -------
+    (m, n) uint8 array
+
+    Examples
+    --------
+    >>> from amfast.memories.recovery.memory import expander
+    >>> expander(8, 6, degree=3).sum(axis=0)
+    array([3, 3, 3, 3, 3, 3, 3, 3], dtype=uint64)
+    """
+    n = _check.integer(n, "n", 1)
+    degree = _check.integer(degree, "degree", 1)
+    m = _check.integer(m, "m", degree)
+    words = np.random.PCG64(_check.integer(seed, "seed", 0)).random_raw
+    out = _check.empty((m, n), np.dtype(np.uint8), "constraints")
+    out[...] = 0
+    for column in out.T:
+        left = degree
+        while left:
+            row = int(words()) % m
+            left -= int(column[row] == 0)
+            column[row] = 1
+    return out

@@ -1,0 +1,1 @@
+"""What memories of units of -1 and +1 share."""

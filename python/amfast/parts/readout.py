@@ -1,0 +1,51 @@
+"""What is done to the weighted sum before it is returned."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from amfast import _check
+from amfast._typing import Array
+
+
+@dataclass(frozen=True)
+class Readout:
+    """What is done to the weighted sum before it is returned.
+
+    Parameters
+    ----------
+    kind : {"identity", "sign", "l2"}
+        ``sign`` is -1 or +1 per entry; ``l2`` divides a row by its Euclidean norm (a zero row
+        stays zero).
+    tie : {"keep", 1, -1}, default "keep"
+        What ``sign`` does with a 0: keep the entry of the cue (0 where a heteroassociative memory
+        has none), or +1, or -1.
+    """
+
+    kind: str = "identity"
+    tie: str | int = "keep"
+
+    def __post_init__(self) -> None:
+        """Check the names."""
+        _check.choice(self.kind, "readout", ("identity", "sign", "l2"))
+        _check.choice(self.tie, "tie", ("keep", 1, -1))
+
+    def __call__(self, summed: Array, cues: Array | None) -> Array:
+        """Apply to rows; ``cues`` are the states before the step, None if of another kind."""
+        if self.kind == "sign":
+            if self.tie == "keep":
+                kept = np.zeros_like(summed) if cues is None else cues
+            else:
+                kept = np.full_like(summed, self.tie)
+            return np.where(summed == 0, kept, np.sign(summed))
+        if self.kind == "l2":
+            # Scaling by the largest entry first keeps the squares from overflowing.
+            peak = np.abs(summed).max(axis=1, keepdims=True, initial=0.0)
+            peak[peak == 0] = 1.0
+            scaled = summed / peak
+            norm = np.sqrt((scaled * scaled).sum(axis=1, keepdims=True))
+            norm[norm == 0] = 1.0
+            return np.asarray(scaled / norm)
+        return summed

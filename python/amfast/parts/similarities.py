@@ -1,0 +1,118 @@
+"""How one key scores against one cue."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from amfast import _check
+from amfast._typing import Array
+from amfast.parts import metrics
+
+ScoreFunction = Callable[[Array, Array], Any]
+
+
+@dataclass(frozen=True, repr=False)
+class Similarity:
+    """How one key scores against one cue.
+
+    Parameters
+    ----------
+    fn : str or callable
+        A metric's name as `amfast.kernels` lists them ("dot", "manhattan", "hamming" for bits,
+        ...), or a function ``fn(cues (q, d), keys (n, d)) -> (q, n)``. The function is
+        called on tiles: some of the cues with some of the keys, read-only, float32 or float64. It
+        is slower than a named metric by the cost of NumPy and of holding scores.
+    larger_is_better : bool, default True for a function
+        False if the function is a distance. For a named metric it follows from the name.
+    name : str, optional
+        What ``repr`` shows for a function.
+
+    Raises
+    ------
+    TypeError
+        If ``fn`` is neither a name nor callable.
+    ValueError
+        If the name is unknown or contradicts ``larger_is_better``.
+
+    Examples
+    --------
+    >>> import numpy as np, amfast as am
+    >>> chebyshev = am.Similarity(
+    ...     lambda cues, keys: np.abs(cues[:, None] - keys).max(axis=-1),
+    ...     larger_is_better=False, name="chebyshev")
+    >>> memory = am.UniversalHopfield(chebyshev, "max")
+    >>> ids = memory.store([[0.0, 0.0], [1.0, 1.0]])
+    >>> memory.recall([0.9, 0.4])
+    array([1., 1.])
+    """
+
+    fn: str | ScoreFunction
+    larger_is_better: bool | None = None
+    name: str | None = None
+
+    def __post_init__(self) -> None:
+        """Resolve the name and the direction."""
+        larger = self.larger_is_better
+        if larger is not None:
+            larger = _check.flag(larger, "larger_is_better")
+        if isinstance(self.fn, str):
+            metric = metrics.resolve(self.fn)
+            if larger is not None and larger != (metric == "dot"):
+                raise ValueError(f"larger_is_better={larger} contradicts the metric {metric!r}")
+            object.__setattr__(self, "fn", metric)
+            object.__setattr__(self, "name", metric)
+            larger = metric == "dot"
+        elif isinstance(self.fn, type) or not callable(self.fn):
+            raise TypeError(f"similarity must be a metric's name or callable, got {self.fn!r}")
+        else:
+            larger = True if larger is None else larger
+            object.__setattr__(self, "name", self.name or _check.name_of_function(self.fn))
+        object.__setattr__(self, "larger_is_better", larger)
+
+    def __repr__(self) -> str:
+        """Name the metric or function and its direction."""
+        return f"Similarity({self.name!r}, larger_is_better={self.larger_is_better})"
+
+    @property
+    def metric(self) -> str | None:
+        """The engine's name of the metric, None for a Python function."""
+        return self.fn if isinstance(self.fn, str) else None
+
+    def tile(self, cues: Array, keys: Array) -> Array:
+        """Call the function on one tile and check what it returns, (q, n) as given.
+
+        Raises
+        ------
+        ValueError
+            If the result has another shape or holds a NaN.
+        TypeError
+            If the result is not real numbers.
+        """
+        assert callable(self.fn)
+        result = _check.array(
+            self.fn(_check.frozen(cues), _check.frozen(keys)), f"scores of {self.name}"
+        )
+        expected = (len(cues), len(keys))
+        if result.shape != expected:
+            raise ValueError(
+                f"similarity {self.name} must return shape (q, n) = {expected} "
+                f"for cues {cues.shape} and keys {keys.shape}, it returned {result.shape}"
+            )
+        if result.dtype.kind == "f" and np.isnan(result).any():
+            raise ValueError(f"similarity {self.name} returned a NaN")
+        return result
+
+
+def similarity(given: object) -> Similarity:
+    """Resolve a similarity's name, object or function."""
+    if isinstance(given, Similarity):
+        return given
+    if isinstance(given, str) or callable(given):
+        return Similarity(given)
+    raise TypeError(
+        f"similarity must be a metric's name, a Similarity or callable, got {type(given).__name__}"
+    )
