@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import amfast as am
-from amfast import reference
+from amfast import _threads, reference
 
 REFUSALS = (ValueError, TypeError, MemoryError)
 
@@ -701,4 +701,4 @@ def test_settings_and_parts_answer_or_refuse(bad):
         except REFUSALS:
             pass
         am.set_num_threads(before)
-        amfast._threads._context_threads.set(None)
+        _threads._context_threads.set(None)

@@ -6,7 +6,8 @@ from typing import Any
 
 import numpy as np
 
-from amfast.bench._case import Array, Call, Contender, Data
+from amfast._typing import Array
+from amfast.bench._case import Call, Contender, Data
 
 # SciPy, scikit-learn and faiss call the same distance by different names.
 _SCIPY = {"manhattan": "cityblock", "sqeuclidean": "sqeuclidean"}

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 import amfast as am
-from amfast.reproduce._random import Signs
+from amfast._typing import Signs
 from amfast.reproduce._registry import (
     Check,
     Context,

@@ -9,8 +9,9 @@ import numpy as np
 
 import amfast as am
 from amfast import theory
+from amfast._typing import Signs
 from amfast.reproduce import _fit
-from amfast.reproduce._random import Signs, flipped, generator
+from amfast.reproduce._random import flipped, generator
 from amfast.reproduce._registry import (
     Check,
     Claim,

@@ -6,9 +6,10 @@ import numpy as np
 
 import amfast as am
 from amfast import corrupt
+from amfast._typing import Float
 from amfast.reproduce import _cues
 from amfast.reproduce._images import Images, ImageSet, rows
-from amfast.reproduce._measure import Float, Memories, Tally, Trial, generator, sizes_up_to
+from amfast.reproduce._measure import Memories, Tally, Trial, generator, sizes_up_to
 from amfast.reproduce._registry import (
     ARGMAX,
     THRESHOLD,

@@ -18,8 +18,8 @@ import numpy as np
 
 from amfast import _check, _core
 from amfast._threads import resolve_threads
-from amfast._typing import Array, Int
-from amfast.bits import BitMatrix, Bytes, Kind, binary, n_bytes
+from amfast._typing import Array, Bytes, Int
+from amfast.bits import BitMatrix, Kind, binary, n_bytes
 from amfast.memories.sdm.locations import Locations
 from amfast.memories.sdm.ties import TIES, NoItems, coins, sizes, whole
 from amfast.memories.universal.memory import Recall

@@ -9,8 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from amfast import _check
-from amfast._typing import Int
-from amfast.bits import Bytes
+from amfast._typing import Bytes, Int
 
 TIES = ("random", "keep", 1, -1)
 COUNTERS = ("int8", "int16", "int32")
