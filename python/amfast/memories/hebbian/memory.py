@@ -24,7 +24,7 @@ from amfast import _check, kernels
 from amfast._threads import resolve_threads
 from amfast._typing import Array, Float, Int
 from amfast.memories.hebbian.sums import Fade, Mean, Outer, entropy_rank, posteriors, unit
-from amfast.memories.universal.memory import Recall
+from amfast.memories.recall import Recall
 from amfast.parts.features import FeatureMap
 from amfast.parts.features import resolve as resolve_features
 
