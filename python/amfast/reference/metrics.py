@@ -31,7 +31,7 @@ def _unit(rows: Float) -> Float:
     """Rows of length 1; zero rows stay zero."""
     scaled, _ = _scaled(rows)
     norm = np.sqrt((scaled * scaled).sum(axis=1, keepdims=True))
-    return np.divide(scaled, norm, out=np.zeros(rows.shape), where=norm > 0)
+    return np.asarray(np.divide(scaled, norm, out=np.zeros(rows.shape), where=norm > 0))
 
 
 def _cosine(query: Float, keys: Float) -> Float:
