@@ -59,10 +59,10 @@ def one_dimensional(given: object, x: Array, name: str, partners: int | None = N
     """Say how what came in 1-d becomes rows, in words that run: "; one row is keys[None, :]"."""
     if x.ndim != 1:
         return ""
-    called = name if isinstance(given, np.ndarray) else f"np.asarray({name})"
+    first = "" if isinstance(given, np.ndarray) else f"with {name} = np.asarray({name}), "
     if partners is not None and len(x) == partners:
-        return f"; one number per row is {called}[:, None]"
-    return f"; one row is {called}[None, :]"
+        return f"; {first}one number per row is {name}[:, None]"
+    return f"; {first}one row is {name}[None, :]"
 
 
 def cues(x: object, name: str = "cues") -> tuple[Array, bool]:
