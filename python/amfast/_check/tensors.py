@@ -19,7 +19,7 @@ import secrets
 import zlib
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
-from typing import Any, BinaryIO, NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -254,7 +254,7 @@ def _mapped(mapped: memory_map.mmap, data: int, entry: Entry) -> Array:
     return flat.reshape(entry.shape)
 
 
-def _read(path: Any, file: BinaryIO, name: str, entry: Entry, verify: bool) -> Array:
+def _read(path: Any, file: Any, name: str, entry: Entry, verify: bool) -> Array:
     """Read the next array of a file; its size is known to be there."""
     out = np.empty(entry.shape, entry.dtype)
     view = _bytes_of(out) if out.size else memoryview(b"")
@@ -277,7 +277,7 @@ def _compare(path: Any, name: str, crc: int, entry: Entry) -> None:
         )
 
 
-def _checked_header(path: Any, file: BinaryIO) -> Header:
+def _checked_header(path: Any, file: Any) -> Header:
     def wrong(what: str) -> FileFormatError:
         return FileFormatError(f"{path}: {what}")
 
