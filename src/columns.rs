@@ -3,10 +3,9 @@
 //! A panel holds word after word a register of neighbouring keys. Of columns, the words are the patterns, and neighbouring keys
 //! stand side by side in memory already: packing copies registers where rows have to be turned.
 
-use crate::isa::Isa;
 use crate::metric::Metric;
-use crate::rows::{Dtype, Rows, Widen};
-use crate::simd::{Float, Vector};
+use crate::simd::{Float, Isa, Vector};
+use crate::table::{Dtype, Element, Rows};
 use std::ops::Range;
 
 /// The columns of some patterns, each pattern times its weight.
@@ -63,7 +62,7 @@ impl<'a> Columns<'a> {
     /// Calls `copy(k, n, rows)` for stretches of `n` patterns, the k-th of the columns and those after it; `rows` begin at
     /// column `columns.start` and have `columns.len()` elements, converted and weighted where that is needed.
     #[inline(always)]
-    unsafe fn stretches<V: Vector, E: Widen>(
+    unsafe fn stretches<V: Vector, E: Element>(
         &self,
         columns: Range<usize>,
         scratch: &mut Vec<E>,
@@ -115,9 +114,7 @@ impl<'a> Columns<'a> {
         count: usize,
         dst: *mut u8,
         scratch: &mut Vec<M::Element>,
-    ) where
-        M::Element: Widen,
-    {
+    ) {
         let lanes = M::Carrier::LANES;
         let (words, have) = (self.patterns.len(), range.len());
         let dst = dst.cast::<<M::Carrier as Vector>::E>();
@@ -143,9 +140,7 @@ impl<'a> Columns<'a> {
         range: Range<usize>,
         parts: &[(usize, usize, usize, *mut u8)],
         scratch: &mut Vec<M::Element>,
-    ) where
-        M::Element: Widen,
-    {
+    ) {
         let lanes = M::Carrier::LANES;
         self.stretches::<M::Carrier, M::Element>(range, scratch, |k, n, rows| {
             for &(first, have, tile, dst) in parts {

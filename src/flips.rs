@@ -15,8 +15,8 @@ pub mod overlaps;
 pub mod real;
 
 use crate::error::Error;
-use crate::isa::{Isa, Level, Work};
 use crate::parallel::{Context, Stop, map};
+use crate::simd::{Isa, Level, Work};
 
 /// 2^-52: two roundings.
 const EPS: f64 = f64::EPSILON;

@@ -1,15 +1,14 @@
 //! Hebbian sums of outer products, sum over patterns of w y x^T: the product metric between the columns of two tables.
 
-use crate::bits::{Source, turned};
 use crate::columns::Columns;
 use crate::error::{Error, Side};
-use crate::isa::Level;
 use crate::metric::MetricName;
 use crate::pack::{Keys, Scored, Table};
-use crate::parallel::Context;
-use crate::rows::{Dtype, Rows};
+use crate::parallel::{Context, pieces};
+use crate::simd::Level;
 use crate::sink::sum::{Entry, Scale, Sums, Total, sum};
-use crate::sweep::pieces;
+use crate::table::turned::{Source, turned};
+use crate::table::{Dtype, Rows};
 use std::marker::PhantomData;
 use std::ops::Range;
 

@@ -1,8 +1,8 @@
 //! Associative memory as three nouns and one loop.
 //!
 //! A **metric** ([`metric`]) says how one key scores against one cue, a **sink** ([`sink`]) what is kept of the scores, an
-//! **instruction set** ([`isa`], [`simd`]) which registers do it. The tile loop ([`tile`]) scores a few cues against a few
-//! registers of keys; [`sweep`] walks it over packed blocks of keys ([`rows`], [`pack`]), [`parallel`] over threads.
+//! **instruction set** ([`simd`]) which registers do it. The tile loop ([`tile`]) scores a few cues against a few registers
+//! of keys; [`sweep`] walks it over packed blocks of keys ([`table`], [`pack`]), [`parallel`] over threads.
 //!
 //! [`hebbian`] sums products of columns with the same loop, [`sdm`] adds up counters at what a radius search finds.
 //! [`flips`] lets units of -1 and +1 settle, one at a time or together, under energies of interchangeable kinds;
@@ -10,13 +10,10 @@
 //!
 //! None of this knows Python; `py/` (feature `python`) checks arguments, releases the interpreter and calls in here.
 
-pub mod bits;
 pub mod columns;
 pub mod error;
 pub mod flips;
 pub mod hebbian;
-pub mod isa;
-pub mod math;
 pub mod metric;
 pub mod pack;
 pub mod parallel;
@@ -24,9 +21,9 @@ pub mod peel;
 pub mod probe;
 #[cfg(feature = "python")]
 mod py;
-pub mod rows;
 pub mod sdm;
 pub mod simd;
 pub mod sink;
 pub mod sweep;
+pub mod table;
 pub mod tile;

@@ -5,10 +5,8 @@
 //! products of rows that were prepared once, so they cost what a dot product costs.
 
 use crate::error::Side;
-use crate::isa::Isa;
-use crate::math;
-use crate::simd::{Bits, Float, Vector, Words};
-use crate::tile::Tiles;
+use crate::simd::{Bits, Float, Isa, Shaped, Vector, Words, math};
+use crate::table::Element;
 use std::marker::PhantomData;
 
 /// The metrics by name.
@@ -50,12 +48,6 @@ impl MetricName {
         self == MetricName::Dot
     }
 }
-
-/// What a row is made of once it is packed.
-pub trait Element: Copy + Default + Send + Sync + 'static {}
-impl Element for f32 {}
-impl Element for f64 {}
-impl Element for u8 {}
 
 /// What a metric says of a pair.
 pub trait Score: Copy + Default + PartialOrd + Send + Sync + std::fmt::Debug + 'static {
@@ -144,8 +136,8 @@ pub trait Metric<I: Isa>: 'static {
     /// Bytes from what one step reads of the keys to what the next does.
     const STEP: usize = size_of::<<Self::Carrier as Vector>::E>() * Self::Carrier::LANES;
 
-    /// The tiles of this metric.
-    fn tiles() -> Tiles<Self::Score>;
+    /// The shape of this metric's tiles.
+    fn tiles<S: Shaped>() -> S::Out;
     /// Turns a row into what [`Metric::step`] reads and returns the row's own share of the score.
     ///
     /// # Safety
@@ -199,7 +191,7 @@ pub trait FloatMetric<V: Vector>: 'static {
     /// See [`Metric::PREPARES`].
     const PREPARES: bool = false;
     /// See [`Metric::tiles`].
-    fn tiles<I: Isa, M: Metric<I>>() -> Tiles<M::Score>;
+    fn tiles<I: Isa, S: Shaped>() -> S::Out;
     /// See [`Metric::prepare`].
     ///
     /// # Safety
@@ -243,8 +235,8 @@ where
     const TERMS: bool = true;
 
     #[inline(always)]
-    fn tiles() -> Tiles<V::E> {
-        F::tiles::<I, Self>()
+    fn tiles<S: Shaped>() -> S::Out {
+        F::tiles::<I, S>()
     }
     #[inline(always)]
     unsafe fn prepare(row: &mut [V::E], side: Side) -> Result<V::E, &'static str> {
@@ -286,8 +278,8 @@ where
 /// x . k
 pub struct Dot;
 impl<V: Vector> FloatMetric<V> for Dot {
-    fn tiles<I: Isa, M: Metric<I>>() -> Tiles<M::Score> {
-        I::product::<M>()
+    fn tiles<I: Isa, S: Shaped>() -> S::Out {
+        I::product::<S>()
     }
     #[inline(always)]
     unsafe fn step(_one: V, acc: V, key: V, query: V) -> V {
@@ -298,8 +290,8 @@ impl<V: Vector> FloatMetric<V> for Dot {
 /// sum (x - k)^2, or its root: direct differences, so that close rows far from the origin keep their digits.
 pub struct Euclidean<const ROOT: bool>;
 impl<V: Vector, const ROOT: bool> FloatMetric<V> for Euclidean<ROOT> {
-    fn tiles<I: Isa, M: Metric<I>>() -> Tiles<M::Score> {
-        I::difference::<M>()
+    fn tiles<I: Isa, S: Shaped>() -> S::Out {
+        I::difference::<S>()
     }
     #[inline(always)]
     unsafe fn step(_one: V, acc: V, key: V, query: V) -> V {
@@ -315,8 +307,8 @@ impl<V: Vector, const ROOT: bool> FloatMetric<V> for Euclidean<ROOT> {
 /// sum |x - k|. The sum goes through the multiplier, times one, because the adder is busy with the difference.
 pub struct Manhattan;
 impl<V: Vector> FloatMetric<V> for Manhattan {
-    fn tiles<I: Isa, M: Metric<I>>() -> Tiles<M::Score> {
-        I::absolute::<M>()
+    fn tiles<I: Isa, S: Shaped>() -> S::Out {
+        I::absolute::<S>()
     }
     #[inline(always)]
     unsafe fn step(one: V, acc: V, key: V, query: V) -> V {
@@ -328,8 +320,8 @@ impl<V: Vector> FloatMetric<V> for Manhattan {
 pub struct Cosine;
 impl<V: Vector> FloatMetric<V> for Cosine {
     const PREPARES: bool = true;
-    fn tiles<I: Isa, M: Metric<I>>() -> Tiles<M::Score> {
-        I::product::<M>()
+    fn tiles<I: Isa, S: Shaped>() -> S::Out {
+        I::product::<S>()
     }
     #[inline(always)]
     unsafe fn prepare(row: &mut [V::E], _side: Side) -> Result<V::E, &'static str> {
@@ -382,8 +374,8 @@ fn normalise<E: Float>(row: &mut [E]) -> Result<(), &'static str> {
 pub struct Divergence<const KEY_FIRST: bool>;
 impl<V: Vector, const KEY_FIRST: bool> FloatMetric<V> for Divergence<KEY_FIRST> {
     const PREPARES: bool = true;
-    fn tiles<I: Isa, M: Metric<I>>() -> Tiles<M::Score> {
-        I::product::<M>()
+    fn tiles<I: Isa, S: Shaped>() -> S::Out {
+        I::product::<S>()
     }
     #[inline(always)]
     unsafe fn prepare(row: &mut [V::E], side: Side) -> Result<V::E, &'static str> {
@@ -420,8 +412,8 @@ impl<V: Vector, const KEY_FIRST: bool> FloatMetric<V> for Divergence<KEY_FIRST> 
 pub struct JensenShannon;
 impl<V: Vector> FloatMetric<V> for JensenShannon {
     const PREPARES: bool = true;
-    fn tiles<I: Isa, M: Metric<I>>() -> Tiles<M::Score> {
-        I::elaborate::<M>()
+    fn tiles<I: Isa, S: Shaped>() -> S::Out {
+        I::elaborate::<S>()
     }
     #[inline(always)]
     unsafe fn prepare(row: &mut [V::E], _side: Side) -> Result<V::E, &'static str> {
@@ -449,7 +441,7 @@ pub trait ByteMetric<I: Isa>: 'static {
     /// Whether rows are prepared and have shares of their own.
     const PREPARES: bool = false;
     /// See [`Metric::tiles`].
-    fn tiles<M: Metric<I>>() -> Tiles<M::Score>;
+    fn tiles<S: Shaped>() -> S::Out;
     /// See [`Metric::prepare`].
     #[inline(always)]
     fn prepare(_row: &mut [u8], _side: Side) -> Self::Score {
@@ -487,8 +479,8 @@ impl<I: Isa, B: ByteMetric<I>> Metric<I> for OnBytes<B> {
     const TERMS: bool = B::PREPARES;
 
     #[inline(always)]
-    fn tiles() -> Tiles<B::Score> {
-        B::tiles::<Self>()
+    fn tiles<S: Shaped>() -> S::Out {
+        B::tiles::<S>()
     }
     #[inline(always)]
     unsafe fn prepare(row: &mut [u8], side: Side) -> Result<B::Score, &'static str> {
@@ -535,8 +527,8 @@ impl<I: Isa> ByteMetric<I> for ByteManhattan {
     type Carrier = I::F64;
     type Acc = <I::Words as Words>::Sad;
 
-    fn tiles<M: Metric<I>>() -> Tiles<M::Score> {
-        I::product::<M>()
+    fn tiles<S: Shaped>() -> S::Out {
+        I::product::<S>()
     }
     #[inline(always)]
     unsafe fn zero() -> Self::Acc {
@@ -560,8 +552,8 @@ impl<I: Isa, E: Score + FromCount> ByteMetric<I> for Hamming<E> {
     type Carrier = I::F64;
     type Acc = <I::Bits as Bits>::Count;
 
-    fn tiles<M: Metric<I>>() -> Tiles<M::Score> {
-        I::count::<M>()
+    fn tiles<S: Shaped>() -> S::Out {
+        I::count::<S>()
     }
     #[inline(always)]
     unsafe fn zero() -> Self::Acc {
@@ -598,8 +590,8 @@ impl<I: Isa, E: Score + FromCount> Metric<I> for HammingInPlace<E> {
     const TERMS: bool = false;
     const IN_PLACE: bool = true;
 
-    fn tiles() -> Tiles<E> {
-        Tiles::new::<I, Self, 1, 2, 1, 2>()
+    fn tiles<S: Shaped>() -> S::Out {
+        S::shaped::<1, 2, 1, 2>()
     }
     #[inline(always)]
     unsafe fn prepare(_row: &mut [u8], _side: Side) -> Result<E, &'static str> {
@@ -683,8 +675,8 @@ impl<I: Isa, P: ByteProduct> ByteMetric<I> for Products<P> {
     type Acc = <I::Words as Words>::Dot;
     const PREPARES: bool = true;
 
-    fn tiles<M: Metric<I>>() -> Tiles<M::Score> {
-        I::product::<M>()
+    fn tiles<S: Shaped>() -> S::Out {
+        I::product::<S>()
     }
     #[inline(always)]
     fn prepare(row: &mut [u8], side: Side) -> i32 {

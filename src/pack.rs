@@ -5,11 +5,10 @@
 
 use crate::columns::Columns;
 use crate::error::{Error, Side};
-use crate::isa::{Isa, Level, Work};
 use crate::metric::*;
-use crate::rows::{Dtype, Rows, Widen};
-use crate::simd::{Vector, prefetch};
-use crate::tile::{PANELS, Tile, Tiles};
+use crate::simd::{Isa, Level, Line, Vector, Work, prefetch};
+use crate::table::{Dtype, Element, Rows};
+use crate::tile::{PANELS, Tile, Tiles, tiles};
 use std::marker::PhantomData;
 use std::ops::Range;
 
@@ -119,12 +118,9 @@ impl Scored for i32 {
 }
 
 impl<T: Score> Kernel<T> {
-    fn of<I: Isa, M: Metric<I, Score = T>>() -> Self
-    where
-        M::Element: Widen,
-    {
+    fn of<I: Isa, M: Metric<I, Score = T>>() -> Self {
         Kernel {
-            tiles: M::tiles(),
+            tiles: tiles::<I, M>(),
             lanes: M::Carrier::LANES,
             word: M::WORD,
             element: size_of::<M::Element>(),
@@ -169,15 +165,6 @@ impl<T: Score> Kernel<T> {
 /// The most queries that are few.
 const FEW: usize = 2;
 
-/// A cache line: packed data starts at one, so that no load of a register touches two.
-#[derive(Clone, Copy)]
-#[repr(align(64))]
-pub(crate) struct Line(#[allow(dead_code)] [u8; 64]); // Read through pointers only.
-
-impl Line {
-    pub(crate) const ZERO: Line = Line([0; 64]);
-}
-
 /// Panels of a block and the keys' own terms, with the room needed to make them.
 pub struct PackBuffer<T> {
     data: Vec<Line>,
@@ -210,17 +197,11 @@ unsafe fn pack_enter<I: Isa, M: Metric<I>>(
     range: Range<usize>,
     side: Side,
     buffer: &mut PackBuffer<M::Score>,
-) -> Result<(), (usize, &'static str)>
-where
-    M::Element: Widen,
-{
+) -> Result<(), (usize, &'static str)> {
     I::call(PackWork::<M, I, M::Score> { rows, range, side, buffer, metric: PhantomData })
 }
 
-impl<J: Isa, M: Metric<J>> Work for PackWork<'_, M, J, M::Score>
-where
-    M::Element: Widen,
-{
+impl<J: Isa, M: Metric<J>> Work for PackWork<'_, M, J, M::Score> {
     type Out = Result<(), (usize, &'static str)>;
     #[inline(always)]
     unsafe fn run<I: Isa>(self) -> Self::Out {
@@ -235,10 +216,7 @@ unsafe fn pack_block<I: Isa, M: Metric<I>>(
     range: Range<usize>,
     side: Side,
     buffer: &mut PackBuffer<M::Score>,
-) -> Result<(), (usize, &'static str)>
-where
-    M::Element: Widen,
-{
+) -> Result<(), (usize, &'static str)> {
     let lanes = M::Carrier::LANES;
     let word = size_of::<<M::Carrier as Vector>::E>();
     let element = size_of::<M::Element>();
@@ -326,10 +304,7 @@ unsafe fn query_enter<I: Isa, M: Metric<I>>(
     i: usize,
     out: &mut [u8],
     scratch: &mut Vec<u8>,
-) -> Result<M::Score, &'static str>
-where
-    M::Element: Widen,
-{
+) -> Result<M::Score, &'static str> {
     let bytes = rows.width() * size_of::<M::Element>();
     scratch.clear();
     scratch.resize(bytes + 8, 0);
@@ -351,17 +326,11 @@ struct ColumnsWork<'a, M, J> {
     metric: PhantomData<(M, J)>,
 }
 
-unsafe fn columns_enter<I: Isa, M: Metric<I>>(columns: &Columns, range: Range<usize>, to: To)
-where
-    M::Element: Widen,
-{
+unsafe fn columns_enter<I: Isa, M: Metric<I>>(columns: &Columns, range: Range<usize>, to: To) {
     I::call(ColumnsWork::<M, I> { columns, range, to, metric: PhantomData })
 }
 
-impl<J: Isa, M: Metric<J>> Work for ColumnsWork<'_, M, J>
-where
-    M::Element: Widen,
-{
+impl<J: Isa, M: Metric<J>> Work for ColumnsWork<'_, M, J> {
     type Out = ();
     #[inline(always)]
     unsafe fn run<I: Isa>(self) {

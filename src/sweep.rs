@@ -2,11 +2,10 @@
 
 use crate::columns::Strided;
 use crate::error::{Error, Side};
-use crate::isa::Isa;
 use crate::metric::Score;
 use crate::pack::{Kernel, Keys, PackBuffer, Queries, Table};
 use crate::parallel::Stop;
-use crate::simd::prefetch;
+use crate::simd::{Isa, prefetch};
 use crate::tile::Place;
 use std::ops::Range;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -219,8 +218,3 @@ impl<'a, T: Score> Search<'a, T> {
 /// Room for a block of keys: a quarter of a second-level cache of one megabyte; the queries, the next block and the values
 /// want theirs.
 const CACHE: usize = 256 << 10;
-
-/// Cuts 0..n into pieces of `size`.
-pub fn pieces(n: usize, size: usize) -> Vec<Range<usize>> {
-    (0..n).step_by(size.max(1)).map(|start| start..(start + size).min(n)).collect()
-}

@@ -2,14 +2,14 @@
 
 mod common;
 
-use _core::isa::Level;
 use _core::metric::MetricName;
 use _core::pack::{Keys, Panels, Scored};
 use _core::parallel::Context;
-use _core::rows::{Dtype, Rows};
+use _core::simd::Level;
 use _core::sink::matrix;
 use _core::sink::retrieve::Separation;
 use _core::sweep::Search;
+use _core::table::{Dtype, Rows};
 use common::*;
 
 const HAMMING: MetricName = MetricName::Hamming;

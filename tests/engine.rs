@@ -3,13 +3,13 @@
 mod common;
 
 use _core::error::{Error, Side};
-use _core::isa::Level;
 use _core::metric::MetricName;
 use _core::pack::{Keys, Panels, Scored};
 use _core::parallel::Context;
-use _core::rows::{Dtype, Rows};
+use _core::simd::Level;
 use _core::sink::matrix;
 use _core::sweep::Search;
+use _core::table::{Dtype, Rows};
 use common::*;
 use std::time::{Duration, Instant};
 

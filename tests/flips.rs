@@ -7,8 +7,8 @@ use _core::flips::matrix::{Coupling, Matrix};
 use _core::flips::overlaps::{Patterns, Table, signs};
 use _core::flips::real::{Interaction, RealOverlaps};
 use _core::flips::{Chance, Cues, Exact, Field, Rest, Rules, Update, run};
-use _core::isa::Level;
 use _core::parallel::Context;
+use _core::simd::Level;
 use common::{Random, cases};
 use proptest::prelude::*;
 

@@ -3,10 +3,10 @@
 mod common;
 
 use _core::error::{Error, Side};
-use _core::isa::Level;
 use _core::metric::MetricName;
-use _core::rows::Rows;
+use _core::simd::Level;
 use _core::sink::retrieve::Separation;
+use _core::table::Rows;
 use common::*;
 
 /// Weight, its relative error in roundings, and the natural logarithm of its unit: weights are `w * exp(unit)`.

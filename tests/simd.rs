@@ -2,9 +2,9 @@
 
 mod common;
 
-use _core::isa::{Isa, Level, Work};
-use _core::math;
+use _core::simd::math;
 use _core::simd::{Bits, Float, Vector, Words};
+use _core::simd::{Isa, Level, Work};
 use common::{Random, Real, cases, close, jensen_shannon_term};
 use proptest::prelude::*;
 

@@ -8,9 +8,8 @@
 
 use super::{EPS, Exact, Field, Sum};
 use crate::error::Error;
-use crate::isa::{Isa, Level, Work};
 use crate::parallel::{Context, map};
-use crate::simd::Vector;
+use crate::simd::{Isa, Level, Vector, Work};
 
 /// Terms that are added side by side, whatever the width of the registers: a sum has the same bits on all of them.
 const ABREAST: usize = 32;

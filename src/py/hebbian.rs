@@ -1,12 +1,12 @@
 //! Sums of outer products.
 
 use super::{engine, level, rows};
-use crate::bits::Source;
 use crate::error::{Error, Side};
 use crate::hebbian::{Patterns, Signs, hebbian, hebbian_signs};
 use crate::pack::Scored;
-use crate::rows::{Dtype, Rows};
 use crate::sink::sum::{Entry, Total};
+use crate::table::turned::Source;
+use crate::table::{Dtype, Rows};
 use numpy::{
     Element, PyArray2, PyArrayDescrMethods, PyArrayMethods, PyReadonlyArray1, PyUntypedArray, PyUntypedArrayMethods,
 };

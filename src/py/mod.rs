@@ -5,16 +5,16 @@ mod hebbian;
 mod peel;
 
 use crate::error::Error;
-use crate::isa::Level;
 use crate::metric::MetricName;
 use crate::pack::{BIT_WIDTH, BYTE_WIDTH, Keys, Packed, Panels, Scored};
 use crate::parallel::Context;
-use crate::rows::{Dtype, Rows};
+use crate::simd::Level;
 use crate::sink::matrix::matrix;
 use crate::sink::retrieve::{BLOCK, Real, Retrieval, Separation, retrieve};
 use crate::sink::topk::topk;
 use crate::sink::within::within;
 use crate::sweep::Search;
+use crate::table::{Dtype, Rows};
 use numpy::{
     Element, PyArray1, PyArray2, PyArrayDescrMethods, PyArrayMethods, PyReadonlyArray1, PyUntypedArray,
     PyUntypedArrayMethods,

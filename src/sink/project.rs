@@ -4,10 +4,8 @@
 //! tile's queries gives a weight are left out, which changes no bit of the sums and is most of the work when memories are
 //! well separated. Each sum starts at zero and is added to what the blocks before gave, in any tile alike.
 
-use crate::isa::{Isa, Work};
-use crate::pack::Line;
-use crate::rows::{Rows, Widen};
-use crate::simd::{Float, Vector};
+use crate::simd::{Float, Isa, Line, Vector, Work};
+use crate::table::{Element, Rows};
 
 /// Distance between the rows of weights: blocks are smaller, and rows of a power of two would share cache sets.
 pub const STRIDE: usize = 272;
@@ -24,7 +22,7 @@ struct Values<E> {
     panels: Vec<Line>,
 }
 
-impl<E: Widen + Float> Values<E> {
+impl<E: Element + Float> Values<E> {
     fn new() -> Self {
         Values { rows: std::ptr::null(), width: 0, widened: Vec::new(), panels: Vec::new() }
     }
@@ -84,7 +82,7 @@ pub unsafe fn project<I: Isa, V: Vector + 'static>(
     out: *mut V::E,
     room: &mut Room<V::E>,
 ) where
-    V::E: Widen,
+    V::E: Element,
 {
     const { assert!(V::ROWS == 8 || V::ROWS == 6 || V::ROWS == 4) };
     let Room { values, list, sums } = room;
@@ -123,7 +121,7 @@ pub struct Room<E> {
     sums: Vec<E>,
 }
 
-impl<E: Widen + Float> Default for Room<E> {
+impl<E: Element + Float> Default for Room<E> {
     fn default() -> Self {
         let list = List { all: std::array::from_fn(|i| i as u32), some: Vec::new() };
         Room { values: Values::new(), list, sums: Vec::new() }

@@ -9,13 +9,11 @@
 pub use super::project::BLOCK;
 use super::project::{Room, STRIDE, project};
 use crate::error::{Error, Side};
-use crate::isa::{Isa, Level, Work};
-use crate::math;
 use crate::metric::Score;
-use crate::parallel::{Context, Shared, Stop, map};
-use crate::rows::{Rows, Widen};
-use crate::simd::{Float, Vector};
-use crate::sweep::{Search, Sink, Worker, pieces};
+use crate::parallel::{Context, Shared, Stop, map, pieces};
+use crate::simd::{Float, Isa, Level, Vector, Work, math};
+use crate::sweep::{Search, Sink, Worker};
+use crate::table::{Element, Rows};
 use std::marker::PhantomData;
 use std::ops::Range;
 
@@ -37,7 +35,7 @@ pub enum Separation {
 }
 
 /// Elements that weights and values are computed in.
-pub trait Real: Float + Score + Widen {
+pub trait Real: Float + Score + Element {
     /// The register of an instruction set that holds them.
     type Register<I: Isa>: Vector<E = Self> + 'static;
 }

@@ -8,12 +8,11 @@
 use super::Scratch;
 use crate::columns::Strided;
 use crate::error::Error;
-use crate::isa::{Isa, Level, Work};
 use crate::metric::Score;
 use crate::pack::{Kernel, Keys, Table};
-use crate::parallel::{Context, Shared, Stop, map};
-use crate::simd::prefetch;
-use crate::sweep::{Search, Sink, Worker, pieces};
+use crate::parallel::{Context, Shared, Stop, map, pieces};
+use crate::simd::{Isa, Level, Work, prefetch};
+use crate::sweep::{Search, Sink, Worker};
 use std::marker::PhantomData;
 use std::ops::{AddAssign, Range};
 use std::sync::atomic::{AtomicBool, Ordering};

@@ -2,14 +2,14 @@
 #![allow(dead_code)] // No test file uses all of it.
 
 use _core::error::Error;
-use _core::isa::Level;
 use _core::metric::{MetricName, Score};
 use _core::pack::{Keys, Panels, Scored};
 use _core::parallel::Context;
-use _core::rows::Rows;
 use _core::simd::Float;
+use _core::simd::Level;
 use _core::sink::{matrix, retrieve, topk, within};
 use _core::sweep::Search;
+use _core::table::Rows;
 
 /// Whether to take fewer and smaller cases, for an emulator.
 pub fn quick() -> bool {
@@ -64,7 +64,7 @@ impl Random {
 }
 
 /// The float types, with what tests need of them.
-pub trait Real: retrieve::Real + Scored + _core::rows::Numeric {
+pub trait Real: retrieve::Real + Scored + _core::table::Numeric {
     /// Half the distance from 1 to the next number.
     const UNIT: f64;
     /// Nearest value.

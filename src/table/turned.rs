@@ -1,10 +1,9 @@
 //! Bits of patterns turned into bits of columns: what is a row of 64 columns' bits becomes, of 64 patterns, a word a column.
 
 use crate::error::Error;
-use crate::isa::{Isa, Level, Work};
-use crate::parallel::{Context, Shared, Stop, map};
-use crate::rows::{Dtype, Rows};
-use crate::sweep::pieces;
+use crate::parallel::{Context, Shared, Stop, map, pieces};
+use crate::simd::{Isa, Level, Work};
+use crate::table::{Dtype, Rows};
 use std::ops::Range;
 use std::sync::atomic::{AtomicBool, Ordering};
 
