@@ -5,7 +5,7 @@
 
 use crate::columns::Columns;
 use crate::error::{Error, Side};
-use crate::metric::*;
+use crate::metric::{Metric, MetricName, OfMetric, Score};
 use crate::simd::{Isa, Level, Line, Vector, Work, prefetch};
 use crate::table::{Dtype, Element, Rows};
 use crate::tile::{PANELS, Tile, Tiles, tiles};
@@ -61,17 +61,7 @@ macro_rules! float_kernels {
                     type Out = Kernel<$t>;
                     #[inline(always)]
                     unsafe fn run<I: Isa>(self) -> Kernel<$t> {
-                        match self.0 {
-                            MetricName::Dot => Kernel::of::<I, OnFloats<I::$v, Dot>>(),
-                            MetricName::Cosine => Kernel::of::<I, OnFloats<I::$v, Cosine>>(),
-                            MetricName::SqEuclidean => Kernel::of::<I, OnFloats<I::$v, Euclidean<false>>>(),
-                            MetricName::Euclidean => Kernel::of::<I, OnFloats<I::$v, Euclidean<true>>>(),
-                            MetricName::Manhattan => Kernel::of::<I, OnFloats<I::$v, Manhattan>>(),
-                            MetricName::Kl => Kernel::of::<I, OnFloats<I::$v, Divergence<true>>>(),
-                            MetricName::ReverseKl => Kernel::of::<I, OnFloats<I::$v, Divergence<false>>>(),
-                            MetricName::JensenShannon => Kernel::of::<I, OnFloats<I::$v, JensenShannon>>(),
-                            MetricName::Hamming => hamming::<I, $t>(),
-                        }
+                        self.0.on_floats::<I, I::$v, _>()
                     }
                 }
                 level.run(Find(metric))
@@ -82,42 +72,21 @@ macro_rules! float_kernels {
 float_kernels!(f32, F32);
 float_kernels!(f64, F64);
 
-/// The longest rows whose byte scores surely fit an i32: 255^2 * 33025 < 2^31.
-pub const BYTE_WIDTH: usize = 33_025;
-
-/// The longest rows of packed bits whose counts surely fit an i32.
-pub const BIT_WIDTH: usize = i32::MAX as usize / 8;
-
-/// Bits are counted by the instructions for that, where the CPU has them.
-fn hamming<I: Isa, E: Score + FromCount>() -> Kernel<E> {
-    fn both<I: Isa, E: Score + FromCount>() -> Kernel<E> {
-        Kernel { few: Some(Kernel::of::<I, HammingInPlace<E>>), ..Kernel::of::<I, OnBytes<Hamming<E>>>() }
-    }
-    if I::counting() { both::<I::Counting, E>() } else { both::<I, E>() }
-}
-
 impl Scored for i32 {
     fn kernel(level: Level, metric: MetricName, queries: Dtype) -> Kernel<i32> {
         struct Find(MetricName, Dtype);
         impl Work for Find {
-            type Out = Kernel<i32>;
+            type Out = Option<Kernel<i32>>;
             #[inline(always)]
-            unsafe fn run<I: Isa>(self) -> Kernel<i32> {
-                match (self.0, self.1) {
-                    (MetricName::Dot, Dtype::I8) => Kernel::of::<I, OnBytes<Products<SignedDot>>>(),
-                    (MetricName::Dot, _) => Kernel::of::<I, OnBytes<Products<UnsignedDot>>>(),
-                    (MetricName::SqEuclidean, _) => Kernel::of::<I, OnBytes<Products<ByteEuclidean>>>(),
-                    (MetricName::Manhattan, _) => Kernel::of::<I, OnBytes<ByteManhattan>>(),
-                    (MetricName::Hamming, _) => hamming::<I, i32>(),
-                    (other, _) => unreachable!("no exact integer scores for {other:?}"),
-                }
+            unsafe fn run<I: Isa>(self) -> Option<Kernel<i32>> {
+                self.0.on_bytes::<I, _>(self.1)
             }
         }
-        level.run(Find(metric, queries))
+        level.run(Find(metric, queries)).unwrap_or_else(|| unreachable!("no exact integer scores for {metric:?}"))
     }
 }
 
-impl<T: Score> Kernel<T> {
+impl<T: Score> OfMetric<T> for Kernel<T> {
     fn of<I: Isa, M: Metric<I, Score = T>>() -> Self {
         Kernel {
             tiles: tiles::<I, M>(),
@@ -132,7 +101,12 @@ impl<T: Score> Kernel<T> {
             columns: columns_enter::<I, M>,
         }
     }
+    fn with_few<I: Isa, M: Metric<I, Score = T>, Few: Metric<I, Score = T>>() -> Self {
+        Kernel { few: Some(Self::of::<I, Few>), ..Self::of::<I, M>() }
+    }
+}
 
+impl<T: Score> Kernel<T> {
     /// The kernel for so many queries and these keys.
     pub fn suited(self, queries: usize, keys: &Keys<T>) -> Self {
         match (self.few, keys) {

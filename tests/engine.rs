@@ -178,7 +178,7 @@ fn bytes_are_exact() {
         exact(Rows::of(&signed(&queries), d), Rows::of(&signed(&keys), d));
     }
     // The longest rows whose scores surely fit.
-    let d = _core::pack::BYTE_WIDTH;
+    let d = _core::metric::bytes::BYTE_WIDTH;
     let (black, white) = (vec![0u8; 3 * d], vec![255u8; 2 * d]);
     exact(Rows::of(&white, d), Rows::of(&black, d));
     exact(Rows::of(&white, d), Rows::of(&white, d));
@@ -307,7 +307,7 @@ fn same_bits_f64() {
 /// Top-k and radius keep what the matrix says, ties to the lowest index.
 fn kept<E: Real>() {
     for (case, (q, n, d)) in shapes().into_iter().enumerate() {
-        let metric = MetricName::ALL[case % 8].1;
+        let metric = metric_of(case);
         let random = &mut Random((q * n + d) as u64);
         let (mut queries, mut keys) = (rows_for::<E>(random, metric, q * d), rows_for::<E>(random, metric, n * d));
         if case % 3 != 0 {

@@ -153,7 +153,7 @@ fn separations(scores: &[f64], case: usize) -> Vec<Separation> {
 
 fn formulas<E: Real>() {
     for (case, shape) in shapes().into_iter().enumerate() {
-        let metric = MetricName::ALL[case % 8].1;
+        let metric = metric_of(case);
         let width = [1, 3, 16, 33, 70, 8][case % 6];
         let setup = Case::<E>::new(case as u64, metric, shape, width);
         for level in Level::available() {

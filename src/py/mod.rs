@@ -6,7 +6,7 @@ mod peel;
 
 use crate::error::Error;
 use crate::metric::MetricName;
-use crate::pack::{BIT_WIDTH, BYTE_WIDTH, Keys, Packed, Panels, Scored};
+use crate::pack::{Keys, Packed, Panels, Scored};
 use crate::parallel::Context;
 use crate::simd::Level;
 use crate::sink::matrix::matrix;
@@ -147,18 +147,6 @@ impl PyKeys {
     }
 }
 
-/// Whether scores are whole numbers in an i32.
-fn exact(queries: Dtype, keys: Dtype, metric: MetricName, width: usize) -> bool {
-    use MetricName::{Dot, Hamming, Manhattan, SqEuclidean};
-    match metric {
-        Hamming => queries == Dtype::U8 && keys == Dtype::U8 && width <= BIT_WIDTH,
-        Dot | Manhattan | SqEuclidean => {
-            queries == keys && matches!(keys, Dtype::U8 | Dtype::I8) && width <= BYTE_WIDTH
-        }
-        _ => false,
-    }
-}
-
 #[pymethods]
 impl PyKeys {
     #[new]
@@ -172,7 +160,7 @@ impl PyKeys {
             }
             Dtype::F32 => AnyPanels::F32(Panels::new(f32::kernel(level(), metric, dtype), width)),
             Dtype::F64 => AnyPanels::F64(Panels::new(f64::kernel(level(), metric, dtype), width)),
-            _ if exact(dtype, dtype, metric, width) => {
+            _ if metric.exact(dtype, dtype, width) => {
                 AnyPanels::I32(Panels::new(i32::kernel(level(), metric, dtype), width))
             }
             _ => {
@@ -294,7 +282,7 @@ impl<'a> Request<'a> {
         if len == 0 {
             return Err(PyValueError::new_err("keys have 0 rows, expected at least 1"));
         }
-        let exact = exact(queries.dtype(), dtype, metric, width);
+        let exact = metric.exact(queries.dtype(), dtype, width);
         let lossless = match queries.dtype() {
             _ if metric == MetricName::Hamming => exact,
             Dtype::F64 => !matches!(&held, Held::Panels(_)) || dtype == Dtype::F64,

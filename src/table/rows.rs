@@ -225,7 +225,7 @@ macro_rules! widen_float {
 widen_float!(f32, Dtype::F32);
 widen_float!(f64, Dtype::F64);
 
-/// Signed bytes are stored 128 higher, which no difference notices; see [`SignedDot`](crate::metric::SignedDot) for products.
+/// Signed bytes are stored 128 higher, which no difference notices; see [`SignedDot`](crate::metric::bytes::SignedDot) for products.
 impl Element for u8 {
     const DTYPE: Dtype = Dtype::U8;
     fn widen_f32(_: f32) -> Self {

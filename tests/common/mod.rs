@@ -2,7 +2,7 @@
 #![allow(dead_code)] // No test file uses all of it.
 
 use _core::error::Error;
-use _core::metric::{MetricName, Score};
+use _core::metric::{Kind, MetricName, Score};
 use _core::pack::{Keys, Panels, Scored};
 use _core::parallel::Context;
 use _core::simd::Float;
@@ -321,8 +321,8 @@ pub fn roundings(d: usize) -> f64 {
 
 /// Rows fit for a metric: distributions are of numbers above zero.
 pub fn rows_for<E: Real>(random: &mut Random, metric: MetricName, n: usize) -> Vec<E> {
-    match metric {
-        MetricName::Kl | MetricName::ReverseKl | MetricName::JensenShannon => random.floats(n, 0.01, 1.0),
+    match metric.kind() {
+        Kind::Masses => random.floats(n, 0.01, 1.0),
         _ => random.floats(n, -1.0, 1.0),
     }
 }
@@ -341,9 +341,16 @@ pub fn shapes() -> Vec<(usize, usize, usize)> {
     if quick() { all.into_iter().step_by(7).collect() } else { all }
 }
 
+/// The metric of floats whose turn it is in a list of cases. Every round has another order, so that no metric meets the same
+/// kind of case again and again, however many metrics there are.
+pub fn metric_of(case: usize) -> MetricName {
+    let all: Vec<_> = all_metrics().collect();
+    all[(case + case / all.len()) % all.len()]
+}
+
 /// The metrics of floats.
 pub fn all_metrics() -> impl Iterator<Item = MetricName> {
-    MetricName::ALL.into_iter().map(|(_, metric)| metric).filter(|&metric| metric != MetricName::Hamming)
+    MetricName::ALL.iter().map(|&(_, metric)| metric).filter(|metric| metric.kind() != Kind::Bits)
 }
 
 /// Fails unless both are the same number or close.
