@@ -1,9 +1,8 @@
 //! Hebbian sums of outer products, sum over patterns of w y x^T: the product metric between the columns of two tables.
 
-use crate::columns::Columns;
 use crate::error::{Error, Side};
 use crate::metric::MetricName;
-use crate::pack::{Keys, Scored, Table};
+use crate::pack::{Columns, Keys, Scored, Table};
 use crate::parallel::{Context, pieces};
 use crate::simd::Level;
 use crate::sink::sum::{Entry, Scale, Sums, Total, sum};

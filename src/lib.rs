@@ -10,7 +10,6 @@
 //!
 //! None of this knows Python; `py/` (feature `python`) checks arguments, releases the interpreter and calls in here.
 
-pub mod columns;
 pub mod error;
 pub mod flips;
 pub mod hebbian;

@@ -59,6 +59,22 @@ pub trait Vector: Copy {
     /// `dst[j * LANES + i]`. Bits are moved, never read as numbers, so any words of that size may travel this way.
     unsafe fn transpose(src: *const u8, stride: usize, dst: *mut Self::E);
 
+    /// Load of the first `n` elements, or of a full register of them; 0 beyond. Of none, nothing is read.
+    #[inline(always)]
+    unsafe fn load_up_to(p: *const Self::E, n: usize) -> Self {
+        match n {
+            n if n >= Self::LANES => Self::load(p),
+            0 => Self::splat(Self::E::ZERO),
+            n => Self::load_first(p, n),
+        }
+    }
+
+    /// Store of the first `n` elements, or of all there are.
+    #[inline(always)]
+    unsafe fn store_up_to(self, p: *mut Self::E, n: usize) {
+        if n >= Self::LANES { self.store(p) } else { self.store_first(p, n) }
+    }
+
     /// Lane numbers 0, 1, 2, ...
     #[inline(always)]
     unsafe fn lanes() -> Self {

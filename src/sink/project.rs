@@ -56,11 +56,7 @@ impl<E: Element + Float> Values<E> {
                 let have = columns.min(self.width - c * columns);
                 for half in 0..2 {
                     let at = half * V::LANES;
-                    let value = match have.saturating_sub(at) {
-                        0 => V::splat(E::ZERO),
-                        left => first_of::<V>(from.add(at), left.min(V::LANES)),
-                    };
-                    value.store(to.add(at));
+                    V::load_up_to(from.wrapping_add(at), have.saturating_sub(at)).store(to.add(at));
                 }
             }
         }
@@ -218,7 +214,7 @@ unsafe fn tiled<V: Vector, const R: usize>(tile: &Tile<V::E>, out: *mut V::E) {
                 if at < width {
                     let n = (width - at).min(V::LANES);
                     let to = out.add(r * width + at);
-                    put::<V>(first_of::<V>(to, n).add(sum), to, n);
+                    V::load_up_to(to, n).add(sum).store_up_to(to, n);
                 }
             }
         }
@@ -251,11 +247,11 @@ unsafe fn streamed<V: Vector>(
         let mut column = 0;
         while column < width {
             let n = (width - column).min(V::LANES);
-            let mut acc = first_of::<V>(sums.add(column), n);
+            let mut acc = V::load_up_to(sums.add(column), n);
             for i in 0..4 {
-                acc = w[i].fma(first_of::<V>(value[i].add(column), n), acc);
+                acc = w[i].fma(V::load_up_to(value[i].add(column), n), acc);
             }
-            put::<V>(acc, sums.add(column), n);
+            acc.store_up_to(sums.add(column), n);
             column += n;
         }
     }
@@ -264,8 +260,8 @@ unsafe fn streamed<V: Vector>(
         let mut column = 0;
         while column < width {
             let n = (width - column).min(V::LANES);
-            let acc = w.fma(first_of::<V>(value.add(column), n), first_of::<V>(sums.add(column), n));
-            put::<V>(acc, sums.add(column), n);
+            let acc = w.fma(V::load_up_to(value.add(column), n), V::load_up_to(sums.add(column), n));
+            acc.store_up_to(sums.add(column), n);
             column += n;
         }
     }
@@ -273,17 +269,7 @@ unsafe fn streamed<V: Vector>(
     while column < width {
         let n = (width - column).min(V::LANES);
         let to = out.add(column);
-        put::<V>(first_of::<V>(to, n).add(first_of::<V>(sums.add(column), n)), to, n);
+        V::load_up_to(to, n).add(V::load_up_to(sums.add(column), n)).store_up_to(to, n);
         column += n;
     }
-}
-
-#[inline(always)]
-unsafe fn first_of<V: Vector>(p: *const V::E, n: usize) -> V {
-    if n == V::LANES { V::load(p) } else { V::load_first(p, n) }
-}
-
-#[inline(always)]
-unsafe fn put<V: Vector>(x: V, p: *mut V::E, n: usize) {
-    if n == V::LANES { x.store(p) } else { x.store_first(p, n) }
 }
