@@ -18,9 +18,11 @@ pub mod pack;
 pub mod parallel;
 pub mod peel;
 pub mod probe;
+pub mod projection;
 #[cfg(feature = "python")]
 mod py;
 pub mod sdm;
+pub mod separation;
 pub mod simd;
 pub mod sink;
 pub mod sweep;

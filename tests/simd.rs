@@ -279,7 +279,7 @@ enum Function {
 impl<E: Real> Work for Mapped<'_, E> {
     type Out = Vec<E>;
     unsafe fn run<I: Isa>(self) -> Vec<E> {
-        type Register<E, I> = <E as _core::sink::retrieve::Real>::Register<I>;
+        type Register<E, I> = <E as _core::separation::Real>::Register<I>;
         let n = Register::<E, I>::LANES;
         let mut out = vec![E::ZERO; self.x.len()];
         for start in (0..self.x.len()).step_by(n) {

@@ -8,9 +8,11 @@ use crate::error::Error;
 use crate::metric::MetricName;
 use crate::pack::{Keys, Packed, Panels, Scored};
 use crate::parallel::Context;
+use crate::projection::BLOCK;
+use crate::separation::{Real, Separation};
 use crate::simd::Level;
 use crate::sink::matrix::matrix;
-use crate::sink::retrieve::{BLOCK, Real, Retrieval, Separation, retrieve};
+use crate::sink::retrieve::{Retrieval, retrieve};
 use crate::sink::topk::topk;
 use crate::sink::within::within;
 use crate::sweep::Search;
@@ -522,24 +524,7 @@ fn retrieve_py<'py>(
         Some(n_bits) => bipolar(values, n_bits)?,
         None => rows(values, "values")?,
     };
-    let count = || -> PyResult<u32> {
-        if param >= 1.0 && param <= i32::MAX as f64 && param.fract() == 0.0 {
-            Ok(param as u32)
-        } else {
-            Err(PyValueError::new_err(format!("a power must be a whole number from 1 on, got {param}")))
-        }
-    };
-    let separation = match separation {
-        "softmax" if param.is_finite() && param >= 0.0 => Separation::Softmax(param),
-        "softmax" => return Err(PyValueError::new_err(format!("beta must be finite and at least 0, got {param}"))),
-        "power" => Separation::Power(count()?),
-        "rectified" => Separation::Rectified(count()?),
-        "sqrt" => Separation::Sqrt,
-        "log" => Separation::Log,
-        "threshold" if param.is_nan() => return Err(PyValueError::new_err("radius must be a number, got nan")),
-        "threshold" => Separation::Threshold(param),
-        other => return Err(PyValueError::new_err(format!("separation {other:?} is unknown"))),
-    };
+    let separation = Separation::parse(separation, param)?;
     let log_weight = log_weight.as_ref().map(|w| w.as_slice()).transpose()?;
     let dtype = match request.queries.dtype() {
         // Counts are floats from here on: of the values' type, if that holds every count.

@@ -5,6 +5,8 @@ use _core::error::Error;
 use _core::metric::{Kind, MetricName, Score};
 use _core::pack::{Keys, Panels, Scored};
 use _core::parallel::Context;
+use _core::projection::BLOCK;
+use _core::separation::{self, Separation};
 use _core::simd::Float;
 use _core::simd::Level;
 use _core::sink::{matrix, retrieve, topk, within};
@@ -64,7 +66,7 @@ impl Random {
 }
 
 /// The float types, with what tests need of them.
-pub trait Real: retrieve::Real + Scored + _core::table::Numeric {
+pub trait Real: separation::Real + Scored + _core::table::Numeric {
     /// Half the distance from 1 to the next number.
     const UNIT: f64;
     /// Nearest value.
@@ -202,13 +204,13 @@ impl Run {
         queries: Rows,
         keys: Rows,
         values: Rows,
-        separation: retrieve::Separation,
+        separation: Separation,
         log_weight: Option<&[f64]>,
     ) -> Result<(Vec<E>, Vec<f64>), Error> {
         let mut out = vec![E::of(f64::NAN); queries.len() * values.width()];
         let mut scale = vec![f64::NAN; queries.len()];
         let sign = if self.metric.larger_is_better() { 1.0 } else { -1.0 };
-        let run = self.most(self.most.min(retrieve::BLOCK));
+        let run = self.most(self.most.min(BLOCK));
         run.search::<E, _>(queries, keys, values.width() * size_of::<E>(), |context, search| {
             let retrieval = retrieve::Retrieval::new(separation, values, log_weight, sign);
             retrieve::retrieve(context, self.level, search, &retrieval, &mut out, &mut scale)
