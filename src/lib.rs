@@ -4,12 +4,13 @@
 //! **instruction set** ([`simd`]) which registers do it. The tile loop ([`tile`]) scores a few cues against a few registers
 //! of keys; [`sweep`] walks it over packed blocks of keys ([`table`], [`pack`]), [`parallel`] over threads.
 //!
-//! [`hebbian`] sums products of columns with the same loop, [`sdm`] adds up counters at what a radius search finds.
+//! [`hebbian`] sums products of columns with the same loop, [`counters`] adds up counters at what a radius search finds.
 //! [`flips`] lets units of -1 and +1 settle, one at a time or together, under energies of interchangeable kinds;
 //! [`peel`] decodes sparse errors.
 //!
 //! None of this knows Python; `py/` (feature `python`) checks arguments, releases the interpreter and calls in here.
 
+pub mod counters;
 pub mod error;
 pub mod flips;
 pub mod hebbian;
@@ -21,7 +22,6 @@ pub mod probe;
 pub mod projection;
 #[cfg(feature = "python")]
 mod py;
-pub mod sdm;
 pub mod separation;
 pub mod simd;
 pub mod sink;

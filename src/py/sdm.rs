@@ -1,8 +1,8 @@
-//! Binding of [`crate::sdm`]: hard locations are packed [`PyKeys`], counters an array of Python's.
+//! Binding of [`crate::counters`]: hard locations are packed [`PyKeys`], counters an array of Python's.
 
 use super::{ANY, AnyKeys, AnyPanels, PyKeys, Request, engine, level, rows};
+use crate::counters::{Counter, Counters, Items, activate, read, write};
 use crate::parallel::Context;
-use crate::sdm::{Counter, Counters, Items, activate, read, write};
 use numpy::{Element, PyArray1, PyArray2, PyArrayMethods, PyReadonlyArray1, PyUntypedArray, PyUntypedArrayMethods};
 use pyo3::exceptions::{PyTypeError, PyValueError};
 use pyo3::prelude::*;

@@ -2,6 +2,7 @@
 #![allow(dead_code)] // No test file uses all of it.
 
 use _core::error::Error;
+use _core::flips::chance::{GAMMA, mix};
 use _core::metric::{Kind, MetricName, Score};
 use _core::pack::{Keys, Panels, Scored};
 use _core::parallel::Context;
@@ -29,11 +30,8 @@ pub struct Random(pub u64);
 impl Random {
     /// 64 random bits.
     pub fn bits(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut z = self.0;
-        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        z ^ (z >> 31)
+        self.0 = self.0.wrapping_add(GAMMA);
+        mix(self.0)
     }
     /// In [0, 1).
     pub fn unit(&mut self) -> f64 {
