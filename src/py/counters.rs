@@ -1,6 +1,7 @@
 //! Binding of [`crate::counters`]: hard locations are packed [`PyKeys`], counters an array of Python's.
 
-use super::{ANY, AnyKeys, AnyPanels, PyKeys, Request, engine, level, rows};
+use super::edge::{engine, level, rows};
+use super::keys::{ANY, AnyKeys, AnyPanels, PyKeys, Request};
 use crate::counters::{Counter, Counters, Items, activate, read, write};
 use crate::parallel::Context;
 use numpy::{Element, PyArray1, PyArray2, PyArrayMethods, PyReadonlyArray1, PyUntypedArray, PyUntypedArrayMethods};
@@ -167,9 +168,9 @@ fn sdm_locations<'py>(
     Ok(out)
 }
 
+/// Registers what is here.
 pub(super) fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_function(wrap_pyfunction!(sdm_write, module)?)?;
     module.add_function(wrap_pyfunction!(sdm_read, module)?)?;
-    module.add_function(wrap_pyfunction!(sdm_locations, module)?)?;
-    Ok(())
+    module.add_function(wrap_pyfunction!(sdm_locations, module)?)
 }
