@@ -32,7 +32,7 @@ impl Patterns<'_> {
 /// Patterns in a chunk: as many as the metric adds up in one go.
 const CHUNK: usize = 256;
 
-/// The sum: products and sums of [`CHUNK`] patterns in T, sums over more patterns in A. If A is an integer, the caller has seen
+/// The sum: products and sums of `CHUNK` patterns in T, sums over more patterns in A. If A is an integer, the caller has seen
 /// to it that T holds those exactly.
 pub fn hebbian<T, A, O>(
     context: &Context,

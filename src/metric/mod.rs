@@ -4,7 +4,7 @@
 //! that word of several keys and the same word of one query. Cosine and the divergences of Kullback and Leibler are dot
 //! products of rows that were prepared once, so they cost what a dot product costs.
 //!
-//! [`metrics!`] lists them, a line each. What metrics of one kind of rows share is a frame: [`floats`], among them those of
+//! `metrics!` lists them, a line each. What metrics of one kind of rows share is a frame: [`floats`], among them those of
 //! [`distributions`], [`bytes`], and bits ([`hamming`]).
 
 pub mod bytes;

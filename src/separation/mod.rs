@@ -4,7 +4,7 @@
 //! overflows: exp(beta (s - m) + b - c) and (s / m)^n. Log-weights b stay apart from the scores until the difference is
 //! taken: added to a large score they would be lost.
 //!
-//! [`separations!`] lists them, a line each. A separation is a small value that implements [`Separate`], a file a family;
+//! `separations!` lists them, a line each. A separation is a small value that implements [`Separate`], a file a family;
 //! [`Weighing`] is one of them with the items' own weights, and [`Running`] what the weights of a cue have come to. A
 //! distance d counts as the score -d.
 
