@@ -13,17 +13,19 @@ array([ 0.1 , -0.09, -0.01])
 
 from __future__ import annotations
 
-import copy
-import threading
 from collections.abc import Iterator
 from typing import Any, Literal, NamedTuple, NoReturn
 
 import numpy as np
 
-from amfast import _check, kernels
+from amfast import _check
+from amfast._engine.scoring import dot
+from amfast._stores.matrix import interruptible
 from amfast._threads import resolve_threads
 from amfast._typing import Array, Float, Int
-from amfast.memories.hebbian.sums import Fade, Mean, Outer, entropy_rank, posteriors, unit
+from amfast.memories.hebbian.spectrum import effective_rank as effective_rank
+from amfast.memories.hebbian.spectrum import entropy_rank
+from amfast.memories.hebbian.sums import Fade, Mean, Outer, Sums, Waiting, posteriors, unit
 from amfast.memories.universal.memory import Recall
 from amfast.parts.features import FeatureMap
 from amfast.parts.features import resolve as resolve_features
@@ -37,34 +39,6 @@ class Crosstalk(NamedTuple):
 
     before: float
     after: float
-
-
-def effective_rank(spectrum: Any) -> float:
-    """Return how many dimensions a spectrum uses: the exponential of its entropy.
-
-    ``exp(-sum_i p_i ln p_i)`` with ``p_i = s_i / sum_j s_j``: n for n equal values, near 1 if one
-    value dominates (Roy and Vetterli, *The effective rank*, EUSIPCO 2007).
-
-    Parameters
-    ----------
-    spectrum : (n,) array
-        Eigenvalues or singular values; those below 0 by rounding count as 0.
-
-    Raises
-    ------
-    ValueError
-        If no value is positive.
-
-    Examples
-    --------
-    >>> from amfast.memories.hebbian.memory import effective_rank
-    >>> effective_rank([2.0, 2.0, 0.0]), round(effective_rank([0.5, 0.03, 0.02]), 2)
-    (2.0, 1.44)
-    """
-    s = _check.array(spectrum, "spectrum").astype(np.float64)
-    if not s.max(initial=0.0) > 0:
-        raise ValueError("spectrum has no positive value, so it has no rank")
-    return entropy_rank(np.maximum(s, 0.0))
 
 
 class HebbianMemory:
@@ -103,9 +77,15 @@ class HebbianMemory:
         ``phi`` applied to normalised keys and cues: ``C = sum_i w_i v_i phi(x_i)^T``, see
         `amfast.parts.features`. Without values ``v_i = x_i``.
     normalize : bool, optional
-        Whether ``C phi(q)`` is divided by ``z . phi(q)``, ``z = sum_i w_i phi(x_i)``, which makes
-        it a weighted mean of the values. None means True with a feature map under the Hebbian rule,
-        else False.
+        What has length or sum 1. None means True, but False under the delta rule with features.
+
+        - Without features: keys, and cues beside them. False takes them as they are:
+          ``M = sum_i w_i k_i k_i^T / divisor``, and the delta rule divides its steps by ``|k|^2``
+          (normalised least mean squares), so that a key of any length recalls its last value.
+          True is for the delta rule; the Hebbian rule normalises without being asked.
+        - With a feature map (keys always have length 1 there): the weights of the values. True
+          divides ``C phi(q)`` by ``z . phi(q)``, ``z = sum_i w_i phi(x_i)``, which makes it a
+          weighted mean of the values; not under the delta rule, which fits them.
     readout : {"identity", "l2"}, default "identity"
         Whether recalled rows are scaled to length 1.
     eps : float, default 1e-8
@@ -128,8 +108,9 @@ class HebbianMemory:
     *Energy* (without values and features): ``E(v) = |v|^2 / 2 - v^T M v / 2``; ``v -> M v`` is its
     gradient step of length 1.
 
-    *Threads.* Many may recall from one memory at a time; `store`, `observe`, `merge` must not run
-    beside other calls.
+    *Threads.* Many may recall from one memory at a time, also beside a `store`; `store`,
+    `observe` and `merge` must not run beside each other. Errors and Ctrl-C leave the memory as it
+    was before the call.
 
     References
     ----------
@@ -174,32 +155,26 @@ class HebbianMemory:
             )
         self._map = resolve_features(features)
         mapped, delta = self._map is not None, self._rule == "delta"
-        if normalize is None:
-            normalize = mapped and not delta
-        self._normalize = _check.flag(normalize, "normalize")
+        asked = normalize is not None and _check.flag(normalize, "normalize")
+        self._normalize = not (mapped and delta) if normalize is None else asked
         self._readout = _check.choice(readout, "readout", ("identity", "l2"))
         self._eps = _check.number(eps, "eps", 0.0)
         for clash, why in (
             (center and mapped, f"center={center!r} is for features='identity'"),
             (delta and center, f"rule='delta' corrects errors; center={center!r} has no place"),
-            (delta and self._normalize, "rule='delta' fits the values; leave normalize out"),
+            (delta and mapped and asked, "rule='delta' fits the values; leave normalize out"),
             (delta and self._decay != 1, "rule='delta' forgets by itself; leave decay at 1"),
             (delta and self._weighting != "linear", "rule='delta' weighs its steps linearly"),
             (not delta and self._rate != 1, "rate belongs to rule='delta'"),
-            (self._normalize and not mapped, "normalize needs positive features, such as 'elu'"),
+            (
+                asked and not mapped and not delta,
+                "normalize needs positive features, such as 'elu'",
+            ),
         ):
             if clash:
                 raise ValueError(why)
-        self._mean: Mean | None = None  # None before anything came
-        self._outer: Outer | None = None
-        # Unit rows, weights and what is left of them, waiting for the mean; None if none need wait.
-        self._rows: list[tuple[Float, Float, Float]] | None = [] if center == "renorm" else None
-        self._hetero = False
-        self._double = False
-        self._count = 0
-        self._observed = 0
-        self._cached: Float | None = None
-        self._lock = threading.Lock()
+        self._sums: Sums | None = None  # None before anything came
+        self._derived: tuple[Sums, Float] | None = None  # a matrix and what it was built from
 
     # -- storing ----------------------------------------------------------------------------------
 
@@ -219,16 +194,17 @@ class HebbianMemory:
         """
         if self._center != "renorm":
             raise ValueError(f"center={self._center!r} needs one pass only; store right away")
-        if self._count:
+        if len(self):
             raise ValueError("rows were stored already, so the mean is fixed; observe comes first")
-        k, _, y = self._checked(keys, None, weights)
+        k, _, y = self._admit(keys, None, weights)
         if len(k) == 0:
             return
-        mean, _ = self._begun(k, None)
-        for x, some, _ in self._chunks(k, None, y):
-            mean.add(x, some, Fade.of(self._decay, len(x)))
-        self._observed += len(k)
-        self._rows = None
+        sums = self._begun(k, None)
+        mean = sums.mean
+        for x, _, some, _ in self._chunks(k, None, y):
+            fade = Fade.of(self._decay, len(x))
+            mean = mean.plus(x, fade.new * some, fade.old)
+        self._sums = sums._replace(mean=mean, waiting=None, observed=sums.observed + len(k))
 
     def store(self, keys: Any, values: Any = None, *, weights: Any = None) -> Int:
         """Add rows.
@@ -256,80 +232,96 @@ class HebbianMemory:
         TypeError, MemoryError
             For element types that are no real numbers; for what does not fit.
         """
-        k, v, y = self._checked(keys, values, weights)
-        ids = np.arange(self._count, self._count + len(k), dtype=np.int64)
-        if len(k) == 0:
-            return ids
-        mean, outer = self._sums() if self._observed else self._begun(k, v)
-        self._cached = None
-        for x, some, part in self._chunks(k, v, y):
-            self._add(mean, outer, x, part, some)
-        self._count += len(k)
-        return ids
+        k, v, y = self._admit(keys, values, weights)
+        first = len(self)
+        if len(k):
+            sums = self._begun(k, v)
+            if sums.observed:
+                self._read()  # says where the mean is of rows that weigh nothing
+            for x, length, some, part in self._chunks(k, v, y):
+                sums = self._added(sums, x, length, some, part)
+            self._sums = sums._replace(count=first + len(k))
+        return np.arange(first, first + len(k), dtype=np.int64)
 
-    def _checked(self, keys: Any, values: Any, weights: Any) -> tuple[Array, Array | None, Float]:
+    def _admit(self, keys: Any, values: Any, weights: Any) -> tuple[Array, Array | None, Float]:
         """Check rows against what is stored."""
         k = _check.rows(keys, "keys")
         v = None if values is None else _check.rows(values, "values")
-        if self._mean is not None:
-            _check.same_width(k, "keys", len(self._mean.yx), "the memory stores")
-        if self._count and self._hetero != (v is not None):
-            kind = "values with" if self._hetero else "no values beside"
-            raise ValueError(f"the memory stores {kind} its keys; values must be given alike")
+        sums = self._sums
+        if sums is not None:
+            _check.same_width(k, "keys", sums.width, "the memory stores")
+            if sums.count and sums.hetero != (v is not None):
+                kind = "values with" if sums.hetero else "no values beside"
+                raise ValueError(f"the memory stores {kind} its keys; values must be given alike")
         _check.finite(k, "keys")
         if v is not None:
             if self._center:
                 raise ValueError(f"center={self._center!r} is for autoassociative memories")
             if len(v) != len(k):
                 raise ValueError(f"values have {len(v)} rows, keys have {len(k)}")
-            if self._outer is not None:
-                _check.same_width(v, "values", self._outer.shape[0], "the memory stores")
+            if sums is not None:
+                _check.same_width(v, "values", sums.outer.shape[0], "the memory stores")
             _check.finite(v, "values")
         return k, v, posteriors(weights, len(k))
 
-    def _begun(self, keys: Array, values: Array | None) -> tuple[Mean, Outer]:
+    def _begun(self, keys: Array, values: Array | None) -> Sums:
         """Return the sums, made for the first rows."""
-        if self._mean is None or self._outer is None:
-            width = keys.shape[1]
-            mapped = width if self._map is None else self._map.width(width)
-            out = width if values is None else values.shape[1]
-            symmetric = values is None and self._map is None and self._rule != "delta"
-            self._outer = Outer(out, mapped, self._weighting != "linear", symmetric)
-            self._mean = Mean(width)
-            self._hetero = values is not None
-        self._double |= keys.dtype == np.float64
-        self._double |= values is not None and values.dtype == np.float64
-        return self._mean, self._outer
+        double = keys.dtype == np.float64 or (values is not None and values.dtype == np.float64)
+        if self._sums is not None:
+            return self._sums._replace(double=self._sums.double or double)
+        width = keys.shape[1]
+        outer = Outer.zeros(
+            width if values is None else values.shape[1],
+            width if self._map is None else self._map.width(width),
+            squared=self._weighting != "linear",
+            symmetric=values is None and self._map is None and self._rule != "delta",
+        )
+        waiting = () if self._center == "renorm" else None
+        return Sums(Mean(0.0, np.zeros(width)), outer, waiting, values is not None, double)
 
     def _chunks(
         self, keys: Array, values: Array | None, y: Float
-    ) -> Iterator[tuple[Float, Float, Float | None]]:
-        """Yield unit rows, their weights (0 for silent rows) and values, some at a time."""
+    ) -> Iterator[tuple[Float, Float, Float, Float | None]]:
+        """Yield rows, their lengths, weights (0 for silent rows) and values, some at a time."""
         step = max(1, _CHUNK_BYTES // (8 * keys.shape[1]))
         for start in range(0, len(keys), step):
             piece = slice(start, start + step)
-            x, length = unit(keys[piece].astype(np.float64), self._eps)
+            x, length = self._scaled(keys[piece].astype(np.float64))
             weight = np.where(length > 0, y[piece], 0.0)
-            yield x, weight, None if values is None else values[piece].astype(np.float64)
+            yield x, length, weight, None if values is None else values[piece].astype(np.float64)
 
-    def _add(self, mean: Mean, outer: Outer, x: Float, values: Float | None, y: Float) -> None:
-        """Add a chunk of unit rows."""
+    def _scaled(self, x: Float) -> tuple[Float, Float]:
+        """Scale rows to length 1, or if `_as_given` only silence the short; with their lengths."""
+        rows, length = unit(x, self._eps)
+        return (np.where(length[:, None] > 0, x, 0.0) if self._as_given else rows), length
+
+    @property
+    def _as_given(self) -> bool:
+        """Whether keys are stored as long as they are."""
+        return self._map is None and not self._normalize and self._rule != "delta"
+
+    def _added(self, sums: Sums, x: Float, length: Float, y: Float, values: Float | None) -> Sums:
+        """Add a chunk of rows."""
         fade = Fade.of(self._decay, len(x))
-        if self._center == "renorm" and self._rows is None:
-            x, length = unit(x - mean.value, self._eps)
-            y = np.where(length > 0, y, 0.0)
+        mean = sums.mean
+        if self._center == "renorm" and sums.waiting is None:
+            x, deviation = unit(x - mean.value, self._eps)
+            y = np.where(deviation > 0, y, 0.0)
         else:
-            mean.add(x, y, fade)
-        if self._rows is not None:
-            self._rows = [(rows, given, fade.old * left) for rows, given, left in self._rows]
-            self._rows.append((x, y, fade.new))
-            return
+            mean = mean.plus(x, fade.new * y, fade.old)
+        if sums.waiting is not None:
+            before = (rows.faded(fade.old) for rows in sums.waiting)
+            return sums._replace(mean=mean, waiting=(*before, Waiting(x, y, fade.new)))
         phi = self._features(x)
-        target = x if values is None else values
-        if self._rule == "delta":
-            outer.correct(target, phi, self._rate * y)
-        else:
-            outer.add(target, phi, y, fade)
+        if self._rule != "delta":
+            outer = sums.outer.plus(x if values is None else values, phi, y, fade)
+            return sums._replace(mean=mean, outer=outer)
+        if values is not None and self._map is None and not self._normalize:
+            # C k = v for a key of length l is C x = v / l for the row x = k / l.
+            with np.errstate(over="ignore"):
+                values = values / np.where(length > 0, length, 1.0)[:, None]
+        outer = sums.outer.corrected(x if values is None else values, phi, self._rate * y)
+        return sums._replace(mean=mean, outer=outer)
 
     def _features(self, x: Float) -> Float:
         """Map unit rows; scale the features to length 1 for the delta rule."""
@@ -352,36 +344,10 @@ class HebbianMemory:
             raise ValueError(f"memories differ in their parameters: {self!r} and {other!r}")
         if self._rule == "delta":
             raise ValueError("the delta rule depends on the order of rows; store them one by one")
-        if other._mean is None or other._outer is None:
+        if other._sums is None:
             return self
-        if self._mean is None or self._outer is None:
-            self.__setstate__(copy.deepcopy(other.__getstate__()))
-            return self
-        shape, others = self._outer.shape, other._outer.shape
-        if shape != others or len(self._mean.yx) != len(other._mean.yx):
-            raise ValueError(
-                f"the other memory has keys of {len(other._mean.yx)} columns and a matrix of shape "
-                f"{others}, this one of {len(self._mean.yx)} and {shape}"
-            )
-        if self._hetero != other._hetero:
-            raise ValueError("one memory stores values and the other does not")
-        if (self._rows is None) != (other._rows is None):
-            raise ValueError("one memory has observed a mean and the other has not")
-        if self._observed and (self._count or other._count):
-            if not np.array_equal(self._mean.value, other._mean.value):
-                raise ValueError("memories have observed different means")
-            old = self._decay**other._count
-        else:
-            old = self._decay ** (other._count or other._observed)
-            self._mean.merge(other._mean, old)
-            self._observed += other._observed
-        if self._rows is not None and other._rows is not None:
-            faded = [(rows, given, old * left) for rows, given, left in self._rows]
-            self._rows = faded + other._rows
-        self._outer.merge(other._outer, old)
-        self._count += other._count
-        self._double |= other._double
-        self._cached = None
+        mine = self._sums
+        self._sums = other._sums if mine is None else mine.merged(other._sums, self._decay)
         return self
 
     def _parameters(self) -> tuple[Any, ...]:
@@ -402,42 +368,30 @@ class HebbianMemory:
     @property
     def mean(self) -> Float:
         """Weighted mean (D,) of the unit rows."""
-        return self._sums()[0].value.copy()
+        return self._read().mean.value
 
     @property
     def matrix(self) -> Float:
         """M (D, D), or C (o, features) divided as ``weighting`` says, read-only float64."""
-        mean, outer = self._sums()
-        with self._lock:  # many threads may recall at a time, and the first one builds
-            if self._cached is None:
-                built = self._built(mean, outer)
-                built.flags.writeable = False
-                self._cached = built
-            return self._cached
+        return self._matrix(self._read())
 
-    def _built(self, mean: Mean, outer: Outer) -> Float:
-        if self._rule == "delta":
-            return outer.total.copy()
-        if self._rows is not None:
-            outer = Outer(*outer.shape, outer.squared, True)
-            for rows, y, left in self._rows:
-                x, length = unit(rows - mean.value, self._eps)
-                outer.add(x, x, np.where(length > 0, y, 0.0), Fade(1.0, left))
-        total = outer.about(mean.value) if self._center == "moment" else outer.total
-        divisor = outer.y**2 if self._weighting == "code" else outer.y
-        # Where every deviation from the mean vanishes there is nothing to divide.
-        return np.asarray(total / divisor) if divisor else np.zeros_like(total)
+    def _matrix(self, sums: Sums) -> Float:
+        derived = self._derived
+        if derived is None or derived[0] is not sums:
+            matrix = sums.matrix(self._center, self._weighting, self._rule, self._eps)
+            self._derived = derived = sums, matrix
+        return derived[1]
 
-    def _sums(self) -> tuple[Mean, Outer]:
-        """Return the sums, or say what is missing."""
-        if self._mean is None or self._outer is None:
+    def _read(self) -> Sums:
+        """Return what is stored, or say what is missing."""
+        if self._sums is None:
             raise ValueError("the memory is empty; store something first")
-        if not self._mean.y > 0:
+        if not self._sums.mean.y > 0:
             raise ValueError(
                 "the weights of all rows stored sum to 0 (silent rows count as 0), so there is "
                 "nothing to recall"
             )
-        return self._mean, self._outer
+        return self._sums
 
     # -- recalling --------------------------------------------------------------------------------
 
@@ -485,88 +439,92 @@ class HebbianMemory:
         tol = _check.number(tol, "tol", 0.0)
         details = _check.flag(details, "details")
         n_threads = resolve_threads(threads)
-        q, single = self._cues(cues, "cues")
-        if steps > 1 and self._hetero:
+        sums = self._read()
+        q, single = self._cues(sums, cues, "cues")
+        if steps > 1 and sums.hetero:
             raise ValueError("max_iter > 1 needs an autoassociative memory: values are no cues")
-        double = self._double or q.dtype == np.float64
-        x, length = self._entered(q)
-        n_iter = np.zeros(len(q), np.int64)
-        converged = np.full(len(q), self._hetero)
-        out = np.zeros((len(q), self._sums()[1].shape[0]))
-        settles = not self._hetero and (steps > 1 or details)
-        scaled = unit(x)[0] if settles else x
-        trace = None
-        if details and not self._why_no_energy():
-            trace = [self._energies(scaled, n_threads)]
-        active = np.arange(len(q))
-        for _ in range(steps):
-            out[active] = self._step(x[active], n_threads)
-            n_iter[active] += 1
-            if settles:
-                after = unit(out[active])[0]
-                moved = np.abs(after - scaled[active]).max(axis=1, initial=0.0)
-                x[active] = scaled[active] = after
-                if trace is not None:
-                    trace.append(trace[-1].copy())
-                    trace[-1][active] = self._energies(after, n_threads)
-                converged[active] = moved <= tol
-                active = active[moved > tol]
-            if len(active) == 0:
-                break
-        out[length == 0] = 0.0
-        if self._readout == "l2":
-            out = unit(out)[0]
-        elif self._map is None:
-            out *= length[:, None]
-        energy = None if trace is None else self._energies(out, n_threads)
+        x, length = self._entered(sums, q)
+        path: _Path | None = None
+        if sums.hetero or (steps == 1 and not details):
+            out = self._step(sums, x, n_threads)
+        else:
+            path = self._settle(sums, x, steps, tol, details, n_threads)
+            out = path.state
         with np.errstate(over="ignore"):
-            state = out if double else out.astype(np.float32)
+            out[length == 0] = 0.0
+            if self._readout == "l2":
+                out = unit(out)[0]
+            elif self._map is None and not self._as_given:
+                out *= length[:, None]
+            state = out if sums.double or q.dtype == np.float64 else out.astype(np.float32)
         if not np.isfinite(state).all():
             bad = int(np.flatnonzero(~np.isfinite(state).all(axis=1))[0])
             raise ValueError(f"cues row {bad} recalls values beyond the largest {state.dtype}")
         if not details:
             return state[0] if single else state
-        traced = None if trace is None else np.stack(trace, axis=1)
-        fields: list[Any] = [state, n_iter, converged, energy, None, traced]
+        if path is None:
+            path = _Path(state, np.ones(len(q), np.int64), np.ones(len(q), bool), None)
+        energy = None if path.trace is None else self._energies(sums, out, n_threads)
+        fields: list[Any] = [state, path.n_iter, path.converged, energy, None, path.trace]
         if single:
             fields = [None if f is None else f[0] for f in fields]
         return Recall(*fields)
 
-    def _cues(self, given: Any, name: str) -> tuple[Array, bool]:
-        mean, _ = self._sums()
+    def _settle(
+        self, sums: Sums, x: Float, steps: int, tol: float, details: bool, threads: int
+    ) -> _Path:
+        """Step until no entry of a scaled state moves by more than ``tol``."""
+        out = np.zeros((len(x), sums.outer.shape[0]))
+        n_iter, converged = np.zeros(len(x), np.int64), np.zeros(len(x), bool)
+        scaled = unit(x)[0]
+        traced = details and not self._why_no_energy()
+        trace = [self._energies(sums, scaled, threads)] if traced else []
+        active = np.arange(len(x))
+        for _ in range(steps):
+            out[active] = self._step(sums, x[active], threads)
+            n_iter[active] += 1
+            after = unit(out[active])[0]
+            moved = np.abs(after - scaled[active]).max(axis=1, initial=0.0)
+            x[active] = scaled[active] = after
+            if traced:
+                trace.append(trace[-1].copy())
+                trace[-1][active] = self._energies(sums, after, threads)
+            converged[active] = moved <= tol
+            active = active[moved > tol]
+            if len(active) == 0:
+                break
+        return _Path(out, n_iter, converged, np.stack(trace, axis=1) if traced else None)
+
+    def _cues(self, sums: Sums, given: Any, name: str) -> tuple[Array, bool]:
         cues, single = _check.cues(given, name)
-        _check.same_width(cues, name, len(mean.yx), "the memory stores")
+        _check.same_width(cues, name, sums.width, "the memory stores")
         _check.finite(cues, name)
         return cues, single
 
-    def _entered(self, cues: Array) -> tuple[Float, Float]:
+    def _entered(self, sums: Sums, cues: Array) -> tuple[Float, Float]:
         """Bring cues to where the stored rows are; return them and their lengths, 0 if silent."""
-        x, length = unit(cues.astype(np.float64), self._eps)
+        x, length = self._scaled(cues.astype(np.float64))
         if self._center:
-            x = np.where(length[:, None] > 0, x - self.mean, 0.0)
+            x = np.where(length[:, None] > 0, x - sums.mean.value, 0.0)
         if self._center == "renorm":
             x, deviation = unit(x, self._eps)
             length = np.where(deviation > 0, length, 0.0)
         return x, length
 
-    def _step(self, x: Float, threads: int) -> Float:
+    def _step(self, sums: Sums, x: Float, threads: int) -> Float:
         """One product with the matrix (Q, o)."""
-        _, outer = self._sums()
-        if len(x) == 0:
-            return np.empty((0, outer.shape[0]))
-        phi = np.ascontiguousarray(self._features(x))
-        read = outer.total if self._normalize else self.matrix
-        out = np.asarray(kernels.pairwise(phi, read, "dot", threads=threads))
-        if not self._normalize:
-            return out
-        total = kernels.pairwise(phi, outer.wx[None, :], "dot", threads=threads)
+        phi = self._features(x)
+        if self._map is None or not self._normalize:
+            return dot(phi, self._matrix(sums), threads)
+        out, total = (dot(phi, c, threads) for c in (sums.outer.total, sums.outer.wx[None, :]))
         bad = np.flatnonzero(total[:, 0] <= 0)
         if len(bad):
             raise ValueError(
                 f"cues row {bad[0]} has features that meet none of those stored; use more "
                 "features, a smaller gamma or normalize=False"
             )
-        return np.asarray(out / total)
+        with np.errstate(over="ignore"):
+            return np.asarray(out / total)
 
     # -- energy -----------------------------------------------------------------------------------
 
@@ -584,18 +542,17 @@ class HebbianMemory:
         reason = self._why_no_energy()
         if reason:
             raise ValueError(f"this memory has no energy: {reason}")
-        v, single = self._cues(states, "states")
-        found = self._energies(v.astype(np.float64), n_threads)
+        sums = self._read()
+        v, single = self._cues(sums, states, "states")
+        found = self._energies(sums, v.astype(np.float64), n_threads)
         return float(found[0]) if single else found
 
-    def _energies(self, v: Float, threads: int) -> Float:
-        if len(v) == 0:
-            return np.zeros(0)
-        product = kernels.pairwise(np.ascontiguousarray(v), self.matrix, "dot", threads=threads)
+    def _energies(self, sums: Sums, v: Float, threads: int) -> Float:
+        product = dot(v, self._matrix(sums), threads)
         return np.asarray(((v * v).sum(axis=1) - (v * product).sum(axis=1)) / 2)
 
     def _why_no_energy(self) -> str:
-        if self._hetero:
+        if self._sums is not None and self._sums.hetero:
             return "a heteroassociative recall has no state to iterate"
         if self._map is not None:
             return f"recall through the features {self._map!r} descends none"
@@ -608,8 +565,8 @@ class HebbianMemory:
     def eigenvalues(self) -> Float:
         """Eigenvalues of M, falling; singular values where the matrix is not symmetric."""
         if self._why_no_energy():
-            return np.asarray(np.linalg.svd(self.matrix, compute_uv=False))
-        return np.asarray(np.linalg.eigvalsh(self.matrix)[::-1])
+            return np.asarray(interruptible(_singular_values, self.matrix))
+        return np.asarray(interruptible(np.linalg.eigvalsh, self.matrix)[::-1])
 
     def effective_rank(self) -> float:
         """Return how many directions recall can tell apart, from 1 to D, see `effective_rank`.
@@ -632,11 +589,12 @@ class HebbianMemory:
         n_threads = resolve_threads(threads)
         if self._why_no_energy():
             raise ValueError("crosstalk is for autoassociative Hebbian memories without features")
-        p, _ = self._cues(patterns, "patterns")
+        sums = self._read()
+        p, _ = self._cues(sums, patterns, "patterns")
         if len(p) < 2:
             raise ValueError(f"patterns must be at least 2 rows, got {len(p)}")
-        x = unit(self._entered(p)[0])[0]
-        after = unit(self._step(x, n_threads))[0]
+        x = unit(self._entered(sums, p)[0])[0]
+        after = unit(self._step(sums, x, n_threads))[0]
         apart = ~np.eye(len(p), dtype=bool)
         return Crosstalk(*(float((u @ u.T)[apart].mean()) for u in (x, after)))
 
@@ -644,16 +602,16 @@ class HebbianMemory:
 
     def __len__(self) -> int:
         """Count the rows stored, silent ones included."""
-        return self._count
+        return 0 if self._sums is None else self._sums.count
 
     @property
     def nbytes(self) -> int:
         """Bytes held: sums, the matrix if it was needed, and rows kept for ``center="renorm"``."""
-        if self._mean is None or self._outer is None:
+        if self._sums is None:
             return 0
-        held = self._outer.nbytes + self._mean.yx.nbytes
-        held += 0 if self._cached is None else self._cached.nbytes
-        return held + sum(part.nbytes for rows in self._rows or [] for part in rows)
+        derived = self._derived
+        own = derived is not None and derived[1] is not self._sums.outer.total
+        return self._sums.nbytes + (derived[1].nbytes if derived is not None and own else 0)
 
     def delete(self, ids: Any) -> NoReturn:
         """Refuse: one matrix keeps no items."""
@@ -680,19 +638,8 @@ class HebbianMemory:
         raise ValueError(f"{_NO_ITEMS} returned")
 
     def __getstate__(self) -> dict[str, Any]:
-        """Everything but the lock."""
-        state = self.__dict__.copy()
-        del state["_lock"]
-        return state
-
-    def __setstate__(self, state: dict[str, Any]) -> None:
-        """Restore with a lock of its own."""
-        self.__dict__.update(state)
-        self._lock = threading.Lock()
-
-    def __copy__(self) -> HebbianMemory:
-        """Copy the sums too: two memories must not add into one matrix."""
-        return copy.deepcopy(self)
+        """Everything but what can be derived again."""
+        return self.__dict__ | {"_derived": None}
 
     def __repr__(self) -> str:
         """Name what differs from the defaults, and what is held."""
@@ -703,16 +650,29 @@ class HebbianMemory:
             "rule": "hebbian",
             "rate": 1.0,
             "features": None,
-            "normalize": self._map is not None and self._rule != "delta",
+            "normalize": self._map is None or self._rule != "delta",
             "readout": "identity",
             "eps": 1e-8,
         }
         given = zip(defaults, self._parameters(), strict=True)
         text = ", ".join(f"{name}={value!r}" for name, value in given if value != defaults[name])
-        if self._outer is None:
+        if self._sums is None:
             return f"<{type(self).__name__}({text}): empty>"
-        rows, columns = self._outer.shape
+        rows, columns = self._sums.outer.shape
         return f"<{type(self).__name__}({text}): {len(self)} rows, {rows} x {columns} matrix>"
 
 
 _NO_ITEMS = "a Hebbian memory is one matrix and keeps no items that could be"
+
+
+class _Path(NamedTuple):
+    """Where iterating has led."""
+
+    state: Float
+    n_iter: Int
+    converged: Array
+    trace: Float | None
+
+
+def _singular_values(matrix: Float) -> Float:
+    return np.asarray(np.linalg.svd(matrix, compute_uv=False))
