@@ -33,9 +33,10 @@ from amfast.memories.hopfield.memory import Hopfield, HopfieldRecall
 from amfast.memories.learned.memory import LinearAssociativeMemory
 from amfast.memories.measure import Measure
 from amfast.memories.modern import ContinuousSDM, ModernBounds, ModernHopfield, SeparationWarning
+from amfast.memories.recall import Recall
 from amfast.memories.recovery.memory import Recovery, SparseRecoveryMemory
 from amfast.memories.sdm.memory import SparseDistributedMemory
-from amfast.memories.universal.memory import Recall, UniversalHopfield
+from amfast.memories.universal.memory import UniversalHopfield
 from amfast.parts import (
     Exponential,
     Identity,

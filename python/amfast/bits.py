@@ -262,20 +262,29 @@ class Kind:
     """How binary rows were given, and so how the answer to them is."""
 
     coding: str = "packed"
-    """"bipolar", "binary", "bool", or "packed" for a `BitMatrix`."""
+    """"bipolar", "binary", "bool", "packed" for a `BitMatrix`, or "numbers"."""
     dtype: np.dtype[Any] | None = None
     """Element type of an array."""
     single: bool = False
     """Whether one 1-d row was given."""
 
-    def answer(self, rows: BitMatrix) -> Any:
-        """Return rows in this kind: coded, typed and shaped as the question was."""
+    def answer(self, rows: Array | BitMatrix) -> Any:
+        """Return rows in this kind: coded, typed and shaped as the question was.
+
+        Numbers are numbers in every kind, and only lose their axis where one row was given.
+        """
+        if not isinstance(rows, BitMatrix):
+            return rows[0] if self.single else rows
         if self.dtype is None:
             return rows
         dtype = np.dtype(self.dtype)
         _check.fits(rows.shape, dtype, "answers")
         flat = rows.unpack(self.coding).astype(dtype, copy=False)
         return flat[0] if self.single else flat
+
+    def number(self, x: Array) -> Any:
+        """Return numbers (Q,), or a float where one row was given."""
+        return float(x[0]) if self.single else x
 
 
 def binary(

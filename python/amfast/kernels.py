@@ -325,11 +325,8 @@ def retrieve(
     if v is not None and len(v) != len(k):
         raise ValueError(f"values have {len(v)} rows, the keys have {len(k)}")
     b = None if log_weight is None else _check.log_weights(log_weight, len(k))
-    if separate.n_best is not None:
-        _check.integer(separate.n_best, "k", 1, len(k))
-    if isinstance(separate, parts.Threshold):
-        n_bits = k.n_bits if isinstance(k, BitMatrix) else None
-        _check.radius(separate.radius, bool(similar.larger_is_better), n_bits)
+    n_bits = k.n_bits if isinstance(k, BitMatrix) else None
+    separate.check(len(k), bool(similar.larger_is_better), n_bits)
     if not isinstance(q, BitMatrix):
         q = q.astype(
             _check.compute_type(*(x for x in (q, k, v) if isinstance(x, np.ndarray))), copy=False

@@ -13,7 +13,7 @@ import pytest
 import amfast as am
 from amfast import _core, reference
 from amfast.memories.dense.interaction import Interaction
-from amfast.parts.dynamics import Flipped, Rules
+from amfast.parts.dynamics import Rules, Settled
 
 XOR = np.array([[-1, -1, -1], [-1, 1, 1], [1, -1, 1], [1, 1, -1]], np.int8)
 
@@ -31,7 +31,7 @@ def overlap_flips(states, patterns, n, rules, *, rectified=False, weights=None, 
     f = Interaction("rectified" if rectified else "power", n, 1.0)
     d = states.shape[1]
     args = {"bias": None, "clamp": None, "scale": 1.0, "self_term": False} | more
-    return Flipped(
+    return Settled(
         *_core.flip_overlaps(
             states,
             packed(patterns),
@@ -114,13 +114,13 @@ def test_a_matrix_and_its_patterns_agree(rng, dtype):
     for update, own in itertools.product(("async", "sync"), (False, True)):
         rules = Rules(update=update, energies=True, seed=7)
         args = (1 / 67, own, bias, None, rules, 2)
-        got = Flipped(*_core.flip_matrix(states, matrix, *args))
+        got = Settled(*_core.flip_matrix(states, matrix, *args))
         want = overlap_flips(
             states, patterns, 1, rules, scale=1 / 67, self_term=own, bias=bias, threads=2
         )
         f = np.arange(-67, 68, 2.0)
         table = f if own else np.arange(-66, 67, 2.0)
-        want = Flipped(
+        want = Settled(
             *_core.flip_overlaps(states, packed(patterns), None, table, f * f / 2, None, *args)
         )
         for a, b in zip(got[:4], want[:4], strict=True):

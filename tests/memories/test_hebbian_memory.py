@@ -139,7 +139,7 @@ def test_weight_columns_and_defaults(data):
 def test_chunks_of_rows(data, monkeypatch):
     v, y = data
     once = memory(v, y, decay=0.99).matrix
-    monkeypatch.setattr("amfast.memories.hebbian.memory._CHUNK_BYTES", 8 * 8 * 11)
+    monkeypatch.setattr("amfast.memories.hebbian.rule.CHUNK_BYTES", 8 * 8 * 11)
     np.testing.assert_allclose(memory(v, y, decay=0.99).matrix, once, atol=1e-14)
 
 

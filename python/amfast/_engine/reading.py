@@ -64,15 +64,20 @@ def read(
                 threads,
                 values.n_bits if isinstance(values, BitMatrix) else None,
             )
-        if isinstance(separation, TopK):
+        if separation.n_best is not None:
             return _read_best(cues, source, similarity, separation, threads)
     return _read_tiles(cues, source, similarity, separation, threads)
 
 
 def _read_best(
-    cues: Array | BitMatrix, source: Source, similarity: Similarity, separation: TopK, threads: int
+    cues: Array | BitMatrix,
+    source: Source,
+    similarity: Similarity,
+    separation: Separation,
+    threads: int,
 ) -> tuple[Array, Float]:
     assert similarity.metric is not None
+    assert isinstance(separation, TopK)
     keys, packed, b = source.keys, source.packed, source.log_weight
     values = keys if source.values is None else source.values
     k = separation.k

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from amfast import _check, _core
-from amfast._typing import Array, Float
+from amfast._typing import Array, Float, Int
 from amfast.bits import BitMatrix
 from amfast.parts import Similarity
 from amfast.parts.metrics import METRICS
@@ -158,3 +158,18 @@ def hamming(rows: BitMatrix, keys: BitMatrix, threads: int) -> Array:
     if out.size:
         _core.pairwise(rows.to_packed(), keys.to_packed(), "hamming", out, threads)
     return out
+
+
+def exact(queries: Array, keys: Array, metric: str, threads: int) -> Array:
+    """Score rows that were stored with one another, (Q, N), in the type that loses nothing."""
+    q, dtype = score_types(queries, keys, metric)
+    out = _check.empty((len(q), len(keys)), dtype, "scores")
+    if out.size:
+        _core.pairwise(np.ascontiguousarray(q), keys, metric, out, threads)
+    return out
+
+
+def best(queries: Array, keys: Array, k: int, metric: str, threads: int) -> tuple[Array, Int]:
+    """Find the k best keys of every query, best first: scores and indices (Q, k); Q >= 1."""
+    q, _ = score_types(queries, keys, metric)
+    return _core.topk(np.ascontiguousarray(q), keys, k, metric, threads)

@@ -11,9 +11,46 @@ from typing import Any
 import numpy as np
 
 from amfast import _check
-from amfast._stores.items import _Rows
-from amfast._typing import Array, Float, Int
+from amfast._stores.rows import widen
+from amfast._typing import Array, Float, Int, Mask
 from amfast.bits import BitMatrix
+
+
+class _Rows:
+    """Rows of one width, appended in amortised constant time; widened when a wider type comes."""
+
+    def __init__(self, first: Array) -> None:
+        self._buffer = np.empty((0, *first.shape[1:]), first.dtype)
+        self._used = 0
+
+    def reserve(self, extra: Array) -> None:
+        """Make room; the only step that can fail."""
+        need = self._used + len(extra)
+        dtype = widen(self._buffer.dtype, extra.dtype)
+        if need > len(self._buffer) or dtype != self._buffer.dtype:
+            room = max(need, len(self._buffer) * 3 // 2) if self._used else need
+            grown = _check.empty((room, *self._buffer.shape[1:]), dtype, "stored rows")
+            grown[: self._used] = self._buffer[: self._used]
+            self._buffer = grown
+
+    def append(self, extra: Array) -> None:
+        """Write behind the last row, into reserved room."""
+        self._buffer[self._used : self._used + len(extra)] = extra
+        self._used += len(extra)
+
+    def keep(self, mask: Mask) -> None:
+        """Keep the rows under a mask, in new memory."""
+        self._buffer = self._buffer[: self._used][mask]
+        self._used = len(self._buffer)
+
+    @property
+    def view(self) -> Array:
+        """Rows that their holder cannot make writable."""
+        return _check.frozen(self._buffer[: self._used])
+
+    @property
+    def nbytes(self) -> int:
+        return int(self._buffer.nbytes)
 
 
 class BitItems:

@@ -103,7 +103,7 @@ class Moments:
 
     @property
     def width(self) -> int:
-        """d."""
+        """Entries of a row."""
         return self._held.second.shape[0]
 
     @property
@@ -113,18 +113,15 @@ class Moments:
         waiting = sum(x.nbytes + (0 if w is None else w.nbytes) for x, w in held.waiting)
         return held.second.nbytes + held.first.nbytes + waiting
 
-    def arrays(self) -> dict[str, Array]:
-        """Return what a file holds, beside `meta`."""
+    def arrays(self) -> tuple[dict[str, Array], dict[str, float | int]]:
+        """Return what `restore` makes the same moments of: arrays, and numbers."""
         held = self._settled(get_num_threads())
-        return {"second": held.second.total, "first": held.first.total[0]}
-
-    def meta(self) -> dict[str, float | int]:
-        """Return the numbers that `restore` needs."""
-        return {"weight": self.weight, "reach": self.reach, "count": self.count}
+        numbers_of = {"weight": self.weight, "reach": self.reach, "count": self.count}
+        return {"second": held.second.total, "first": held.first.total[0]}, numbers_of
 
     @classmethod
     def restore(cls, arrays: dict[str, Array], meta: dict[str, Any]) -> Moments:
-        """Return the moments that `arrays` and `meta` were taken from."""
+        """Return the moments that `arrays` was taken from; no array is copied."""
         parts = {"total": arrays["second"]}, {"total": arrays["first"][None]}
         second, first = (Matrix.restore(part, meta) for part in parts)
         return cls(_Held(second, first), second.count, second.weight, second.reach)
@@ -306,17 +303,21 @@ class SecondMoment:
         """Bytes held, the buffer included."""
         return 0 if self._sums is None else self._sums.nbytes
 
-    def arrays(self) -> dict[str, Array]:
-        """Return the arrays of a file, ``second`` and ``first``; none of an empty moment."""
-        return {} if self._sums is None else self._sums.arrays()
+    def arrays(self) -> tuple[dict[str, Array], dict[str, float | int]]:
+        """Return what `restore` makes the same moment of.
 
-    def meta(self) -> dict[str, float | int]:
-        """Return the numbers of a file that `restore` needs beside `arrays`."""
-        return {} if self._sums is None else self._sums.meta()
+        Returns
+        -------
+        arrays : dict
+            ``second`` (d, d) and ``first`` (d,), read-only; none of a moment without d.
+        meta : dict
+            ``weight``, ``count``, and ``reach``, which no entry exceeds in magnitude.
+        """
+        return ({}, {}) if self._sums is None else self._sums.arrays()
 
     @classmethod
     def restore(cls, arrays: dict[str, Array], meta: dict[str, Any]) -> SecondMoment:
-        """Return the moment that `arrays` and `meta` were taken from; it copies no array."""
+        """Return the moment that `arrays` was taken from; no array is copied."""
         moment = cls()
         moment._sums = Moments.restore(arrays, meta) if arrays else None
         return moment

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from amfast import _check
-from amfast._stores.items import _Rows
+from amfast._stores.bit_items import _Rows
 from amfast._typing import Array, Float, Int
 
 

@@ -23,9 +23,11 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from amfast import _check, kernels, theory
+from amfast import _check, theory
+from amfast._engine import scoring
+from amfast._stores.items import Batch, Stored
 from amfast._threads import resolve_threads
-from amfast._typing import Array, Float, Int, Mask
+from amfast._typing import Array, Float, Mask
 from amfast.memories.universal.memory import UniversalHopfield
 from amfast.memories.universal.standard import Standard
 from amfast.parts import Softmax
@@ -69,30 +71,37 @@ class _WidthBeta(UniversalHopfield):
         """Beta for keys of a width."""
         raise NotImplementedError
 
-    def _fit(self, width: int) -> None:
-        """Choose beta for the first keys."""
-        if self._follows and self._items.width is None:
-            self._model = Standard.of(self._metric, Softmax(self._beta_of(width)), True, None)
+    @property
+    def _model(self) -> Standard:
+        """The parts; of what is stored, where they follow from it."""
+        now = self._store.now if self._follows else None
+        if now is None:
+            return self._parts
+        model: Standard = now.derived("model", lambda: self._fitted(now.width))
+        return model
 
-    def store(self, keys: Any, values: Any = None, *, weights: Any = None) -> Int:
-        """Add items, see `UniversalHopfield.store`; the first ones may decide beta."""
-        k = _check.rows(keys, "keys")
-        self._fit(k.shape[1])
-        return super().store(k, values, weights=weights)
+    @_model.setter
+    def _model(self, parts: Standard) -> None:
+        self._parts = parts
 
-    def merge(self, other: UniversalHopfield) -> UniversalHopfield:
-        """Add all items of another memory with the same parts, in place; they get new ids."""
-        if isinstance(other, _WidthBeta) and self._follows and other._follows:
-            if type(self) is type(other) and other._items.width is None:
-                return self
-            if type(self) is type(other) and other._items.width is not None:
-                self._fit(other._items.width)
-        return super().merge(other)
+    def _fitted(self, width: int) -> Standard:
+        return Standard.of(self._metric, Softmax(self._beta_of(width)), True, None)
+
+    def _admit(self, keys: Any, values: Any, weights: Any) -> Batch:
+        batch = super()._admit(keys, values, weights)
+        if self._follows:
+            self._beta_of(batch.keys.shape[1])  # refuses a width that has no beta
+        return batch
+
+    def _same_parameters(self, other: UniversalHopfield) -> bool:
+        if isinstance(other, type(self)) and self._follows and other._follows:
+            return self._parameters() == other._parameters()
+        return super()._same_parameters(other)
 
     @property
     def beta(self) -> float | None:
         """The inverse temperature; None while it waits for the width of the first keys."""
-        if self._follows and self._items.width is None:
+        if self._follows and self._store.now is None:
             return None
         return self._model.separation.beta
 
@@ -155,6 +164,9 @@ class ModernHopfield(_WidthBeta):
         self._follows = beta is None
         super().__init__("dot", Softmax(1.0 if beta is None else _finite_beta(beta)))
         self._looked_at = 0
+
+    def _parameters(self) -> dict[str, Any]:
+        return {"beta": None if self._follows else self.beta}
 
     def _beta_of(self, width: int) -> float:
         return 1.0 / math.sqrt(width)
@@ -247,22 +259,19 @@ class ModernHopfield(_WidthBeta):
             If the memory is empty.
         """
         n_threads = resolve_threads(threads)
-        if len(self) == 0:
-            raise ValueError("the memory is empty; store something first")
-        live = self._items.log_weight > -np.inf
-        out = np.full(len(self), np.nan)
-        keys = self.keys if live.all() else self.keys[live]
+        now = self._stored()
+        live = now.log_weight > -np.inf
+        out = np.full(len(now), np.nan)
+        keys = now.keys if live.all() else now.keys[live]
         if len(keys) == 1:
             out[live] = np.inf
         if len(keys) < 2:
             return out
-        best, index = kernels.topk(keys, keys, 2, "dot", threads=n_threads)
+        best, index = scoring.best(keys, keys, 2, "dot", n_threads)
         own = np.empty(len(keys))
         for start in range(0, len(keys), _SQUARE):
             some = keys[start : start + _SQUARE]
-            own[start : start + _SQUARE] = kernels.pairwise(
-                some, some, "dot", threads=n_threads
-            ).diagonal()
+            own[start : start + _SQUARE] = scoring.exact(some, some, "dot", n_threads).diagonal()
         other = np.where(index[:, 0] == np.arange(len(keys)), best[:, 1], best[:, 0])
         out[live] = own - other
         return out
@@ -300,7 +309,7 @@ class ModernHopfield(_WidthBeta):
         return ModernBounds(margin, threshold, separated, error, radius, norm)
 
     def _why_no_bounds(self) -> str:
-        b = self._items.log_weight
+        b = self.log_weight
         live = b[b > -np.inf]
         if len(live) == 0:
             return "no stored item has any weight, so the bounds say nothing"
@@ -311,7 +320,7 @@ class ModernHopfield(_WidthBeta):
     def _largest_norm(self) -> float:
         """Return the largest Euclidean norm of a key that can be recalled."""
         largest = 0.0
-        live = self._items.log_weight > -np.inf
+        live = self.log_weight > -np.inf
         for start in range(0, len(self), 4096):
             piece = self.keys[start : start + 4096][live[start : start + 4096]]
             x = piece.astype(np.float64)
@@ -349,12 +358,12 @@ class ModernHopfield(_WidthBeta):
         energy = super().energy(states, threads=threads)
         return energy + self._constant() if constants else energy
 
-    def _traced(self, states: Array, threads: int) -> Float:
-        return self._energies(states, threads) + self._constant()
+    def _traced(self, states: Array, now: Stored, threads: int) -> Float:
+        return self._energies(states, now, threads) + self._constant()
 
     def _constant(self) -> float:
         """Return the terms of the energy that do not depend on the state."""
-        b = self._items.log_weight
+        b = self.log_weight
         top = float(b.max())
         if top == -np.inf:  # nothing weighs anything, and every energy is +inf
             return 0.0
@@ -453,6 +462,9 @@ class ContinuousSDM(_WidthBeta):
             "cosine", Softmax(1.0 if self._n_bits is None else self._beta_of(self._n_bits))
         )
 
+    def _parameters(self) -> dict[str, Any]:
+        return {"radius": self._radius, "n_bits": self._n_bits}
+
     def _beta_of(self, width: int) -> float:
         if self._radius >= width:
             raise ValueError(
@@ -468,15 +480,16 @@ class ContinuousSDM(_WidthBeta):
     @property
     def n_bits(self) -> int | None:
         """Bits of the memory that is imitated; None while it waits for the first keys."""
-        return self._items.width if self._n_bits is None else self._n_bits
+        now = self._store.now
+        return self._n_bits if self._n_bits is not None or now is None else now.width
 
     def scores(self, cues: Any, *, threads: int | None = None) -> Array:
         """Cosine of every stored key with every cue, (Q, N) or (N,)."""
         # The engine's cosine is a distance, 1 - cos, and scores as its negative.
         return np.asarray(1 + super().scores(cues, threads=threads))
 
-    def _step(self, cues: Array, threads: int) -> tuple[Array, Float]:
-        state, log_scale = super()._step(cues, threads)
+    def _step(self, cues: Array, now: Stored, threads: int) -> tuple[Array, Float]:
+        state, log_scale = super()._step(cues, now, threads)
         return state, log_scale + (self.beta or 0.0)
 
     def _described(self) -> str:

@@ -21,6 +21,8 @@ Polynomial(n=3, rectified=False)
 Similarity('manhattan', larger_is_better=False)
 """
 
+from amfast.parts.base import Separation, WeightFunction
+from amfast.parts.best import Max, TopK
 from amfast.parts.entmax import Entmax, Sparsemax
 from amfast.parts.features import Elu, FeatureMap, Fourier
 from amfast.parts.readout import Readout
@@ -29,14 +31,10 @@ from amfast.parts.separations import (
     Exponential,
     Identity,
     Log,
-    Max,
     Polynomial,
-    Separation,
     Softmax,
     Sqrt,
     Threshold,
-    TopK,
-    WeightFunction,
     separation,
 )
 from amfast.parts.similarities import ScoreFunction, Similarity, similarity

@@ -1,4 +1,4 @@
-"""What the engine's dynamics of binary units are told, and what they answer.
+"""States that move: the rules of units that flip, and the one loop to a fixed point.
 
 The field of unit i is half of what the energy gains if the unit goes from +1 to -1,
 ``h_i = (E(s_i = -1) - E(s_i = +1)) / 2``; a unit takes the sign of its field. See
@@ -8,13 +8,14 @@ The field of unit i is half of what the energy gains if the unit goes from +1 to
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from amfast import _check
-from amfast._typing import Array, Float, Int, Mask, Signs
+from amfast._typing import Array, Float, Int, Mask
 from amfast.bits import BitMatrix
 
 UPDATES = ("async", "sync")
@@ -42,20 +43,99 @@ class Rules:
     """Whether to compute the energy of every cue and after every sweep."""
 
 
-class Flipped(NamedTuple):
+class Settled(NamedTuple):
     """Where the cues came to rest: what the engine's ``flip_*`` return, in this order."""
 
-    states: Signs
+    states: Array
     """(Q, d)"""
     sweeps: Int
-    """(Q,) sweeps done, the last one, which flipped nothing, included."""
+    """(Q,) steps or sweeps done, the last one, which changed nothing, included."""
     period: Int
     """(Q,) 1 at a fixed point; 2 where two states follow each other ("sync" only; the state is the
     later one); 0 where neither was found, as always above temperature 0."""
-    undecided: Mask
+    undecided: Mask | None
     """(Q, d) free units whose field is a tie in the final state."""
     energies: Float | None
-    """(Q, 1 + most sweeps) NaN beyond a row's own sweeps."""
+    """(Q, 1 + most sweeps) of the cue and after every sweep, NaN beyond a row's own sweeps."""
+
+    @property
+    def energy(self) -> Float | None:
+        """(Q,) energy of the final state."""
+        if self.energies is None:
+            return None
+        return np.asarray(self.energies[np.arange(len(self.sweeps)), self.sweeps])
+
+    @property
+    def trace(self) -> Float | None:
+        """`energies` with a row's last one in place of NaN."""
+        energy = self.energy
+        if energy is None or self.energies is None:
+            return None
+        behind = np.arange(self.energies.shape[1]) > self.sweeps[:, None]
+        return np.where(behind, energy[:, None], self.energies)
+
+
+Step = Callable[[Array, Int], tuple[Array, Float | None]]
+
+
+def settle(
+    step: Step,
+    states: Array,
+    *,
+    max_iter: int,
+    still: Callable[[Array, Array, Int], Mask],
+    energy: Callable[[Array], Float] | None = None,
+    cycles: bool = False,
+) -> Settled:
+    """Step the rows that still move until they rest: the one loop to a fixed point.
+
+    Parameters
+    ----------
+    step : callable
+        ``step(states (q, d), rows (q,)) -> (new (q, o), energies (q,) or None)``: the next states
+        of some rows, and what energy the given ones have.
+    states : (Q, d) array
+        Where the rows begin.
+    max_iter : int
+        Steps at most, >= 1.
+    still : callable
+        ``still(new, old, rows) -> (q,) bool``: which rows need no further step.
+    energy : callable, optional
+        Energies (Q,) of the final states; with it they are recorded.
+    cycles : bool
+        Whether a row also rests where it returns to the state before the last (period 2).
+    """
+    n, rows = len(states), np.arange(len(states))
+    now, before = states, None
+    final: Array | None = None
+    sweeps, period = np.zeros(n, np.int64), np.zeros(n, np.int64)
+    trace: list[Float] = []
+    for _ in range(max_iter):
+        new, found = step(now, rows)
+        if found is not None:
+            trace.append(np.full(n, np.nan))
+            trace[-1][rows] = found
+        if final is None:
+            final = new.copy()
+        else:
+            final[rows] = new
+        sweeps[rows] += 1
+        done = still(new, now, rows)
+        period[rows[done]] = 1
+        if cycles and before is not None:
+            back = ~done & ~(new != before).any(axis=1)
+            period[rows[back]] = 2
+            done = done | back
+        before = now[~done] if cycles else None
+        now, rows = new[~done], rows[~done]
+        if len(rows) == 0:
+            break
+    assert final is not None
+    if energy is None:
+        return Settled(final, sweeps, period, None, None)
+    table = np.column_stack([*trace, np.full(n, np.nan)])
+    table[np.arange(n), sweeps] = energy(final)
+    return Settled(final, sweeps, period, None, table)
 
 
 def rules(

@@ -28,7 +28,7 @@ from numpy.typing import NDArray
 
 from amfast import _check
 from amfast._typing import Array, Float, Mask
-from amfast.parts.separations import Separation
+from amfast.parts.base import Separation
 
 # ln of the largest total weight, and of its reciprocal, that is solved for without overflow.
 _LOG_WEIGHT_MAX = 667.7
@@ -45,10 +45,7 @@ class _Sparse(Separation):
     def _alpha(self) -> float:
         raise NotImplementedError
 
-    @property
-    def sums_to_one(self) -> bool:
-        """Always."""
-        return True
+    sums_to_one = True
 
     def weights(
         self, scores: Array, log_weight: Float | None, larger_is_better: bool = True
@@ -68,7 +65,7 @@ class _Sparse(Separation):
         inside = (1.0 - 1.0 / a) * beta * below + (1.0 + tau) / (a * (a - 1.0))
         return np.where(live, top + inside / beta, -np.inf)
 
-    def why_no_potential(self) -> str:
+    def why_no_energy(self, dot: bool, raw: bool) -> str:
         """Say why there is no energy: only without a temperature."""
         return "" if self.beta else "beta = 0 averages all items whatever the state"
 
@@ -208,14 +205,22 @@ def entmax(theta: Float, mass: Float, total: float, alpha: float) -> tuple[Float
         else:
             t = _bisected(u, m, total, 1.0 / (alpha - 1.0), most)
         share = m * np.maximum(u + t[:, None], 0.0) ** (1.0 / (alpha - 1.0))
-    found = share.sum(axis=1, keepdims=True)
+    found = _total(share)
     # Where t falls below the smallest number, the best items share everything.
     lost = found[:, 0] == 0
     share[lost] = np.where(u[lost] == 0, m[lost], 0.0)
-    found[lost] = share[lost].sum(axis=1, keepdims=True)
+    found[lost] = _total(share[lost])
     p = np.zeros(theta.shape)
     np.put_along_axis(p, order, share / found, axis=1)
     return p, -t
+
+
+def _total(x: Float) -> Float:
+    """Sum rows (q, n) one entry after the other, (q, 1): zeros behind the last change no bit.
+
+    How many columns there are is decided by the cue that needs most.
+    """
+    return np.asarray(np.cumsum(x, axis=1)[:, -1:])
 
 
 def _support(inside: Mask) -> NDArray[np.intp]:
@@ -246,12 +251,12 @@ def _quadratic(u: Float, m: Float, total: float) -> Float:
 def _bisected(u: Float, m: Float, total: float, power: float, most: Float) -> Float:
     """Solve ``sum_i m_i max(u_i + t, 0)^power = total`` between its bounds."""
     high = most.copy()
-    low = np.minimum((total / m.sum(axis=1)) ** (1.0 / power), high)
+    low = np.minimum((total / _total(m)[:, 0]) ** (1.0 / power), high)
     for _ in range(1200):
         # Geometric steps while the bounds differ by factors, then halves down to the last bit.
         middle = np.where(high > 4 * low, np.sqrt(low) * np.sqrt(high), low + (high - low) / 2)
         if ((middle <= low) | (middle >= high)).all():
             break
-        under = (m * np.maximum(u + middle[:, None], 0.0) ** power).sum(axis=1) < total
+        under = _total(m * np.maximum(u + middle[:, None], 0.0) ** power)[:, 0] < total
         low, high = np.where(under, middle, low), np.where(under, high, middle)
     return high

@@ -13,6 +13,8 @@ class Metric(NamedTuple):
     name: str
     aliases: tuple[str, ...] = ()
     larger_is_better: bool = False
+    bits: bool = False
+    """Whether rows are packed bits."""
     exact_integers: bool = False
     """Whether scores of bytes of one type are exact int32."""
     distributions: bool = False
@@ -34,7 +36,7 @@ METRICS = {
         Metric("kl", distributions=True, smoothed=True),
         Metric("reverse_kl", distributions=True, smoothed=True),
         Metric("jensenshannon", distributions=True),
-        Metric("hamming"),
+        Metric("hamming", bits=True),
     )
 }
 _NAMES = {

@@ -6,146 +6,20 @@ logarithm of its weight (0 unless given).
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import FrozenInstanceError, dataclass, field
-from typing import Any, Final
+from dataclasses import dataclass, fields, is_dataclass, replace
+from typing import Final
 
 import numpy as np
 
-from amfast import _check, reference
+from amfast import _check
 from amfast._typing import Array, Float
-
-WeightFunction = Callable[[Array], Any]
-
-
-def _separated(
-    scores: Array, name: str, param: float, log_weight: Float | None
-) -> tuple[Float, Float]:
-    """Separate densely, refusing scores that overflowed."""
-    w, log_scale = reference.separate(scores, name, param, log_weight)
-    if np.isnan(w).any():
-        row = int(np.flatnonzero(np.isnan(w).any(axis=1))[0])
-        raise ValueError(
-            f"cues row {row} has a score too large for its type; scale the data or use float64"
-        )
-    return w, log_scale
-
-
-class Separation:
-    """A separation given as a Python function, and the base of the named ones.
-
-    Parameters
-    ----------
-    fn : callable
-        ``fn(scores (q, N)) -> weights (q, N)``, called on the read-only scores of some of the cues
-        with all items. Slower than a named separation: the scores of a tile of cues are held in
-        memory (about 32 MB).
-    name : str, optional
-        What ``repr`` shows.
-
-    Examples
-    --------
-    >>> import numpy as np, amfast as am
-    >>> am.Separation(np.tanh)
-    Separation('tanh')
-    """
-
-    fn: WeightFunction
-    name: str
-    beta: float | None = None
-
-    def __init__(self, fn: WeightFunction, name: str | None = None) -> None:
-        if isinstance(fn, type):
-            raise TypeError(f"separation must be an object or a function, got the class {fn!r}")
-        _check.function(fn, "separation")
-        object.__setattr__(self, "fn", fn)
-        object.__setattr__(self, "name", name or _check.name_of_function(fn))
-
-    def __setattr__(self, name: str, value: object) -> None:
-        """Refuse: parts are frozen."""
-        raise FrozenInstanceError(f"cannot assign to field {name!r}")
-
-    def __repr__(self) -> str:
-        """Name the function."""
-        return f"Separation({self.name!r})"
-
-    def __eq__(self, other: object) -> bool:
-        """Two user-defined separations are equal if their functions are."""
-        return type(other) is Separation and other.fn == self.fn
-
-    def __hash__(self) -> int:
-        """Hash the function."""
-        return hash(self.fn)
-
-    @property
-    def sums_to_one(self) -> bool:
-        """Whether the weights are non-negative and always divided by their sum."""
-        return False
-
-    @property
-    def n_best(self) -> int | None:
-        """How many of the best items get a weight, None for all."""
-        return None
-
-    def engine(self) -> tuple[str, float] | None:
-        """Name and parameter of the engine's fused form, None if there is no such form."""
-        return None
-
-    def why_no_potential(self) -> str:
-        """Say why the weights are no gradient of a convex function; empty if `potential` is it."""
-        return f"{self!r} is not the gradient of a convex function"
-
-    def potential(self, scores: Array, log_weight: Float | None) -> Float:
-        """Convex function of the scores (q, N) whose gradient the weights are, (q,).
-
-        Energies need it. Only separations without a fused form have to say what it is.
-        """
-        raise ValueError(self.why_no_potential())
-
-    def weights(
-        self, scores: Array, log_weight: Float | None, larger_is_better: bool = True
-    ) -> tuple[Float, Float]:
-        """Weights divided by the sum of their magnitudes (q, N), and the log of that sum (q,).
-
-        Parameters
-        ----------
-        scores : (q, N) array
-            Larger is better.
-        log_weight : (N,) float64 or None
-            Logarithms of the items' weights, which multiply the separated scores.
-        larger_is_better : bool
-            False if the scores are negated distances; only a threshold needs to know.
-        """
-        fused = self.engine()
-        if fused is not None:
-            return _separated(scores, *fused, log_weight)
-        raw = _check.array(self.fn(_check.frozen(scores)), f"weights of {self.name}")
-        if raw.shape != scores.shape:
-            raise ValueError(
-                f"separation {self.name} must return shape (q, N) = {scores.shape}, "
-                f"it returned {raw.shape}"
-            )
-        # Row after row in memory, so that sums do not depend on how many cues came together.
-        w = raw.astype(np.float64, order="C")
-        _check.finite(w, f"weights of separation {self.name},")
-        peak = np.abs(w).max(axis=1, keepdims=True, initial=0.0)
-        peak[peak == 0] = 1.0
-        w /= peak  # so that neither the sum nor an item's weight can overflow
-        top = np.zeros((len(w), 1))
-        if log_weight is not None:
-            # Relative to the heaviest item that the function gives any weight.
-            b = np.where(w == 0, -np.inf, log_weight)
-            top = b.max(axis=1, keepdims=True, initial=-np.inf)
-            top[top == -np.inf] = 0.0
-            w *= np.exp(b - top)
-        total = np.abs(w).sum(axis=1, keepdims=True)
-        np.divide(w, total, out=w, where=total > 0)
-        with np.errstate(divide="ignore"):
-            return w, (np.log(total) + np.log(peak) + top)[:, 0]
+from amfast.parts import weighing
+from amfast.parts.base import Raw, Separation
+from amfast.parts.best import Max
 
 
 @dataclass(frozen=True, init=False)
-class Identity(Separation):
+class Identity(Raw):
     """``w_i = s_i exp(b_i)``: the classical Hopfield network and linear attention."""
 
     def __init__(self) -> None:
@@ -155,9 +29,19 @@ class Identity(Separation):
         """Power with exponent 1."""
         return "power", 1.0
 
+    def weights(
+        self, scores: Array, log_weight: Float | None, larger_is_better: bool = True
+    ) -> tuple[Float, Float]:
+        """See `Separation.weights`."""
+        return weighing.power(scores, 1.0, False, log_weight)
+
+    def integral(self) -> tuple[Separation, float]:
+        """``s^2 / 2``."""
+        return Polynomial(2), 2.0
+
 
 @dataclass(frozen=True)
-class Polynomial(Separation):
+class Polynomial(Raw):
     """``w_i = s_i^n exp(b_i)``, or ``max(s_i, 0)^n exp(b_i)`` if rectified.
 
     The dense associative memory of interaction order n + 1 (Krotov and Hopfield 2016).
@@ -182,10 +66,35 @@ class Polynomial(Separation):
         """Power or rectified power."""
         return ("rectified" if self.rectified else "power"), float(self.n)
 
+    def weights(
+        self, scores: Array, log_weight: Float | None, larger_is_better: bool = True
+    ) -> tuple[Float, Float]:
+        """See `Separation.weights`."""
+        return weighing.power(scores, self.n, self.rectified, log_weight)
+
+    def why_no_energy(self, dot: bool, raw: bool) -> str:
+        """Say why: even powers are not monotone."""
+        reason = super().why_no_energy(dot, raw)
+        if not reason and self.n % 2 == 0 and not self.rectified:
+            reason = f"the even power {self.n:g} is not monotone; use rectified=True or an odd n"
+        return reason
+
+    def integral(self) -> tuple[Separation, float]:
+        """``s^(n + 1) / (n + 1)``."""
+        return replace(self, n=self.n + 1), self.n + 1.0
+
+
+_NOT_NEGATIVE = (
+    ". Distances score as their negative and dot products may be negative; convention='paper' has "
+    "scores that log and sqrt are defined for"
+)
+
 
 @dataclass(frozen=True, init=False)
-class Sqrt(Separation):
+class Sqrt(Raw):
     """``w_i = sqrt(s_i) exp(b_i)``; a negative score is a ValueError."""
+
+    hint = _NOT_NEGATIVE
 
     def __init__(self) -> None:
         pass
@@ -194,13 +103,30 @@ class Sqrt(Separation):
         """Square root."""
         return "sqrt", 0.0
 
+    def weights(
+        self, scores: Array, log_weight: Float | None, larger_is_better: bool = True
+    ) -> tuple[Float, Float]:
+        """See `Separation.weights`."""
+        s = np.asarray(scores, np.float64)
+        weighing.refuse_negative(s, "sqrt")
+        with np.errstate(divide="ignore"):
+            return weighing.shares(0.5 * np.log(s), None, log_weight)
+
+    def potential(self, scores: Array, log_weight: Float | None) -> Float:
+        """``sum_i exp(b_i) (2 / 3) s_i^(3/2)``."""
+        s = np.asarray(scores, np.float64)
+        weighing.refuse_negative(s, "sqrt")
+        return self.summed(2.0 / 3.0 * s * np.sqrt(s), log_weight)
+
 
 @dataclass(frozen=True, init=False)
-class Log(Separation):
+class Log(Raw):
     """``w_i = ln(s_i) exp(b_i)``, a score of 0 counting as the smallest normal number.
 
     A negative score is a ValueError. Scores below 1 get negative weights.
     """
+
+    hint = _NOT_NEGATIVE
 
     def __init__(self) -> None:
         pass
@@ -208,6 +134,23 @@ class Log(Separation):
     def engine(self) -> tuple[str, float]:
         """Logarithm."""
         return "log", 0.0
+
+    def weights(
+        self, scores: Array, log_weight: Float | None, larger_is_better: bool = True
+    ) -> tuple[Float, Float]:
+        """See `Separation.weights`."""
+        s = np.asarray(scores, np.float64)
+        weighing.refuse_negative(s, "log")
+        logarithm = np.log(np.maximum(s, weighing.TINY))
+        with np.errstate(divide="ignore"):
+            magnitude = np.log(np.abs(logarithm))
+        return weighing.shares(magnitude, np.sign(logarithm), log_weight)
+
+    def potential(self, scores: Array, log_weight: Float | None) -> Float:
+        """``sum_i exp(b_i) (s_i ln s_i - s_i)``."""
+        s = np.asarray(scores, np.float64)
+        weighing.refuse_negative(s, "log")
+        return self.summed(s * np.log(np.maximum(s, weighing.TINY)) - s, log_weight)
 
 
 @dataclass(frozen=True)
@@ -224,22 +167,33 @@ class Softmax(Separation):
 
     beta: float = 1.0
 
+    sums_to_one = True
+
     def __post_init__(self) -> None:
         """Check beta."""
         object.__setattr__(self, "beta", _check.number(self.beta, "beta", 0.0))
-
-    @property
-    def sums_to_one(self) -> bool:
-        """Always."""
-        return True
 
     def engine(self) -> tuple[str, float]:
         """Softmax."""
         return "softmax", self.beta
 
+    def weights(
+        self, scores: Array, log_weight: Float | None, larger_is_better: bool = True
+    ) -> tuple[Float, Float]:
+        """See `Separation.weights`."""
+        return weighing.exponential(scores, self.beta, log_weight)
+
+    def why_no_energy(self, dot: bool, raw: bool) -> str:
+        """Say why: only without a temperature."""
+        return "" if self.beta else "beta = 0 averages all items whatever the state"
+
+    def integral(self) -> tuple[Separation, float]:
+        """``lse(beta s + b) / beta``."""
+        return self, self.beta
+
 
 @dataclass(frozen=True)
-class Exponential(Separation):
+class Exponential(Softmax):
     """``w_i = exp(beta s_i + b_i)``: a softmax whose log scale is kept.
 
     Parameters
@@ -248,19 +202,17 @@ class Exponential(Separation):
         Inverse temperature, finite and >= 0.
     """
 
-    beta: float = 1.0
+    sums_to_one = False
 
-    def __post_init__(self) -> None:
-        """Check beta."""
-        object.__setattr__(self, "beta", _check.number(self.beta, "beta", 0.0))
-
-    def engine(self) -> tuple[str, float]:
-        """Softmax, which returns its log scale too."""
-        return "softmax", self.beta
+    def why_no_energy(self, dot: bool, raw: bool) -> str:
+        """Say why: raw weights need the state's own term of dot products."""
+        if raw and not dot and self.beta:
+            return "raw exponential weights descend one for dot only"
+        return super().why_no_energy(dot, raw)
 
 
 @dataclass(frozen=True)
-class Threshold(Separation):
+class Threshold(Raw):
     """``w_i = exp(b_i)`` where the distance is <= radius (dot: the score is >= radius), else 0.
 
     The radius is rounded to the type of the scores first. A cue with no item inside reads 0.
@@ -273,6 +225,8 @@ class Threshold(Separation):
 
     radius: float
 
+    may_leave_all_out = True
+
     def __post_init__(self) -> None:
         """Check the radius."""
         object.__setattr__(self, "radius", _check.number(self.radius, "radius"))
@@ -280,6 +234,10 @@ class Threshold(Separation):
     def engine(self) -> tuple[str, float]:
         """Threshold."""
         return "threshold", self.radius
+
+    def check(self, n_items: int, larger_is_better: bool, n_bits: int | None = None) -> None:
+        """Refuse a negative distance, or more bits than there are."""
+        _check.radius(self.radius, larger_is_better, n_bits)
 
     def weights(
         self, scores: Array, log_weight: Float | None, larger_is_better: bool = True
@@ -291,111 +249,12 @@ class Threshold(Separation):
         least = self.radius if larger_is_better else -self.radius
         with np.errstate(over="ignore"):
             least = float(scores.dtype.type(least)) if scores.dtype.kind == "f" else least
-        return _separated(scores, "threshold", least, log_weight)
+        return weighing.indicator(scores >= least, log_weight)
 
-
-@dataclass(frozen=True)
-class TopK(Separation):
-    """The k best items by score, ties to the lowest index; the others weigh nothing.
-
-    It chooses k distinct items and then weighs them: an item of weight 3 takes one of the k places,
-    where three equal items of weight 1 would take three. An item of weight 0 is never chosen.
-
-    Parameters
-    ----------
-    k : int
-        How many, >= 1.
-    beta : float, optional
-        Among the k best, ``w_i`` is proportional to ``exp(beta s_i + b_i)``; None weighs them by
-        ``exp(b_i)`` alone, that is equally.
-    """
-
-    k: int
-    beta: float | None = None
-
-    def __post_init__(self) -> None:
-        """Check k and beta."""
-        object.__setattr__(self, "k", _check.integer(self.k, "k", 1))
-        if self.beta is not None:
-            object.__setattr__(self, "beta", _check.number(self.beta, "beta", 0.0))
-
-    @property
-    def sums_to_one(self) -> bool:
-        """Always."""
-        return True
-
-    @property
-    def n_best(self) -> int:
-        """The k."""
-        return self.k
-
-    def why_no_potential(self) -> str:
-        """Say why: an item's weight does not help it among the k best."""
-        return (
-            f"{self!r} chooses by score whatever items weigh, which is not the gradient of a "
-            "convex function; Sparsemax and Entmax leave items out and are"
-        )
-
-    def weights(
-        self, scores: Array, log_weight: Float | None, larger_is_better: bool = True
-    ) -> tuple[Float, Float]:
-        """Softmax over the k best, leaving out items of weight 0."""
-        b = np.zeros(scores.shape[1]) if log_weight is None else log_weight
-        live = np.flatnonzero(b > -np.inf)
-        best = live[np.argsort(-scores[:, live], axis=1, kind="stable")[:, : self.k]]
-        chosen, log_scale = self.shares(np.take_along_axis(scores, best, axis=1), b[best])
-        w = np.zeros(scores.shape)
-        np.put_along_axis(w, best, chosen, axis=1)
-        return w, log_scale
-
-    def dropped_bound(self, best: Any, n_items: int) -> Float:
-        """Bound the softmax weight of all items but the k best, knowing the k best scores alone.
-
-        No other item scores more than the last of the k, so of ``n_items`` equally weighted items
-        the others hold at most ``r / (r + sum_j exp(beta (s_j - s_k)))`` with ``r = n_items - k``.
-        A value recalled by the k best differs from the softmax's by at most twice that times the
-        largest distance between a value and the origin. `UniversalHopfield.dropped_mass` is exact.
-
-        Parameters
-        ----------
-        best : (q, k) array
-            Scores, larger is better, best first, as `topk` gives them for "dot".
-        n_items : int
-            How many items there are, >= k.
-
-        Raises
-        ------
-        ValueError
-            If beta is None, or for another number of scores or items.
-
-        Examples
-        --------
-        >>> import numpy as np, amfast as am
-        >>> am.TopK(2, beta=1.0).dropped_bound([[9.0, 2.0]], n_items=102).round(3)
-        array([0.083])
-        """
-        if self.beta is None:
-            raise ValueError(f"{self!r} has no beta, so there is no softmax to compare with")
-        s = _check.rows(best, "best", "q").astype(np.float64)
-        if s.shape[1] != self.k:
-            raise ValueError(f"best have {s.shape[1]} columns, {self!r} keeps {self.k}")
-        _check.finite(s, "best")
-        rest = _check.integer(n_items, "n_items", self.k) - self.k
-        with np.errstate(over="ignore"):
-            return np.asarray(rest / (rest + np.exp(self.beta * (s - s[:, -1:])).sum(axis=1)))
-
-    def shares(self, best: Array, bias: Array | float) -> tuple[Float, Float]:
-        """Weights among the best (q, k), given their scores and log weights, and their log sum."""
-        s = best.astype(np.float64) * self.beta if self.beta else np.zeros(best.shape)
-        return _separated(s + bias, "softmax", 1.0, None)
-
-
-@dataclass(frozen=True)
-class Max(TopK):
-    """The best item alone, ties to the lowest index: nearest neighbour, returned bit for bit."""
-
-    k: int = field(default=1, init=False, repr=False)
-    beta: float | None = field(default=None, init=False, repr=False)
+    def potential(self, scores: Array, log_weight: Float | None) -> Float:
+        """``sum_i exp(b_i) max(s_i - radius, 0)``, of dot products."""
+        s = np.asarray(scores, np.float64)
+        return self.summed(np.maximum(s - self.radius, 0.0), log_weight)
 
 
 SEPARATIONS: Final[dict[str, Separation]] = {
@@ -413,7 +272,7 @@ SEPARATIONS: Final[dict[str, Separation]] = {
 
 
 def separation(given: object, beta: float | None = None) -> Separation:
-    """Resolve a separation's name, object or function; ``beta`` is a shorthand for the softmax's.
+    """Resolve a separation's name, object or function; ``beta`` is a shorthand for a name's own.
 
     Raises
     ------
@@ -426,8 +285,8 @@ def separation(given: object, beta: float | None = None) -> Separation:
         known = SEPARATIONS[_check.name_of(given, SEPARATIONS, "separation")]
         if beta is None:
             return known
-        if isinstance(known, Softmax | Exponential):
-            return type(known)(beta)
+        if is_dataclass(known) and any(f.name == "beta" and f.init for f in fields(known)):
+            return replace(known, beta=beta)
         raise ValueError(f"beta={beta!r} has no effect on the separation {given!r}; leave it out")
     part = given if isinstance(given, Separation) else None
     if part is None:

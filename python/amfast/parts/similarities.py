@@ -116,3 +116,25 @@ def similarity(given: object) -> Similarity:
     raise TypeError(
         f"similarity must be a metric's name, a Similarity or callable, got {type(given).__name__}"
     )
+
+
+@dataclass(frozen=True)
+class Smoothed:
+    """Rows as probability distributions mixed with a little of the uniform one.
+
+    ``(n(x) + eps / d) / (1 + eps)`` with ``n(x) = x / sum(x)``. A blank row becomes the uniform
+    distribution. Rows are non-negative.
+    """
+
+    eps: float
+
+    def __call__(self, rows: Array, dtype: np.dtype[Any]) -> Array:
+        """Prepare rows (n, d) for the metrics between distributions."""
+        x = rows.astype(np.float64)
+        peak = x.max(axis=1, keepdims=True, initial=0.0)
+        x[peak[:, 0] == 0] = 1.0
+        x /= np.where(peak == 0, 1.0, peak)  # the sum of huge entries would overflow
+        x /= x.sum(axis=1, keepdims=True)
+        x += self.eps / rows.shape[1]
+        x /= 1.0 + self.eps
+        return x.astype(dtype, copy=False)

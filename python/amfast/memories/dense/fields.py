@@ -14,7 +14,7 @@ from amfast._stores.real_items import RealItems
 from amfast._typing import Array, Float, Mask, Signs
 from amfast.bits import BitMatrix
 from amfast.memories.dense.interaction import Interaction
-from amfast.parts.dynamics import Flipped, Rules
+from amfast.parts.dynamics import Rules, Settled
 
 # 2^-52, in which ties of one-step fields of real patterns are counted.
 _EPS = float(np.finfo(np.float64).eps)
@@ -26,12 +26,12 @@ class Fields(Protocol):
 
     def flip(
         self, states: Signs, bias: Float | None, clamp: Mask | None, rules: Rules, threads: int
-    ) -> Flipped:
+    ) -> Settled:
         """Follow the energy."""
 
     def step(
         self, states: Signs, bias: Float | None, clamp: Mask | None, rules: Rules, threads: int
-    ) -> Flipped:
+    ) -> Settled:
         """Take one step along sum w F'(o) x, in an autoassociative memory."""
 
     def vote(self, cues: Signs, threads: int) -> Signs:
@@ -62,14 +62,14 @@ class Binary:
 
     def flip(
         self, states: Signs, bias: Float | None, clamp: Mask | None, rules: Rules, threads: int
-    ) -> Flipped:
+    ) -> Settled:
         """See `Fields`."""
         d = states.shape[1]
         return self._run(states, self._f.steps(d), False, bias, clamp, rules, threads)
 
     def step(
         self, states: Signs, bias: Float | None, clamp: Mask | None, rules: Rules, threads: int
-    ) -> Flipped:
+    ) -> Settled:
         """See `Fields`."""
         d = states.shape[1]
         return self._run(states, self._f.slopes(d), True, bias, clamp, rules, threads)
@@ -83,8 +83,8 @@ class Binary:
         clamp: Mask | None,
         rules: Rules,
         threads: int,
-    ) -> Flipped:
-        return Flipped(
+    ) -> Settled:
+        return Settled(
             *_core.flip_overlaps(
                 np.ascontiguousarray(states),
                 self._joined.to_packed(),
@@ -163,9 +163,9 @@ class Real:
 
     def flip(
         self, states: Signs, bias: Float | None, clamp: Mask | None, rules: Rules, threads: int
-    ) -> Flipped:
+    ) -> Settled:
         """See `Fields`."""
-        return Flipped(
+        return Settled(
             *_core.flip_real(
                 np.ascontiguousarray(states),
                 self._columns,
@@ -182,7 +182,7 @@ class Real:
 
     def step(
         self, states: Signs, bias: Float | None, clamp: Mask | None, rules: Rules, threads: int
-    ) -> Flipped:
+    ) -> Settled:
         """See `Fields`."""
         if bias is not None or rules.temperature:
             raise ValueError("one-step recall of real patterns has no bias and no temperature")
@@ -198,7 +198,7 @@ class Real:
             ends = [self.flip(s.astype(np.int8), None, None, look, threads) for s in (states, new)]
             energies = np.hstack([end.energies for end in ends if end.energies is not None])
         ones = np.ones(len(new), np.int64)
-        return Flipped(
+        return Settled(
             new.astype(np.int8), ones, still.astype(np.int64), (after == 0) & free, energies
         )
 

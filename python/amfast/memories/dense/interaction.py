@@ -11,8 +11,9 @@ from functools import lru_cache
 
 import numpy as np
 
-from amfast import _check, reference
+from amfast import _check
 from amfast._typing import Array, Float
+from amfast.parts import weighing
 
 INTERACTIONS = ("power", "rectified", "exponential")
 # ln of the largest energy that sums may reach: a few powers of two below the largest float64.
@@ -80,13 +81,14 @@ class Interaction:
     def votes(self, overlaps: Array, log_weight: Float) -> tuple[Float, Float]:
         """Weights w F'(o) divided by the sum of their magnitudes (Q, N), and ln of that sum."""
         if self.exponential:
-            share, log_scale = reference.separate(overlaps, "softmax", self.beta, log_weight)
+            share, log_scale = weighing.exponential(overlaps, self.beta, log_weight)
             return share, log_scale + math.log(self.beta)
         if self.n == 1:
             # The slope of o is 1 everywhere, that of max(o, 0) is 1 above 0.
-            flat = np.zeros(overlaps.shape) if self.kind == "power" else np.sign(overlaps) - 1.0
-            return reference.separate(flat, "threshold", 0.0, log_weight)
-        share, log_scale = reference.separate(overlaps, self.kind, self.n - 1, log_weight)
+            inside = overlaps > 0 if self.kind == "rectified" else np.ones(overlaps.shape, np.bool_)
+            return weighing.indicator(inside, log_weight)
+        rectified = self.kind == "rectified"
+        share, log_scale = weighing.power(overlaps, self.n - 1, rectified, log_weight)
         return share, log_scale + math.log(self.n)
 
 

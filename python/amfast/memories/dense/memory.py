@@ -19,7 +19,7 @@ from amfast._typing import Array, Float, Int, Mask, Signs
 from amfast.bits import BitMatrix, Kind
 from amfast.memories.dense.fields import Binary, Fields, Real
 from amfast.memories.dense.interaction import interaction as read_interaction
-from amfast.memories.universal.memory import Recall
+from amfast.memories.recall import Recall
 from amfast.parts import dynamics
 
 UPDATES = ("async", "sync", "one-step")
@@ -375,7 +375,7 @@ class DenseAssociativeMemory:
             found = fields.vote(cues, threads)
             n = len(found)
             once = np.ones(n, np.int64)
-            end = dynamics.Flipped(found, once, once, found == 0, None)
+            end = dynamics.Settled(found, once, once, found == 0, None)
             undecided = end.undecided
         else:
             off = np.full((len(cues), _width(self._items.values)), -1, np.int8)
@@ -401,7 +401,7 @@ class DenseAssociativeMemory:
         return self._details(answer, end, undecided, kind) if details else answer
 
     def _details(
-        self, answer: Any, end: dynamics.Flipped, undecided: Mask, kind: Kind
+        self, answer: Any, end: dynamics.Settled, undecided: Mask, kind: Kind
     ) -> DenseRecall:
         trace = energy = None
         if end.energies is not None:

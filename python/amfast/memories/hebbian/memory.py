@@ -13,25 +13,27 @@ array([ 0.1 , -0.09, -0.01])
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from typing import Any, Literal, NamedTuple, NoReturn
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 
 from amfast import _check
 from amfast._engine.scoring import dot
+from amfast._stores.items import Batch
 from amfast._stores.matrix import interruptible
 from amfast._threads import resolve_threads
-from amfast._typing import Array, Float, Int
+from amfast._typing import Array, Float, Int, Mask
+from amfast.bits import Kind
+from amfast.memories.base import Memory
+from amfast.memories.hebbian.rule import Rule
 from amfast.memories.hebbian.spectrum import effective_rank as effective_rank
 from amfast.memories.hebbian.spectrum import entropy_rank
-from amfast.memories.hebbian.sums import Fade, Mean, Outer, Sums, Waiting, posteriors, unit
-from amfast.memories.universal.memory import Recall
+from amfast.memories.hebbian.store import SumStore
+from amfast.memories.hebbian.sums import Sums, posteriors, unit
+from amfast.memories.recall import Recall
+from amfast.parts.dynamics import Settled, settle
 from amfast.parts.features import FeatureMap
 from amfast.parts.features import resolve as resolve_features
-
-# Rows that are widened to float64 at a time.
-_CHUNK_BYTES = 1 << 24
 
 
 class Crosstalk(NamedTuple):
@@ -41,7 +43,7 @@ class Crosstalk(NamedTuple):
     after: float
 
 
-class HebbianMemory:
+class HebbianMemory(Memory):
     r"""One matrix of weighted outer products of normalised keys, whatever their number.
 
     With rows ``x = v / |v|`` of the stored keys and their weights y in 0..1,
@@ -99,11 +101,17 @@ class HebbianMemory:
     (`ModernHopfield`, to which ``weights`` are ``exp`` of a bias); here iterating is power
     iteration, which ends in the top eigenvector whatever the cue.
 
+    *Storing.* ``store(keys, values=None, weights=None)``: keys (N, D), values (N, o) as they are,
+    None for the scaled keys themselves (autoassociative), a memory being one or the other; weights
+    (N,) or (N, 1) are Y, each in 0..1, such as the posterior that a note sounds. It returns running
+    numbers. Values together with centring, and sums beyond float64, are a ValueError.
+
     *Streaming.* `store` adds; chunks and one call give the same memory up to rounding. Sums
     are float64. Under "renorm" the mean is needed before the first row is added. Either call
     `observe` on all rows first and then `store` on all rows (two passes, D x D memory), or just
     `store`: then the normalised rows are kept, N x D, and the matrix is built when it is first
-    needed. ``merge`` is the stream of the other memory after one's own.
+    needed. ``merge`` is the stream of the other memory after one's own; under "renorm" both must
+    have observed the same mean, or neither any.
 
     *Energy* (without values and features): ``E(v) = |v|^2 / 2 - v^T M v / 2``; ``v -> M v`` is its
     gradient step of length 1.
@@ -127,6 +135,11 @@ class HebbianMemory:
            [0.   , 0.333]])
     """
 
+    _keeps_no_items = (
+        "a Hebbian memory is one matrix and keeps no items; let old rows fade by decay, or keep "
+        "them in UniversalHopfield(separation='identity')"
+    )
+
     def __init__(
         self,
         *,
@@ -142,39 +155,55 @@ class HebbianMemory:
     ) -> None:
         if center is not None:
             _check.choice(center, "center", ("moment", "renorm"))
-        self._center = center
-        self._weighting = _check.choice(weighting, "weighting", ("linear", "seed", "code"))
-        self._decay = _check.number(decay, "decay", 0.0)
-        if not 0 < self._decay <= 1:
+        _check.choice(weighting, "weighting", ("linear", "seed", "code"))
+        decay = _check.number(decay, "decay", 0.0)
+        if not 0 < decay <= 1:
             raise ValueError(f"decay must be in (0, 1], got {decay!r}")
-        self._rule = _check.choice(rule, "rule", ("hebbian", "delta"))
-        self._rate = _check.number(rate, "rate", 0.0)
-        if not 0 < self._rate < 2:
+        delta = _check.choice(rule, "rule", ("hebbian", "delta")) == "delta"
+        rate = _check.number(rate, "rate", 0.0)
+        if not 0 < rate < 2:
             raise ValueError(
                 f"rate must be in (0, 2), got {rate!r}: the delta rule diverges beyond"
             )
-        self._map = resolve_features(features)
-        mapped, delta = self._map is not None, self._rule == "delta"
+        phi = resolve_features(features)
+        mapped = phi is not None
         asked = normalize is not None and _check.flag(normalize, "normalize")
-        self._normalize = not (mapped and delta) if normalize is None else asked
+        usual = not (mapped and delta)
         self._readout = _check.choice(readout, "readout", ("identity", "l2"))
-        self._eps = _check.number(eps, "eps", 0.0)
+        eps = _check.number(eps, "eps", 0.0)
         for clash, why in (
             (center and mapped, f"center={center!r} is for features='identity'"),
             (delta and center, f"rule='delta' corrects errors; center={center!r} has no place"),
             (delta and mapped and asked, "rule='delta' fits the values; leave normalize out"),
-            (delta and self._decay != 1, "rule='delta' forgets by itself; leave decay at 1"),
-            (delta and self._weighting != "linear", "rule='delta' weighs its steps linearly"),
-            (not delta and self._rate != 1, "rate belongs to rule='delta'"),
-            (
-                asked and not mapped and not delta,
-                "normalize needs positive features, such as 'elu'",
-            ),
+            (delta and decay != 1, "rule='delta' forgets by itself; leave decay at 1"),
+            (delta and weighting != "linear", "rule='delta' weighs its steps linearly"),
+            (not delta and rate != 1, "rate belongs to rule='delta'"),
+            (asked and not (mapped or delta), "normalize needs positive features, such as 'elu'"),
         ):
             if clash:
                 raise ValueError(why)
-        self._sums: Sums | None = None  # None before anything came
-        self._derived: tuple[Sums, Float] | None = None  # a matrix and what it was built from
+        normalized = usual if normalize is None else asked
+        self._rule = Rule(center, weighting, decay, rule, rate, phi, normalized, eps)
+        self._normalize = None if normalized == usual else normalized
+        self._store = SumStore(self._rule)
+
+    def _parameters(self) -> dict[str, Any]:
+        rule = self._rule
+        return {
+            "center": rule.center,
+            "weighting": rule.weighting,
+            "decay": rule.decay,
+            "rule": rule.rule,
+            "rate": rule.rate,
+            "features": "identity" if rule.features is None else rule.features,
+            "normalize": self._normalize,
+            "readout": self._readout,
+            "eps": rule.eps,
+        }
+
+    def _contents(self) -> str:
+        rows, columns = self._store.now.outer.shape
+        return f"{len(self)} rows, {rows} x {columns} matrix"
 
     # -- storing ----------------------------------------------------------------------------------
 
@@ -192,176 +221,47 @@ class HebbianMemory:
         ValueError
             Under another centring, or after the first `store`: the mean is fixed then.
         """
-        if self._center != "renorm":
-            raise ValueError(f"center={self._center!r} needs one pass only; store right away")
+        if self._rule.center != "renorm":
+            raise ValueError(f"center={self._rule.center!r} needs one pass only; store right away")
         if len(self):
             raise ValueError("rows were stored already, so the mean is fixed; observe comes first")
-        k, _, y = self._admit(keys, None, weights)
-        if len(k) == 0:
-            return
-        sums = self._begun(k, None)
-        mean = sums.mean
-        for x, _, some, _ in self._chunks(k, None, y):
-            fade = Fade.of(self._decay, len(x))
-            mean = mean.plus(x, fade.new * some, fade.old)
-        self._sums = sums._replace(mean=mean, waiting=None, observed=sums.observed + len(k))
+        batch = self._admit(keys, None, weights)
+        if len(batch.keys):
+            self._store.observe(batch)
 
-    def store(self, keys: Any, values: Any = None, *, weights: Any = None) -> Int:
-        """Add rows.
-
-        Parameters
-        ----------
-        keys : (N, D) array
-            Each row is scaled to length 1 first.
-        values : (N, o) array, optional
-            What each key recalls, as it is; None means the scaled keys (autoassociative). A memory
-            is one or the other.
-        weights : (N,) or (N, 1) array, optional
-            Y, each in 0..1, such as the posterior that a note sounds. None means 1.
-
-        Returns
-        -------
-        (N,) int64 array
-            Numbers of the rows in the order in which they came.
-
-        Raises
-        ------
-        ValueError
-            For NaN or infinity, weights outside 0..1, shapes that do not match, and values together
-            with centring. Nothing is stored then.
-        TypeError, MemoryError
-            For element types that are no real numbers; for what does not fit.
-        """
-        k, v, y = self._admit(keys, values, weights)
-        first = len(self)
-        if len(k):
-            sums = self._begun(k, v)
-            if sums.observed:
-                self._read()  # says where the mean is of rows that weigh nothing
-            for x, length, some, part in self._chunks(k, v, y):
-                sums = self._added(sums, x, length, some, part)
-            self._sums = sums._replace(count=first + len(k))
-        return np.arange(first, first + len(k), dtype=np.int64)
-
-    def _admit(self, keys: Any, values: Any, weights: Any) -> tuple[Array, Array | None, Float]:
-        """Check rows against what is stored."""
+    def _admit(self, keys: Any, values: Any, weights: Any) -> Batch:
         k = _check.rows(keys, "keys")
         v = None if values is None else _check.rows(values, "values")
-        sums = self._sums
+        sums: Sums | None = self._store.now
         if sums is not None:
             _check.same_width(k, "keys", sums.width, "the memory stores")
-            if sums.count and sums.hetero != (v is not None):
+            if sums.n_stored and sums.hetero != (v is not None):
                 kind = "values with" if sums.hetero else "no values beside"
                 raise ValueError(f"the memory stores {kind} its keys; values must be given alike")
         _check.finite(k, "keys")
         if v is not None:
-            if self._center:
-                raise ValueError(f"center={self._center!r} is for autoassociative memories")
+            if self._rule.center:
+                raise ValueError(f"center={self._rule.center!r} is for autoassociative memories")
             if len(v) != len(k):
                 raise ValueError(f"values have {len(v)} rows, keys have {len(k)}")
             if sums is not None:
                 _check.same_width(v, "values", sums.outer.shape[0], "the memory stores")
             _check.finite(v, "values")
-        return k, v, posteriors(weights, len(k))
+        return Batch(k, v, posteriors(weights, len(k)))
 
-    def _begun(self, keys: Array, values: Array | None) -> Sums:
-        """Return the sums, made for the first rows."""
-        double = keys.dtype == np.float64 or (values is not None and values.dtype == np.float64)
-        if self._sums is not None:
-            return self._sums._replace(double=self._sums.double or double)
-        width = keys.shape[1]
-        outer = Outer.zeros(
-            width if values is None else values.shape[1],
-            width if self._map is None else self._map.width(width),
-            squared=self._weighting != "linear",
-            symmetric=values is None and self._map is None and self._rule != "delta",
-        )
-        waiting = () if self._center == "renorm" else None
-        return Sums(Mean(0.0, np.zeros(width)), outer, waiting, values is not None, double)
+    def _check_merge(self, other: Any) -> None:
+        if self._rule.rule == "delta":
+            raise ValueError("the delta rule depends on the order of rows; store them one by one")
 
-    def _chunks(
-        self, keys: Array, values: Array | None, y: Float
-    ) -> Iterator[tuple[Float, Float, Float, Float | None]]:
-        """Yield rows, their lengths, weights (0 for silent rows) and values, some at a time."""
-        step = max(1, _CHUNK_BYTES // (8 * keys.shape[1]))
-        for start in range(0, len(keys), step):
-            piece = slice(start, start + step)
-            x, length = self._scaled(keys[piece].astype(np.float64))
-            weight = np.where(length > 0, y[piece], 0.0)
-            yield x, length, weight, None if values is None else values[piece].astype(np.float64)
-
-    def _scaled(self, x: Float) -> tuple[Float, Float]:
-        """Scale rows to length 1, or if `_as_given` only silence the short; with their lengths."""
-        rows, length = unit(x, self._eps)
-        return (np.where(length[:, None] > 0, x, 0.0) if self._as_given else rows), length
-
-    @property
-    def _as_given(self) -> bool:
-        """Whether keys are stored as long as they are."""
-        return self._map is None and not self._normalize and self._rule != "delta"
-
-    def _added(self, sums: Sums, x: Float, length: Float, y: Float, values: Float | None) -> Sums:
-        """Add a chunk of rows."""
-        fade = Fade.of(self._decay, len(x))
-        mean = sums.mean
-        if self._center == "renorm" and sums.waiting is None:
-            x, deviation = unit(x - mean.value, self._eps)
-            y = np.where(deviation > 0, y, 0.0)
-        else:
-            mean = mean.plus(x, fade.new * y, fade.old)
-        if sums.waiting is not None:
-            before = (rows.faded(fade.old) for rows in sums.waiting)
-            return sums._replace(mean=mean, waiting=(*before, Waiting(x, y, fade.new)))
-        phi = self._features(x)
-        if self._rule != "delta":
-            outer = sums.outer.plus(x if values is None else values, phi, y, fade)
-            return sums._replace(mean=mean, outer=outer)
-        if values is not None and self._map is None and not self._normalize:
-            # C k = v for a key of length l is C x = v / l for the row x = k / l.
-            with np.errstate(over="ignore"):
-                values = values / np.where(length > 0, length, 1.0)[:, None]
-        outer = sums.outer.corrected(x if values is None else values, phi, self._rate * y)
-        return sums._replace(mean=mean, outer=outer)
-
-    def _features(self, x: Float) -> Float:
-        """Map unit rows; scale the features to length 1 for the delta rule."""
-        phi = x if self._map is None else self._map.map(x)
-        return phi if self._rule != "delta" or self._map is None else unit(phi)[0]
-
-    def merge(self, other: HebbianMemory) -> HebbianMemory:
+    def merge(self, other: Any) -> HebbianMemory:
         """Add what another memory with the same parameters stores, as if it came after, in place.
 
-        Under ``center="renorm"`` both must have observed the same mean, or neither any.
-
-        Returns
-        -------
-        HebbianMemory
-            This memory.
+        Parameters and errors as `Memory.merge`. A mean that the other only observed is added too.
         """
-        if not isinstance(other, HebbianMemory):
-            raise TypeError(f"other must be a HebbianMemory, got {type(other).__name__}")
-        if self._parameters() != other._parameters():
-            raise ValueError(f"memories differ in their parameters: {self!r} and {other!r}")
-        if self._rule == "delta":
-            raise ValueError("the delta rule depends on the order of rows; store them one by one")
-        if other._sums is None:
-            return self
-        mine = self._sums
-        self._sums = other._sums if mine is None else mine.merged(other._sums, self._decay)
+        super().merge(other)
+        if len(other) == 0:
+            self._store.merge(other._store)
         return self
-
-    def _parameters(self) -> tuple[Any, ...]:
-        return (
-            self._center,
-            self._weighting,
-            self._decay,
-            self._rule,
-            self._rate,
-            self._map,
-            self._normalize,
-            self._readout,
-            self._eps,
-        )
 
     # -- the matrix -------------------------------------------------------------------------------
 
@@ -373,25 +273,15 @@ class HebbianMemory:
     @property
     def matrix(self) -> Float:
         """M (D, D), or C (o, features) divided as ``weighting`` says, read-only float64."""
-        return self._matrix(self._read())
-
-    def _matrix(self, sums: Sums) -> Float:
-        derived = self._derived
-        if derived is None or derived[0] is not sums:
-            matrix = sums.matrix(self._center, self._weighting, self._rule, self._eps)
-            self._derived = derived = sums, matrix
-        return derived[1]
+        return np.asarray(self._store.matrix(self._read()))
 
     def _read(self) -> Sums:
         """Return what is stored, or say what is missing."""
-        if self._sums is None:
+        sums: Sums | None = self._store.now
+        if sums is None:
             raise ValueError("the memory is empty; store something first")
-        if not self._sums.mean.y > 0:
-            raise ValueError(
-                "the weights of all rows stored sum to 0 (silent rows count as 0), so there is "
-                "nothing to recall"
-            )
-        return self._sums
+        sums.check_weight()
+        return sums
 
     # -- recalling --------------------------------------------------------------------------------
 
@@ -440,91 +330,72 @@ class HebbianMemory:
         details = _check.flag(details, "details")
         n_threads = resolve_threads(threads)
         sums = self._read()
-        q, single = self._cues(sums, cues, "cues")
+        q, kind = self._cues(sums, cues, "cues")
         if steps > 1 and sums.hetero:
             raise ValueError("max_iter > 1 needs an autoassociative memory: values are no cues")
-        x, length = self._entered(sums, q)
-        path: _Path | None = None
-        if sums.hetero or (steps == 1 and not details):
-            out = self._step(sums, x, n_threads)
-        else:
-            path = self._settle(sums, x, steps, tol, details, n_threads)
-            out = path.state
+        x, length = self._rule.entered(sums, q)
+        end: Settled | None = None
+        if details or steps > 1:
+            end = self._settled(sums, x, steps, tol, details, n_threads)
+        out = self._step(sums, x, n_threads) if end is None else end.states
         with np.errstate(over="ignore"):
             out[length == 0] = 0.0
             if self._readout == "l2":
                 out = unit(out)[0]
-            elif self._map is None and not self._as_given:
+            elif self._rule.features is None and not self._rule.as_given:
                 out *= length[:, None]
             state = out if sums.double or q.dtype == np.float64 else out.astype(np.float32)
         if not np.isfinite(state).all():
             bad = int(np.flatnonzero(~np.isfinite(state).all(axis=1))[0])
             raise ValueError(f"cues row {bad} recalls values beyond the largest {state.dtype}")
-        if not details:
-            return state[0] if single else state
-        if path is None:
-            path = _Path(state, np.ones(len(q), np.int64), np.ones(len(q), bool), None)
-        energy = None if path.trace is None else self._energies(sums, out, n_threads)
-        fields: list[Any] = [state, path.n_iter, path.converged, energy, None, path.trace]
-        if single:
-            fields = [None if f is None else f[0] for f in fields]
-        return Recall(*fields)
+        answer = kind.answer(state)
+        if not details or end is None:
+            return answer
+        energy = None if end.trace is None else self._energies(sums, out, n_threads)
+        return Recall.of(
+            kind,
+            answer,
+            n_iter=end.sweeps,
+            converged=end.period == 1,
+            energy=energy,
+            energy_trace=end.trace,
+        )
 
-    def _settle(
+    def _settled(
         self, sums: Sums, x: Float, steps: int, tol: float, details: bool, threads: int
-    ) -> _Path:
+    ) -> Settled:
         """Step until no entry of a scaled state moves by more than ``tol``."""
-        out = np.zeros((len(x), sums.outer.shape[0]))
-        n_iter, converged = np.zeros(len(x), np.int64), np.zeros(len(x), bool)
-        scaled = unit(x)[0]
-        traced = details and not self._why_no_energy()
-        trace = [self._energies(sums, scaled, threads)] if traced else []
-        active = np.arange(len(x))
-        for _ in range(steps):
-            out[active] = self._step(sums, x[active], threads)
-            n_iter[active] += 1
-            after = unit(out[active])[0]
-            moved = np.abs(after - scaled[active]).max(axis=1, initial=0.0)
-            x[active] = scaled[active] = after
-            if traced:
-                trace.append(trace[-1].copy())
-                trace[-1][active] = self._energies(sums, after, threads)
-            converged[active] = moved <= tol
-            active = active[moved > tol]
-            if len(active) == 0:
-                break
-        return _Path(out, n_iter, converged, np.stack(trace, axis=1) if traced else None)
+        if sums.hetero:
+            ones = np.ones(len(x), np.int64)
+            return Settled(self._step(sums, x, threads), ones, ones, None, None)
+        last = np.empty((len(x), sums.outer.shape[0]))
+        traces = details and not self._why_no_energy()
 
-    def _cues(self, sums: Sums, given: Any, name: str) -> tuple[Array, bool]:
-        cues, single = _check.cues(given, name)
-        _check.same_width(cues, name, sums.width, "the memory stores")
-        _check.finite(cues, name)
-        return cues, single
+        def step(states: Array, rows: Int) -> tuple[Array, Float | None]:
+            # The first step is taken from where cues enter, all others from states of length 1.
+            begun = x[rows] if states is first else states
+            last[rows] = self._step(sums, begun, threads)
+            energy = self._energies(sums, states, threads) if traces else None
+            return unit(last[rows])[0], energy
 
-    def _entered(self, sums: Sums, cues: Array) -> tuple[Float, Float]:
-        """Bring cues to where the stored rows are; return them and their lengths, 0 if silent."""
-        x, length = self._scaled(cues.astype(np.float64))
-        if self._center:
-            x = np.where(length[:, None] > 0, x - sums.mean.value, 0.0)
-        if self._center == "renorm":
-            x, deviation = unit(x, self._eps)
-            length = np.where(deviation > 0, length, 0.0)
-        return x, length
+        def still(new: Array, old: Array, rows: Int) -> Mask:
+            return np.asarray(np.abs(new - old).max(axis=1, initial=0.0) <= tol)
+
+        first = unit(x)[0]
+        energy = (lambda states: self._energies(sums, states, threads)) if traces else None
+        end = settle(step, first, max_iter=steps, still=still, energy=energy)
+        return end._replace(states=last)
 
     def _step(self, sums: Sums, x: Float, threads: int) -> Float:
         """One product with the matrix (Q, o)."""
-        phi = self._features(x)
-        if self._map is None or not self._normalize:
-            return dot(phi, self._matrix(sums), threads)
-        out, total = (dot(phi, c, threads) for c in (sums.outer.total, sums.outer.wx[None, :]))
-        bad = np.flatnonzero(total[:, 0] <= 0)
-        if len(bad):
-            raise ValueError(
-                f"cues row {bad[0]} has features that meet none of those stored; use more "
-                "features, a smaller gamma or normalize=False"
-            )
-        with np.errstate(over="ignore"):
-            return np.asarray(out / total)
+        matrix = None if self._rule.divides else self._store.matrix(sums)
+        return self._rule.step(sums, matrix, x, threads)
+
+    def _cues(self, sums: Sums, given: Any, name: str) -> tuple[Array, Kind]:
+        cues, single = _check.cues(given, name)
+        _check.same_width(cues, name, sums.width, "the memory stores")
+        _check.finite(cues, name)
+        return cues, Kind("numbers", single=single)
 
     # -- energy -----------------------------------------------------------------------------------
 
@@ -543,20 +414,20 @@ class HebbianMemory:
         if reason:
             raise ValueError(f"this memory has no energy: {reason}")
         sums = self._read()
-        v, single = self._cues(sums, states, "states")
-        found = self._energies(sums, v.astype(np.float64), n_threads)
-        return float(found[0]) if single else found
+        v, kind = self._cues(sums, states, "states")
+        return kind.number(self._energies(sums, v.astype(np.float64), n_threads))
 
     def _energies(self, sums: Sums, v: Float, threads: int) -> Float:
-        product = dot(v, self._matrix(sums), threads)
+        product = dot(v, self._store.matrix(sums), threads)
         return np.asarray(((v * v).sum(axis=1) - (v * product).sum(axis=1)) / 2)
 
     def _why_no_energy(self) -> str:
-        if self._sums is not None and self._sums.hetero:
+        sums: Sums | None = self._store.now
+        if sums is not None and sums.hetero:
             return "a heteroassociative recall has no state to iterate"
-        if self._map is not None:
-            return f"recall through the features {self._map!r} descends none"
-        if self._rule == "delta":
+        if self._rule.features is not None:
+            return f"recall through the features {self._rule.features!r} descends none"
+        if self._rule.rule == "delta":
             return "a matrix learned by error correction is not symmetric"
         return ""
 
@@ -593,85 +464,10 @@ class HebbianMemory:
         p, _ = self._cues(sums, patterns, "patterns")
         if len(p) < 2:
             raise ValueError(f"patterns must be at least 2 rows, got {len(p)}")
-        x = unit(self._entered(sums, p)[0])[0]
+        x = unit(self._rule.entered(sums, p)[0])[0]
         after = unit(self._step(sums, x, n_threads))[0]
         apart = ~np.eye(len(p), dtype=bool)
         return Crosstalk(*(float((u @ u.T)[apart].mean()) for u in (x, after)))
-
-    # -- looking at it ----------------------------------------------------------------------------
-
-    def __len__(self) -> int:
-        """Count the rows stored, silent ones included."""
-        return 0 if self._sums is None else self._sums.count
-
-    @property
-    def nbytes(self) -> int:
-        """Bytes held: sums, the matrix if it was needed, and rows kept for ``center="renorm"``."""
-        if self._sums is None:
-            return 0
-        derived = self._derived
-        own = derived is not None and derived[1] is not self._sums.outer.total
-        return self._sums.nbytes + (derived[1].nbytes if derived is not None and own else 0)
-
-    def delete(self, ids: Any) -> NoReturn:
-        """Refuse: one matrix keeps no items."""
-        raise ValueError(f"{_NO_ITEMS} deleted; let old rows fade by decay")
-
-    def scores(self, cues: Any, *, threads: int | None = None) -> NoReturn:
-        """Refuse: one matrix keeps no items."""
-        raise ValueError(f"{_NO_ITEMS} scored; UniversalHopfield(separation='identity') keeps them")
-
-    def weights(self, cues: Any, *, threads: int | None = None) -> NoReturn:
-        """Refuse: one matrix keeps no items."""
-        raise ValueError(
-            f"{_NO_ITEMS} weighed; UniversalHopfield(separation='identity') keeps them"
-        )
-
-    @property
-    def keys(self) -> Array:
-        """Refuse: one matrix keeps no items."""
-        raise ValueError(f"{_NO_ITEMS} returned")
-
-    @property
-    def values(self) -> Array:
-        """Refuse: one matrix keeps no items."""
-        raise ValueError(f"{_NO_ITEMS} returned")
-
-    def __getstate__(self) -> dict[str, Any]:
-        """Everything but what can be derived again."""
-        return self.__dict__ | {"_derived": None}
-
-    def __repr__(self) -> str:
-        """Name what differs from the defaults, and what is held."""
-        defaults = {
-            "center": None,
-            "weighting": "linear",
-            "decay": 1.0,
-            "rule": "hebbian",
-            "rate": 1.0,
-            "features": None,
-            "normalize": self._map is None or self._rule != "delta",
-            "readout": "identity",
-            "eps": 1e-8,
-        }
-        given = zip(defaults, self._parameters(), strict=True)
-        text = ", ".join(f"{name}={value!r}" for name, value in given if value != defaults[name])
-        if self._sums is None:
-            return f"<{type(self).__name__}({text}): empty>"
-        rows, columns = self._sums.outer.shape
-        return f"<{type(self).__name__}({text}): {len(self)} rows, {rows} x {columns} matrix>"
-
-
-_NO_ITEMS = "a Hebbian memory is one matrix and keeps no items that could be"
-
-
-class _Path(NamedTuple):
-    """Where iterating has led."""
-
-    state: Float
-    n_iter: Int
-    converged: Array
-    trace: Float | None
 
 
 def _singular_values(matrix: Float) -> Float:

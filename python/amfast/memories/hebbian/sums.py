@@ -233,8 +233,8 @@ class Sums(NamedTuple):
     """Whether keys have values."""
     double: bool
     """Whether any key or value was float64."""
-    count: int = 0
-    observed: int = 0
+    n_stored: int = 0
+    n_observed: int = 0
 
     @property
     def width(self) -> int:
@@ -266,14 +266,14 @@ class Sums(NamedTuple):
             raise ValueError("one memory stores values and the other does not")
         if (self.waiting is None) != (other.waiting is None):
             raise ValueError("one memory has observed a mean and the other has not")
-        mean, observed = self.mean, self.observed
-        if observed and (self.count or other.count):
+        mean, observed = self.mean, self.n_observed
+        if observed and (self.n_stored or other.n_stored):
             if not np.array_equal(mean.value, other.mean.value):
                 raise ValueError("memories have observed different means")
-            old = decay**other.count
+            old = decay**other.n_stored
         else:
-            old = decay ** (other.count or other.observed)
-            mean, observed = mean.merged(other.mean, old), observed + other.observed
+            old = decay ** (other.n_stored or other.n_observed)
+            mean, observed = mean.merged(other.mean, old), observed + other.n_observed
         waiting = self.waiting
         if waiting is not None and other.waiting is not None:
             waiting = (*(rows.faded(old) for rows in waiting), *other.waiting)
@@ -283,23 +283,58 @@ class Sums(NamedTuple):
             waiting,
             self.hetero,
             self.double or other.double,
-            self.count + other.count,
+            self.n_stored + other.n_stored,
             observed,
         )
 
-    def matrix(self, center: str | None, weighting: str, rule: str, eps: float) -> Float:
-        """Return what cues are multiplied with (o, features), read-only float64."""
+    def check_weight(self) -> None:
+        """Refuse to go on where no row weighs anything."""
+        if not self.mean.y > 0:
+            raise ValueError(
+                "the weights of all rows stored sum to 0 (silent rows count as 0), so there is "
+                "nothing to recall"
+            )
+
+    def arrays(self) -> tuple[dict[str, Array], dict[str, Any]]:
+        """Return what `restore` makes the same sums of: arrays, and numbers."""
         outer = self.outer
-        if rule == "delta":
-            return outer.total
-        if self.waiting is not None:
-            outer = Outer.zeros(*outer.shape, squared=outer.squared, symmetric=True)
-            for rows, y, left in self.waiting:
-                x, length = unit(rows - self.mean.value, eps)
-                outer = outer.plus(x, x, np.where(length > 0, y, 0.0), Fade(1.0, left))
-        total = outer.about(self.mean.value) if center == "moment" else outer.total
-        divisor = outer.y**2 if weighting == "code" else outer.y
-        # Where every deviation from the mean vanishes there is nothing to divide.
-        built: Array = total / divisor if divisor else np.zeros_like(total)
-        built.flags.writeable = False
-        return built
+        arrays = {"mean": self.mean.yx}
+        meta: dict[str, Any] = {
+            "mean_y": self.mean.y, "y": outer.y, "squared": outer.squared, "hetero": self.hetero,
+            "double": self.double, "n_stored": self.n_stored, "n_observed": self.n_observed,
+            "waits": self.waiting is not None,
+        }  # fmt: skip
+        if outer.moments is not None:
+            more, meta["moments"] = outer.moments.arrays()
+        else:
+            assert outer.cross is not None and outer.phi is not None
+            more, meta["cross"] = outer.cross.arrays()
+            more["phi"], meta["phi_y"] = outer.phi.yx, outer.phi.y
+        arrays |= more
+        if self.waiting:
+            columns = (np.concatenate(column) for column in zip(*self.waiting, strict=True))
+            arrays |= dict(zip(("waiting", "waiting_y", "waiting_left"), columns, strict=True))
+        return arrays, meta
+
+    @classmethod
+    def restore(cls, arrays: dict[str, Array], meta: dict[str, Any]) -> Sums:
+        """Return the sums that `arrays` was taken from; no array is copied."""
+        moments = cross = phi = None
+        if "moments" in meta:
+            moments = Moments.restore(arrays, meta["moments"])
+        else:
+            cross = Matrix.restore(arrays, meta["cross"])
+            phi = Mean(float(meta["phi_y"]), arrays["phi"])
+        waiting: tuple[Waiting, ...] | None = () if meta["waits"] else None
+        if "waiting" in arrays:
+            names = "waiting", "waiting_y", "waiting_left"
+            waiting = (Waiting(*(arrays[name] for name in names)),)
+        return cls(
+            Mean(float(meta["mean_y"]), arrays["mean"]),
+            Outer(bool(meta["squared"]), moments, cross, phi, float(meta["y"])),
+            waiting,
+            bool(meta["hetero"]),
+            bool(meta["double"]),
+            int(meta["n_stored"]),
+            int(meta["n_observed"]),
+        )

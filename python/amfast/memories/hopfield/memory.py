@@ -15,8 +15,8 @@ from amfast._typing import Array, Float, Int
 from amfast.bits import BitMatrix, Kind
 from amfast.kernels import pairwise
 from amfast.memories.hopfield.synapses import Synapses
+from amfast.memories.recall import Recall
 from amfast.memories.units.synchronous import signs, synchronous
-from amfast.memories.universal.memory import Recall
 from amfast.parts import dynamics
 from amfast.parts.dynamics import Rules
 

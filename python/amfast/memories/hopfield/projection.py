@@ -18,6 +18,10 @@ def projection(keys: BitMatrix, values: BitMatrix, weights: Float) -> Float:
 
     Equal items are one item of the sum of their weights, so a negative weight forgets.
     """
+    return interruptible(_projection, keys, values, weights)
+
+
+def _projection(keys: BitMatrix, values: BitMatrix, weights: Float) -> Float:
     auto = values is keys
     both = keys.to_packed() if auto else np.hstack([keys.to_packed(), values.to_packed()])
     _, first, which = np.unique(both, axis=0, return_index=True, return_inverse=True)
@@ -28,7 +32,7 @@ def projection(keys: BitMatrix, values: BitMatrix, weights: Float) -> Float:
     x = keys[first].unpack() * scale
     if len(first) > keys.n_bits:
         y = x if auto else values[first].unpack() * scale
-        return projection_of_moments(x.T @ x, None if auto else y.T @ x)
+        return _projection_of_moments(x.T @ x, None if auto else y.T @ x)
     vectors, eigenvalues = _spectrum(x @ x.T, keys.n_bits)
     root = vectors / np.sqrt(eigenvalues)
     basis = root.T @ x
@@ -37,6 +41,10 @@ def projection(keys: BitMatrix, values: BitMatrix, weights: Float) -> Float:
 
 def projection_of_moments(square: Array, cross: Array | None) -> Float:
     """Return the same from ``X^T X`` and, with values, ``Y^T X``."""
+    return interruptible(_projection_of_moments, square, cross)
+
+
+def _projection_of_moments(square: Array, cross: Array | None) -> Float:
     vectors, eigenvalues = _spectrum(square.astype(np.float64), 0)
     if cross is None:
         return _on_grid(vectors @ vectors.T)

@@ -19,8 +19,8 @@ from amfast._threads import get_num_threads
 from amfast._typing import Array, Float, Int, Mask, Signs
 from amfast.bits import BitMatrix
 from amfast.memories.hopfield.projection import projection, projection_of_moments
-from amfast.memories.units.synchronous import Field, Settled
-from amfast.parts.dynamics import Rules
+from amfast.memories.units.synchronous import Field
+from amfast.parts.dynamics import Rules, Settled
 
 # Patterns are read themselves while they are no more than d divided by this, else the matrix: at
 # d = 500 and 2000 both take about as long for 100 cues at d / 4, for one cue at d / 8.

@@ -22,7 +22,7 @@ from amfast.memories.learned.training import (
     outward,
     span,
 )
-from amfast.memories.universal.memory import Recall
+from amfast.memories.recall import Recall
 from amfast.theory.learned import noise
 
 OPTIMIZERS = ("muon", "gd", "ngd", "signgd")

@@ -20,9 +20,9 @@ from amfast import _check, _core
 from amfast._threads import resolve_threads
 from amfast._typing import Array, Bytes, Int
 from amfast.bits import BitMatrix, Kind, binary, n_bytes
+from amfast.memories.recall import Recall
 from amfast.memories.sdm.locations import Locations
 from amfast.memories.sdm.ties import TIES, NoItems, coins, sizes, whole
-from amfast.memories.universal.memory import Recall
 from amfast.theory.sdm import activation_probability, sdm_radius
 
 # Kanerva's share of active locations: 1072 of 1,000,000 at 1000 bits.

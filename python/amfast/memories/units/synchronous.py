@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from amfast._typing import Array, Float, Int, Mask
+from amfast.parts.dynamics import Settled, settle
 
 _EPS = float(np.finfo(np.float64).eps)
 
@@ -57,17 +58,6 @@ def signs(field: Array, states: Array, tie: int) -> Array:
     return new
 
 
-@dataclass(frozen=True)
-class Settled:
-    """Where the cues went."""
-
-    states: Array
-    sweeps: Int
-    period: Int
-    undecided: Mask | None
-    energies: Float | None
-
-
 def synchronous(
     states: Array,
     field: Field,
@@ -92,35 +82,31 @@ def synchronous(
         Whether to return the energies (Q, 1 + sweeps), NaN behind a row's last, and which free
         units of the last state have no field.
     """
-    n, active = len(states), np.arange(len(states))
-    now = states.astype(field.dtype)
-    before: Array | None = None
-    final = now.copy()
-    sweeps, period = np.zeros(n, np.int64), np.zeros(n, np.int64)
-    trace: list[Float] = []
-    for _ in range(max_sweeps):
-        if len(active) == 0:
-            break
+    last: list[Array] = []
+
+    def step(now: Array, rows: Int) -> tuple[Array, Float | None]:
         h = field(now)
-        if energies:
-            trace.append(np.full(n, np.nan))
-            trace[-1][active] = field.energy(now, h)
         new = signs(h, now, tie)
         if clamp is not None:
-            np.copyto(new, now, where=clamp if len(clamp) == 1 else clamp[active])
-        sweeps[active] += 1
-        final[active] = new
-        done = ~(new != now).any(axis=1)
-        period[active[done]] = 1
-        if before is not None:
-            back = ~done & ~(new != before).any(axis=1)
-            period[active[back]] = 2
-            done |= back
-        before, now, active = now[~done], new[~done], active[~done]
+            np.copyto(new, now, where=clamp if len(clamp) == 1 else clamp[rows])
+        return new, field.energy(now, h) if energies else None
+
+    def still(new: Array, old: Array, rows: Int) -> Mask:
+        return np.asarray(~(new != old).any(axis=1))
+
+    def energy(final: Array) -> Float:
+        last.append(field(final))
+        return field.energy(final, last[0])
+
+    end = settle(
+        step,
+        states.astype(field.dtype),
+        max_iter=max_sweeps,
+        still=still,
+        energy=energy if energies else None,
+        cycles=True,
+    )
     if not energies:
-        return Settled(final, sweeps, period, None, None)
-    h = field(final)
-    table = np.column_stack([*trace, np.full(n, np.nan)])
-    table[np.arange(n), sweeps] = field.energy(final, h)
-    undecided = h == 0 if clamp is None else (h == 0) & ~clamp
-    return Settled(final, sweeps, period, undecided, table)
+        return end
+    tied = last[0] == 0
+    return end._replace(undecided=tied if clamp is None else tied & ~clamp)

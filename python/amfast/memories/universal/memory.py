@@ -2,44 +2,24 @@
 
 from __future__ import annotations
 
-import copy
-from dataclasses import dataclass
 from typing import Any, ClassVar
 
 import numpy as np
 
 from amfast import _check, bits, parts
 from amfast._engine.scoring import cue_tiles, numbers
+from amfast._stores.items import Batch, Stored
 from amfast._threads import resolve_threads
 from amfast._typing import Array, Float, Int, Mask
 from amfast.bits import BitMatrix, Kind
+from amfast.memories.base import Memory, check_alike
+from amfast.memories.recall import Recall
 from amfast.memories.universal.paper import Paper
 from amfast.memories.universal.standard import Standard
+from amfast.parts.dynamics import Settled, settle
 
 
-@dataclass(frozen=True)
-class Recall:
-    """What a recall found, with one entry per cue; for one 1-d cue, its own entry."""
-
-    state: Array
-    """(Q, o) recalled values."""
-    n_iter: Int
-    """(Q,) steps taken."""
-    converged: Mask
-    """(Q,) whether the last step changed no entry by more than ``tol``; True if heteroassociative,
-    where one step is all there is."""
-    energy: Float | None
-    """(Q,) energy of ``state``, None for memories that have none."""
-    log_scale: Float | None
-    """(Q,) natural logarithm of the sum of the magnitudes of the weights in the last step, before
-    they were divided by it; -inf where no item had any weight. None for memories that keep no
-    items, so have no weights."""
-    energy_trace: Float | None = None
-    """(Q, steps + 1) energy of the cue and after every step, of a row that stopped its last one;
-    None for memories that do not record it."""
-
-
-class UniversalHopfield:
+class UniversalHopfield(Memory):
     """An associative memory made of a similarity, a separation and a readout.
 
     Recall is ``readout(sum_i w_i v_i / sum_i |w_i|)`` with the weights
@@ -129,122 +109,56 @@ class UniversalHopfield:
         normalize = _check.flag(normalize, "normalize")
         self._readout = readout if isinstance(readout, parts.Readout) else parts.Readout(readout)
         _check.choice(on_exact_match, "on_exact_match", ("limit", "nan", "error"))
-        self._model: Standard | Paper
+        model: Standard | Paper
         if convention == "paper":
             if not normalize:
                 raise ValueError("normalize=False contradicts convention='paper': weights sum to 1")
-            self._model = Paper.of(similarity, separate, eps, on_exact_match)
+            model = Paper.of(similarity, separate, eps, on_exact_match)
         else:
             if on_exact_match != "limit":
                 raise ValueError("on_exact_match belongs to convention='paper'")
-            self._model = Standard.of(similarity, separate, normalize, eps)
-        self._items = self._model.items()
-        self._kind: Kind | None = None  # of the bits that were stored first
+            model = Standard.of(similarity, separate, normalize, eps)
+        self._store = model.items()
+        self._model = model
+        self._given = {
+            "beta": None, "convention": convention, "normalize": normalize, "eps": eps,
+            "readout": self._readout, "on_exact_match": on_exact_match,
+        }  # fmt: skip
+
+    def _parameters(self) -> dict[str, Any]:
+        return {"similarity": self.similarity, "separation": self.separation, **self._given}
 
     # -- storing ----------------------------------------------------------------------------------
 
-    def store(self, keys: Any, values: Any = None, *, weights: Any = None) -> Int:
-        """Add items.
-
-        Parameters
-        ----------
-        keys : (N, d) array or BitMatrix
-        values : (N, o) array or, under "hamming", BitMatrix, optional
-            What each key recalls; None means the keys themselves (autoassociative). A memory is
-            one or the other.
-        weights : (N,) array, optional
-            Finite and >= 0; multiplies the item's separated score. Weight 3 equals storing the
-            item three times, weight 0 is never recalled. None means 1. The exceptions are `TopK`
-            and `Max`: they choose k distinct items by score and then weigh those.
-
-        Returns
-        -------
-        (N,) int64 array
-            Ids for `delete`, never reused.
-
-        Raises
-        ------
-        ValueError
-            For shapes that do not match, NaN or infinity, negative entries under KL, and what is
-            not binary under "hamming". Nothing is stored then.
-        TypeError, MemoryError
-            For element types that are no real numbers; for what does not fit.
-        """
+    def _admit(self, keys: Any, values: Any, weights: Any) -> Batch:
+        now = self._store.now
         k: Array | BitMatrix
         v: Array | BitMatrix | None = None
         kind = None
-        if self._model.binary:
-            k, kind = bits.binary(keys, "keys", self._items.width, like=self._kind)
+        binary = self._model.binary
+        if binary:
+            width, like = (None, None) if now is None else (now.width, now.kind)
+            k, kind = bits.binary(keys, "keys", width, like=like)
         else:
             k = _check.rows(keys, "keys")
         if values is not None:
-            packed = self._model.binary and isinstance(values, BitMatrix)
+            packed = binary and isinstance(values, BitMatrix)
             v = values if packed else _check.rows(values, "values")
-        self._check_fit(k, v)
+        check_alike(self, k, v)
         if not isinstance(k, BitMatrix):
             _check.finite(k, "keys")
             self._model.check_domain(k, "keys")
-        if v is not None:
-            if len(v) != len(k):
-                raise ValueError(f"values have {len(v)} rows, keys have {len(k)}")
-            if not isinstance(v, BitMatrix):
-                _check.finite(v, "values")
-        log_weight = np.zeros(len(k))
-        if weights is not None:
-            with np.errstate(divide="ignore"):
-                log_weight = np.log(_check.item_weights(weights, len(k)))
-        if len(k) == 0:
-            return np.empty(0, np.int64)
-        ids = self._items.append(k, v, log_weight)
-        self._kind = self._kind or kind
-        return ids
+        if isinstance(v, np.ndarray):
+            _check.finite(v, "values")
+        w = None if weights is None else _check.item_weights(weights, len(k))
+        return Batch(k, v, w, kind)
 
-    def _check_fit(self, keys: Any, values: Any) -> None:
-        """Refuse items of other widths than those stored, or of the other kind."""
-        items = self._items
-        if items.width is None:
-            return
-        _check.same_width(keys, "keys", items.width, "the memory stores")
-        if items.heteroassociative != (values is not None):
-            kind = "values with" if items.heteroassociative else "no values beside"
-            raise ValueError(f"the memory stores {kind} its keys; values must be given alike")
-        if values is not None:
-            if isinstance(values, BitMatrix) != isinstance(items.values, BitMatrix):
-                kind = "a BitMatrix" if isinstance(items.values, BitMatrix) else "arrays"
-                raise ValueError(f"the memory stores values of {kind}; they must be given alike")
-            _check.same_width(values, "values", items.values.shape[1], "the memory stores")
+    @classmethod
+    def _kin(cls) -> type[Memory]:
+        return UniversalHopfield
 
-    def delete(self, ids: Any) -> None:
-        """Remove items by the ids that `store` returned.
-
-        Raises
-        ------
-        ValueError
-            If an id is unknown or named twice; nothing is removed then.
-        TypeError
-            If ids are not integers.
-        """
-        self._items.delete(_check.item_ids(ids))
-
-    def merge(self, other: UniversalHopfield) -> UniversalHopfield:
-        """Add all items of another memory with the same parts, in place; they get new ids.
-
-        Returns
-        -------
-        UniversalHopfield
-            This memory.
-        """
-        if not isinstance(other, UniversalHopfield):
-            raise TypeError(f"other must be a UniversalHopfield, got {type(other).__name__}")
-        if self._model != other._model or self._readout != other._readout:
-            raise ValueError(f"memories differ in their parts: {self!r} and {other!r}")
-        items = other._items
-        if len(items):
-            values = items.values if items.heteroassociative else None
-            self._check_fit(items.keys, values)
-            self._items.append(items.keys, values, items.log_weight)
-            self._kind = self._kind or other._kind
-        return self
+    def _same_parameters(self, other: UniversalHopfield) -> bool:
+        return self._model == other._model and self._readout == other._readout
 
     # -- recalling --------------------------------------------------------------------------------
 
@@ -291,97 +205,102 @@ class UniversalHopfield:
         tol = _check.number(tol, "tol", 0.0)
         details = _check.flag(details, "details")
         n_threads = resolve_threads(threads)
-        given, kind = self._cues(cues, "cues", keep_bytes=True)
-        auto = not self._items.heteroassociative
+        now = self._stored()
+        given, kind = self._cues(cues, "cues", now, keep_bytes=True)
+        auto = not now.heteroassociative
         if steps > 1 and not auto:
             raise ValueError("max_iter > 1 needs an autoassociative memory: values are no cues")
-        answers_bits = self._answers_bits
-        if steps > 1 and self._model.binary and not answers_bits:
+        binary = self._answers_bits(now)
+        if steps > 1 and self._model.binary and not binary:
             raise ValueError(
                 "max_iter > 1 under 'hamming' needs states of bits: readout='sign', or separation "
                 "'max'"
             )
-        n_iter = np.zeros(len(given), np.int64)
-        converged = np.full(len(given), not auto)
-        trace = None
-        if details and self._traces and not self._why_no_energy():
-            trace = [self._traced(given, n_threads)]
-        state, log_scale = self._step(given, n_threads)
-        n_iter += 1
-        if auto:
-            converged = _settled(state, numbers(given), tol)
-        if trace is not None:
-            trace.append(self._traced(state, n_threads))
-        for _ in range(1, steps):
-            active = np.flatnonzero(~converged)
-            if len(active) == 0:
-                break
-            given = _packed(state[active]) if answers_bits else np.ascontiguousarray(state[active])
-            new, log_scale[active] = self._step(given, n_threads)
-            n_iter[active] += 1
-            converged[active] = _settled(new, state[active], tol)
-            state[active] = new
-            if trace is not None:
-                trace.append(trace[-1].copy())
-                trace[-1][active] = self._traced(new, n_threads)
-        answer: Any = state[0] if kind.single else state
-        if answers_bits:
-            answer = kind.answer(_packed(state))
+        if steps == 1 and not details:
+            state, _ = self._step(given, now, n_threads)
+            return kind.answer(_packed(state) if binary else state)
+        end, log_scale = self._settled(given, now, steps, tol, details, binary, n_threads)
+        state = end.states
+        answer = kind.answer(_packed(state) if binary else state)
         if not details:
             return answer
-        energy = None
-        if trace is not None:
-            energy = trace[-1]
-        elif not self._why_no_energy():
-            energy = self._traced(state, n_threads)
-        traced = None if trace is None else np.stack(trace, axis=1)
-        fields: list[Any] = [n_iter, converged, energy, log_scale, traced]
-        if kind.single:
-            fields = [None if f is None else f[0] for f in fields]
-        return Recall(answer, *fields)
+        energy = end.energy
+        if energy is None and not self._why_no_energy():
+            energy = self._traced(state, now, n_threads)
+        return Recall.of(
+            kind,
+            answer,
+            n_iter=end.sweeps,
+            converged=end.period == 1,
+            energy=energy,
+            log_scale=log_scale,
+            energy_trace=end.trace,
+        )
 
-    @property
-    def _answers_bits(self) -> bool:
+    def _settled(
+        self,
+        cues: Any,
+        now: Stored,
+        steps: int,
+        tol: float,
+        details: bool,
+        binary: bool,
+        threads: int,
+    ) -> tuple[Settled, Float]:
+        """Step until rows rest, and the log scales of their last steps."""
+        log_scale = np.empty(len(cues))
+        traces = details and self._traces and not self._why_no_energy()
+
+        def step(states: Any, rows: Int) -> tuple[Array, Float | None]:
+            if binary and not isinstance(states, BitMatrix):
+                states = _packed(states)
+            new, log_scale[rows] = self._step(states, now, threads)
+            return new, self._traced(states, now, threads) if traces else None
+
+        def still(new: Array, old: Any, rows: Int) -> Mask:
+            if now.heteroassociative or len(new) == 0:
+                return np.ones(len(new), np.bool_)
+            return np.asarray(np.abs(new - numbers(old)).max(axis=1) <= tol)
+
+        energy = (lambda states: self._traced(states, now, threads)) if traces else None
+        return settle(step, cues, max_iter=steps, still=still, energy=energy), log_scale
+
+    def _answers_bits(self, now: Stored) -> bool:
         """Whether what is recalled is bits, in every unit -1 or +1."""
-        items, readout = self._items, self._readout
-        if not isinstance(items.values, BitMatrix):
+        if not isinstance(now.values, BitMatrix):
             return False
-        if readout.kind == "sign":
-            return not items.heteroassociative or readout.tie != "keep"
-        return readout.kind == "identity" and self._model.separation.n_best == 1
+        if self._readout.kind == "sign":
+            return not now.heteroassociative or self._readout.tie != "keep"
+        return self._readout.kind == "identity" and self._model.separation.n_best == 1
 
-    def _cues(self, given: Any, name: str, keep_bytes: bool = False) -> tuple[Any, Kind]:
+    def _cues(
+        self, given: Any, name: str, now: Stored, keep_bytes: bool = False
+    ) -> tuple[Any, Kind]:
         """Check cues against the store and bring them to the type of the answer, or pack them.
 
         With ``keep_bytes``, uint8 or int8 cues stay so where the model scores them exactly.
         """
-        items = self._items
-        if len(items) == 0:
-            raise ValueError("the memory is empty; store something first")
-        separation = self._model.separation
-        n_best = separation.n_best
-        if n_best is not None and n_best > len(items):
-            raise ValueError(f"{separation!r} needs {n_best} items, the memory stores {len(items)}")
-        if self._model.binary:
-            packed = bits.binary(given, name, items.width, single=True, like=self._kind)
-            if isinstance(separation, parts.Threshold):
-                _check.radius(separation.radius, False, items.width)
-            return packed
+        model = self._model
+        n_bits = now.width if model.binary else None
+        model.separation.check(now.n_items, model.larger_is_better, n_bits)
+        if model.binary:
+            return bits.binary(given, name, n_bits, single=True, like=now.kind)
         cues, single = _check.cues(given, name)
-        kind = Kind(single=single)
-        _check.same_width(cues, name, items.keys.shape[1], "the memory stores")
+        kind = Kind("numbers", single=single)
+        _check.same_width(cues, name, now.width, "the memory stores")
         _check.finite(cues, name)
-        self._model.check_domain(cues, name)
-        if keep_bytes and self._model.wants_bytes(cues, items):
+        model.check_domain(cues, name)
+        if keep_bytes and model.wants_bytes(cues, now):
             return cues, kind
-        dtype = _check.compute_type(cues, items.keys, items.values)
+        dtype = _check.compute_type(cues, now.keys, now.values)
         return cues.astype(dtype, copy=False), kind
 
-    def _step(self, cues: Any, threads: int) -> tuple[Array, Float]:
+    def _step(self, cues: Any, now: Stored, threads: int) -> tuple[Array, Float]:
         """One read of all cues with the readout, and the log scale."""
-        summed, log_scale = self._model.read(cues, self._items, threads)
-        kept = None if self._items.heteroassociative else numbers(cues)
-        return self._readout(summed, kept), log_scale
+        summed, log_scale = self._model.read(cues, now, threads)
+        if self._readout.kind == "identity":
+            return summed, log_scale
+        return self._readout(summed, None if now.heteroassociative else numbers(cues)), log_scale
 
     def scores(self, cues: Any, *, threads: int | None = None) -> Array:
         """Score every stored key against every cue, larger is better, (Q, N) or (N,).
@@ -389,9 +308,9 @@ class UniversalHopfield:
         A distance is negated; in the paper convention scores sum to 1.
         """
         n_threads = resolve_threads(threads)
-        q, kind = self._cues(cues, "cues")
-        out = self._model.scores(q, self._items, n_threads)
-        return out[0] if kind.single else out
+        now = self._stored()
+        q, kind = self._cues(cues, "cues", now)
+        return np.asarray(kind.answer(self._model.scores(q, now, n_threads)))
 
     def weights(self, cues: Any, *, threads: int | None = None) -> Array:
         """Weigh every stored item for every cue, (Q, N) or (N,): `recall` is their projection.
@@ -400,9 +319,9 @@ class UniversalHopfield:
         unless ``normalize=False``. In the paper convention all sum to 1.
         """
         n_threads = resolve_threads(threads)
-        q, kind = self._cues(cues, "cues")
-        out = self._model.weights(q, self._items, n_threads)
-        return out[0] if kind.single else out
+        now = self._stored()
+        q, kind = self._cues(cues, "cues", now)
+        return np.asarray(kind.answer(self._model.weights(q, now, n_threads)))
 
     def dropped_mass(self, cues: Any, *, threads: int | None = None) -> Any:
         """Softmax weight of the items that `TopK` with a beta leaves out, (Q,) float64 or a float.
@@ -417,18 +336,18 @@ class UniversalHopfield:
             If the separation is not `TopK` with a beta.
         """
         chosen = self._model.separation
-        if not isinstance(chosen, parts.TopK) or chosen.beta is None:
+        if chosen.n_best is None or chosen.beta is None:
             raise ValueError(f"{chosen!r} leaves nothing of a softmax out; TopK with a beta does")
         n_threads = resolve_threads(threads)
-        q, kind = self._cues(cues, "cues")
-        items = self._items
+        now = self._stored()
+        q, kind = self._cues(cues, "cues", now)
         dropped = np.empty(len(q))
-        for tile in cue_tiles(len(q), len(items)):
-            s = self._model.scores(q[tile], items, n_threads)
-            all_items, _ = parts.Softmax(chosen.beta).weights(s, items.bias)
-            kept, _ = chosen.weights(s, items.bias)
+        for tile in cue_tiles(len(q), now.n_items):
+            s = self._model.scores(q[tile], now, n_threads)
+            all_items, _ = parts.Softmax(chosen.beta).weights(s, now.bias)
+            kept, _ = chosen.weights(s, now.bias)
             dropped[tile] = np.where(kept > 0, 0.0, all_items).sum(axis=1)
-        return float(dropped[0]) if kind.single else dropped
+        return kind.number(dropped)
 
     # -- energy -----------------------------------------------------------------------------------
 
@@ -460,21 +379,22 @@ class UniversalHopfield:
         reason = self._why_no_energy()
         if reason:
             raise ValueError(f"this memory has no energy: {reason}")
-        v, kind = self._cues(states, "states")
-        result = self._energies(v, n_threads)
-        return float(result[0]) if kind.single else result
+        now = self._stored()
+        v, kind = self._cues(states, "states", now)
+        return kind.number(self._energies(v, now, n_threads))
 
-    def _energies(self, states: Array, threads: int) -> Float:
+    def _energies(self, states: Array, now: Stored, threads: int) -> Float:
         """Energies (Q,) of checked states, where there is one."""
-        return self._model.energy(states, self._items, threads)
+        return self._model.energy(states, now, threads)
 
-    def _traced(self, states: Array, threads: int) -> Float:
+    def _traced(self, states: Array, now: Stored, threads: int) -> Float:
         """Energies as a `Recall` holds them."""
-        return self._energies(states, threads)
+        return self._energies(states, now, threads)
 
     def _why_no_energy(self) -> str:
         """Say why recall need not decrease anything; empty if an energy exists."""
-        if self._items.heteroassociative:
+        now = self._store.now
+        if now is not None and now.heteroassociative:
             return "a heteroassociative recall has no state to iterate"
         if self._readout.kind != "identity":
             return f"the readout {self._readout.kind!r} changes the step"
@@ -482,34 +402,11 @@ class UniversalHopfield:
 
     # -- looking at it ----------------------------------------------------------------------------
 
-    def __len__(self) -> int:
-        """Count the stored items."""
-        return len(self._items)
-
-    @property
-    def keys(self) -> Any:
-        """Stored keys (N, d), as given, read-only; a `BitMatrix` under "hamming"."""
-        return self._items.keys
-
-    @property
-    def values(self) -> Any:
-        """Stored values (N, o), read-only; the keys if autoassociative."""
-        return self._items.values
-
-    @property
-    def ids(self) -> Int:
-        """Ids of the items (N,), read-only, beside `keys`."""
-        return self._items.ids
-
     @property
     def log_weight(self) -> Float:
         """Natural logarithms of the items' weights (N,), read-only."""
-        return self._items.log_weight
-
-    @property
-    def nbytes(self) -> int:
-        """Bytes held: keys, values, weights, ids, room for growth and the engine's packed keys."""
-        return self._items.nbytes
+        now = self._store.now
+        return np.empty(0) if now is None else now.log_weight
 
     @property
     def similarity(self) -> str | parts.Similarity:
@@ -531,15 +428,10 @@ class UniversalHopfield:
         """``"standard"`` or ``"paper"``."""
         return self._model.name
 
-    def __repr__(self) -> str:
-        """Say what the memory is and what it holds."""
-        text = f"{type(self).__name__}({self._described()}"
-        if len(self) == 0:
-            return f"<{text}): empty>"
-        text += f"): {len(self)} items, {_width(self.keys, ' columns of')}"
-        if self._items.heteroassociative:
-            text += f" -> {_width(self.values, ' of')}"
-        return f"<{text}>"
+    def _contents(self) -> str:
+        now = self._stored()
+        values = f" -> {_width(now.values, ' of')}" if now.heteroassociative else ""
+        return f"{len(self)} items, {_width(now.keys, ' columns of')}{values}"
 
     def _described(self) -> str:
         """Name the parts, as `repr` shows them."""
@@ -547,10 +439,6 @@ class UniversalHopfield:
         if self._readout.kind != "identity":
             text += f", readout={self._readout.kind!r}"
         return text
-
-    def __copy__(self) -> UniversalHopfield:
-        """Copy the items too: two memories must not write into one buffer."""
-        return copy.deepcopy(self)
 
 
 def _width(rows: Array | BitMatrix, of: str) -> str:
@@ -565,9 +453,3 @@ def _packed(state: Array) -> BitMatrix:
     if len(blank):
         raise ValueError(f"cues row {blank[0]} meets no item of any weight, so no bits answer it")
     return bits.binary(state > 0, "states")[0]
-
-
-def _settled(new: Array, old: Array, tol: float) -> Mask:
-    if new.shape[0] == 0:
-        return np.zeros(0, dtype=bool)
-    return np.asarray(np.abs(new - old).max(axis=1) <= tol)

@@ -38,13 +38,13 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from amfast import _check, _core, parts
+from amfast import _check, parts
 from amfast._engine.reading import chosen_or_mean
-from amfast._engine.scoring import cue_tiles, key_tiles
+from amfast._engine.scoring import cue_tiles, dot, key_tiles
 from amfast._engine.scoring import scores as raw_scores
-from amfast._stores.items import Items
+from amfast._stores.items import Items, Stored
 from amfast._typing import Array, Float, Mask
-from amfast.parts import Separation, Similarity, Threshold
+from amfast.parts import Separation, Similarity
 
 SIMILARITIES = (
     "dot",
@@ -79,6 +79,7 @@ class Paper:
 
     name: ClassVar[str] = "paper"
     binary: ClassVar[bool] = False
+    larger_is_better: ClassVar[bool] = True
 
     @classmethod
     def of(
@@ -103,7 +104,7 @@ class Paper:
         if self.similarity in DIVERGENCES:
             _check.nonnegative(rows, name, f"{self.similarity} compares distributions")
 
-    def read(self, cues: Array, items: Items, threads: int) -> tuple[Array, Float]:
+    def read(self, cues: Array, items: Stored, threads: int) -> tuple[Array, Float]:
         """Weighted sum of the values (Q, o) and ln of the sum of magnitudes (Q,)."""
         out = _check.empty((len(cues), items.values.shape[1]), cues.dtype, "recalled values")
         log_scale = np.empty(len(cues))
@@ -112,21 +113,21 @@ class Paper:
             out[tile] = chosen_or_mean(w, items.values, self.separation, cues.dtype, threads)
         return out, log_scale
 
-    def scores(self, cues: Array, items: Items, threads: int) -> Array:
+    def scores(self, cues: Array, items: Stored, threads: int) -> Array:
         """Scores that sum to 1 (Q, N)."""
         out = _check.empty((len(cues), len(items)), cues.dtype, "scores")
         for tile in cue_tiles(len(cues), len(items)):
             out[tile] = self._scores(cues[tile], items, threads)
         return out
 
-    def weights(self, cues: Array, items: Items, threads: int) -> Array:
+    def weights(self, cues: Array, items: Stored, threads: int) -> Array:
         """Weights that sum to 1 (Q, N)."""
         out = _check.empty((len(cues), len(items)), cues.dtype, "weights")
         for tile in cue_tiles(len(cues), len(items)):
             out[tile], _ = self._weights(cues[tile], items, threads)
         return out
 
-    def wants_bytes(self, cues: Array, items: Items) -> bool:
+    def wants_bytes(self, cues: Array, items: Stored) -> bool:
         """Never: scores are divided by their sum."""
         return False
 
@@ -134,16 +135,16 @@ class Paper:
         """Say why there is no energy."""
         return "scores of the paper convention are divided by their sum"
 
-    def energy(self, states: Array, items: Items, threads: int) -> Float:
+    def energy(self, states: Array, items: Stored, threads: int) -> Float:
         """Refuse: no energy exists."""
         raise ValueError(self.why_no_energy())
 
-    def _weights(self, cues: Array, items: Items, threads: int) -> tuple[Float, Float]:
+    def _weights(self, cues: Array, items: Stored, threads: int) -> tuple[Float, Float]:
         s = self._scores(cues, items, threads)
         w, log_scale = weights(s, self.separation, items.item_weights)
         return w, log_scale + items.weight_shift
 
-    def _scores(self, cues: Array, items: Items, threads: int) -> Float:
+    def _scores(self, cues: Array, items: Stored, threads: int) -> Float:
         weight = items.item_weights
         if isinstance(self.similarity, Similarity):
             given = raw_scores(cues, items.keys, items.keys, self.similarity, threads)
@@ -203,7 +204,7 @@ def proportions(rows: Array, name: str, first: int = 0) -> Float:
 def scores(
     cues: Array,
     keys: Array,
-    packed: Array | _core.Keys,
+    packed: Any,
     similarity: str,
     *,
     eps: float,
@@ -218,7 +219,7 @@ def scores(
     cues : (q, d) array
         float32 or float64.
     keys : (N, d) array
-    packed : (N, d) array or Keys
+    packed : (N, d) array or engine keys
         What the engine reads for ``manhattan`` or ``sqeuclidean``.
     similarity : str
         One of the module's names.
@@ -232,8 +233,7 @@ def scores(
     threads : int
     """
     if similarity in DISTANCES:
-        distance = _check.empty((len(cues), len(keys)), cues.dtype, "scores")
-        _core.pairwise(cues, packed, similarity, distance, threads)
+        distance = raw_scores(cues, keys, packed, parts.similarity(similarity), threads)
         return reciprocal(distance, None, weight, on_exact_match)
     out = _check.empty((len(cues), len(keys)), np.dtype(np.float64), "scores")
     blank = np.zeros(len(keys), dtype=bool)
@@ -243,9 +243,9 @@ def scores(
         rows = keys[tile]
         blank[tile] = ~rows.any(axis=1)
         if similarity in ("dot_raw", "cosine"):
-            out[:, tile] = _dot(query, rows.astype(np.float64), threads)
+            out[:, tile] = dot(query, rows.astype(np.float64), threads)
         elif similarity == "dot":
-            out[:, tile] = _dot(share, proportions(rows, "keys", tile.start), threads)
+            out[:, tile] = dot(share, proportions(rows, "keys", tile.start), threads)
         else:
             out[:, tile] = _divergence(
                 share, proportions(rows, "keys", tile.start), similarity, eps, threads
@@ -269,13 +269,6 @@ def from_function(
     return reciprocal(values, None, weight, on_exact_match)
 
 
-def _dot(queries: Float, keys: Float, threads: int) -> Float:
-    out = np.empty((len(queries), len(keys)))
-    if out.size:
-        _core.pairwise(queries, np.ascontiguousarray(keys), "dot", out, threads)
-    return out
-
-
 def _divergence(cues: Float, keys: Float, similarity: str, eps: float, threads: int) -> Float:
     log_cues, log_keys = np.log(cues + eps), np.log(keys + eps)
     if similarity == "kl":
@@ -295,7 +288,7 @@ def _relative_entropy(p: Float, log_p: Float, q: Float, log_q: Float, threads: i
     which also makes the divergence of equal rows exactly 0.
     """
     entropy = (p * log_p).sum(axis=1, keepdims=True)
-    cross = _dot(p, log_q, threads)
+    cross = dot(p, log_q, threads)
     out = entropy - cross
     for i, j in np.argwhere(np.abs(out) <= _CANCELLED * (np.abs(entropy) + np.abs(cross))):
         out[i, j] = (p[i] * (log_p[i] - log_q[j])).sum()
@@ -376,7 +369,7 @@ def weights(scores: Float, separation: Separation, weight: Float | None) -> tupl
     w, log_scale = _separated(scores, separation, weight)
     size = np.abs(w).sum(axis=1, keepdims=True)
     total = w.sum(axis=1, keepdims=True)
-    if not isinstance(separation, Threshold):
+    if not separation.may_leave_all_out:
         # ln 1 = 0: a single memory, or one exact match, can leave the logarithm nothing to share.
         flat = (size == 0)[:, 0]
         share = np.ones(w.shape[1]) if weight is None else weight

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import sys
+from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
 import numpy as np
@@ -10,9 +11,11 @@ import numpy as np
 from amfast import _check, parts
 from amfast._engine.reading import Source, read, result_type, tile_weights
 from amfast._engine.scoring import cue_tiles, engine_rows, scored_exactly, scores
-from amfast._stores.items import Items, distributions
+from amfast._stores.items import Items, Stored
 from amfast._typing import Array, Float
 from amfast.bits import BitMatrix
+from amfast.parts.metrics import METRICS, Metric
+from amfast.parts.similarities import Smoothed
 
 EPS = 1e-4
 
@@ -31,6 +34,15 @@ class Standard:
     eps: float | None
 
     name: ClassVar[str] = "standard"
+    binary: bool = field(init=False, repr=False, compare=False)
+    """Whether keys and cues are bits."""
+    distributions: bool = field(init=False, repr=False, compare=False)
+    """Whether keys and cues must be non-negative."""
+    larger_is_better: bool = field(init=False, repr=False, compare=False)
+    prepare: Smoothed | None = field(init=False, repr=False, compare=False)
+    """What keys and cues become before they are scored."""
+    raw: bool = field(init=False, repr=False, compare=False)
+    """Whether weights are wanted as they are, not divided by the sum of their magnitudes."""
 
     @classmethod
     def of(
@@ -38,43 +50,48 @@ class Standard:
     ) -> Standard:
         """Check the parts against each other."""
         part = parts.similarity(similarity)
-        if isinstance(separation, parts.Threshold):
-            _check.radius(separation.radius, bool(part.larger_is_better))
-        if part.metric in ("kl", "reverse_kl"):
+        separation.check(sys.maxsize, bool(part.larger_is_better))
+        known = METRICS.get(part.metric or "")
+        if known is not None and known.smoothed:
             eps = _check.number(EPS if eps is None else eps, "eps", 0.0)
         elif eps is not None:
             raise ValueError(f"eps has no effect on {part!r}; leave it out")
-        elif part.metric == "jensenshannon":
+        elif known is not None and known.distributions:
             eps = 0.0  # no smoothing, but blank rows become uniform
         return cls(part, separation, normalize, eps)
 
+    def __post_init__(self) -> None:
+        """Look up once what every call asks."""
+        known = METRICS.get(self.similarity.metric or "", Metric(""))
+        larger = bool(self.similarity.larger_is_better)
+        for name, value in (
+            ("binary", known.bits),
+            ("distributions", known.distributions),
+            ("larger_is_better", larger),
+            ("prepare", None if self.eps is None else Smoothed(self.eps)),
+            ("raw", not self.normalize and not self.separation.sums_to_one),
+        ):
+            object.__setattr__(self, name, value)
+
     def items(self) -> Items:
         """Make an empty store that packs its keys for the metric."""
-        return Items(self.similarity.metric, self.eps)
-
-    @property
-    def binary(self) -> bool:
-        """Whether keys and cues are bits."""
-        return self.similarity.metric == "hamming"
+        return Items(self.similarity.metric, self.prepare)
 
     def check_domain(self, rows: Array, name: str) -> None:
         """Refuse what the similarity is not defined for."""
-        if self.similarity.metric in ("kl", "reverse_kl", "jensenshannon"):
+        if self.distributions:
             _check.nonnegative(rows, name, f"{self.similarity.metric} compares distributions")
 
-    def _source(self, items: Items, cues: Array | BitMatrix) -> Source:
+    def _source(self, items: Stored, cues: Array | BitMatrix) -> Source:
         """Collect what the cues read."""
-        if self.similarity.metric is None:
-            packed: Any = items.keys
-        else:
-            packed = items.engine_keys(engine_rows(cues).dtype)
+        packed = items.engine_keys(engine_rows(cues).dtype)
         return Source(items.keys, packed, items.values, items.bias)
 
     def _prepared(self, cues: Any) -> Any:
         """Cues as the engine's keys are: distributions for the KL family."""
-        return cues if self.eps is None else distributions(cues, self.eps, cues.dtype)
+        return cues if self.prepare is None else self.prepare(cues, cues.dtype)
 
-    def wants_bytes(self, cues: Array, items: Items) -> bool:
+    def wants_bytes(self, cues: Array, items: Stored) -> bool:
         """Whether the best of these items is found exactly, without turning cues into floats."""
         return (
             len(cues) > 0
@@ -84,32 +101,24 @@ class Standard:
             and (items.bias is None or bool(np.isfinite(items.bias).all()))
         )
 
-    @property
-    def _raw(self) -> bool:
-        """Whether weights are wanted as they are, not divided by the sum of their magnitudes."""
-        return not self.normalize and not self.separation.sums_to_one
-
-    def read(self, cues: Array | BitMatrix, items: Items, threads: int) -> tuple[Array, Float]:
+    def read(self, cues: Array | BitMatrix, items: Stored, threads: int) -> tuple[Array, Float]:
         """Weighted sum of the values (Q, o) and ln of the sum of magnitudes (Q,)."""
         source, prepared = self._source(items, cues), self._prepared(cues)
         try:
             summed, log_scale = read(prepared, source, self.similarity, self.separation, threads)
         except ValueError as error:
-            if isinstance(self.separation, parts.Log | parts.Sqrt):
-                raise ValueError(
-                    f"{error}. Distances score as their negative and dot products may be negative; "
-                    "convention='paper' has scores that log and sqrt are defined for"
-                ) from error
+            if self.separation.hint:
+                raise ValueError(f"{error}{self.separation.hint}") from error
             raise
-        return (_rescaled(summed, log_scale) if self._raw else summed), log_scale
+        return (_rescaled(summed, log_scale) if self.raw else summed), log_scale
 
-    def scores(self, cues: Array | BitMatrix, items: Items, threads: int) -> Array:
+    def scores(self, cues: Array | BitMatrix, items: Stored, threads: int) -> Array:
         """Scores of all items, larger is better, (Q, N)."""
         source = self._source(items, cues)
         out = scores(self._prepared(cues), source.keys, source.packed, self.similarity, threads)
-        return out if self.similarity.larger_is_better else np.negative(out, out=out)
+        return out if self.larger_is_better else np.negative(out, out=out)
 
-    def weights(self, cues: Array | BitMatrix, items: Items, threads: int) -> Array:
+    def weights(self, cues: Array | BitMatrix, items: Stored, threads: int) -> Array:
         """Weights of all items (Q, N)."""
         dtype = result_type(cues, items.values)
         out = _check.empty((len(cues), len(items)), dtype, "weights")
@@ -118,33 +127,18 @@ class Standard:
             prepared = self._prepared(cues[tile])
             w, log_scale = tile_weights(prepared, source, self.similarity, self.separation, threads)
             out[tile] = w
-            if self._raw:
+            if self.raw:
                 out[tile] = _rescaled(out[tile], log_scale)
         return out
 
     def why_no_energy(self) -> str:
         """Say why a step need not decrease anything; empty if an energy exists."""
-        metric, separation = self.similarity.metric, self.separation
-        if metric not in ("dot", "sqeuclidean"):
+        metric = self.similarity.metric
+        if metric is None or not METRICS[metric].descends:
             return f"a step of {self.similarity.name} descends none; dot and sqeuclidean do"
-        if isinstance(separation, parts.Softmax | parts.Exponential):
-            if not separation.beta:
-                return "beta = 0 averages all items whatever the state"
-            if self._raw and metric != "dot":
-                return "raw exponential weights descend one for dot only"
-            return ""
-        if isinstance(separation, parts.Identity | parts.Polynomial):
-            kind, n = separation.engine()
-            if metric != "dot":
-                return "power weights descend one for dot only"
-            if self.normalize:
-                return "weights divided by their sum descend none; use normalize=False"
-            if n % 2 == 0 and kind != "rectified":
-                return f"the even power {n:g} is not monotone; use rectified=True or an odd n"
-            return ""
-        return separation.why_no_potential()
+        return self.separation.why_no_energy(metric == "dot", self.raw)
 
-    def energy(self, states: Array, items: Items, threads: int) -> Float:
+    def energy(self, states: Array, items: Stored, threads: int) -> Float:
         """Energy of states (Q,), where `why_no_energy` has nothing to say."""
         v = states.astype(np.float64)
         interaction, log_scale = self._interaction(v, items, threads)
@@ -159,27 +153,23 @@ class Standard:
             )
         return energy
 
-    def _interaction(self, states: Array, items: Items, threads: int) -> tuple[Float, Float]:
+    def _interaction(self, states: Array, items: Stored, threads: int) -> tuple[Float, Float]:
         """Energy gained from the items (Q,), and what is -inf where no item has any weight."""
-        source, separation = self._source(items, states), self.separation
-        fused = separation.engine()
-        if fused is None:
+        source = self._source(items, states)
+        integral = self.separation.integral()
+        if integral is None:
             gained = np.empty(len(states))
             for tile in cue_tiles(len(states), len(items)):
                 s = scores(states[tile], source.keys, source.packed, self.similarity, threads)
-                if not self.similarity.larger_is_better:
+                if not self.larger_is_better:
                     np.negative(s, out=s)
-                gained[tile] = separation.potential(s, source.log_weight)
+                gained[tile] = self.separation.potential(s, source.log_weight)
             return gained, gained
-        kind, divisor = fused
-        if kind != "softmax":
-            divisor += 1  # the integral of s^n is s^(n+1) / (n+1)
-            separation = parts.Polynomial(int(divisor), rectified=kind == "rectified")
         # Only the sum of the weights is wanted, so the values are one column of zeros.
         source = source._replace(values=np.zeros((len(items), 1)))
-        _, log_scale = read(states, source, self.similarity, separation, threads)
+        _, log_scale = read(states, source, self.similarity, integral[0], threads)
         with np.errstate(over="ignore"):
-            return (np.exp(log_scale) if self._raw else log_scale) / divisor, log_scale
+            return (np.exp(log_scale) if self.raw else log_scale) / integral[1], log_scale
 
     def __repr__(self) -> str:
         """Name what differs from the defaults."""

@@ -1,0 +1,304 @@
+"""What all memories do alike: store, merge, delete, look, copy, pickle, say what they are."""
+
+from __future__ import annotations
+
+import copy
+import inspect
+from typing import Any, ClassVar, NoReturn, Protocol, TypeVar
+
+import numpy as np
+
+from amfast import _check
+from amfast._stores.items import Batch, Stored
+from amfast._typing import Array, Float, Int
+from amfast.bits import BitMatrix
+
+M = TypeVar("M", bound="Memory")
+
+
+class Store(Protocol):
+    """What a memory keeps: a monoid, whose neutral element is the empty store.
+
+    Every change builds the new state aside and puts it in place by one assignment, so that a change
+    which fails or is interrupted leaves the old one.
+    """
+
+    def append(self, batch: Batch) -> Int:
+        """Add checked items; return their ids, which are never used again."""
+
+    def merge(self, other: Any) -> None:
+        """Add what another store keeps."""
+
+    def delete(self, ids: Int) -> None:
+        """Remove items by sorted ids."""
+
+    def arrays(self) -> tuple[dict[str, Array], dict[str, Any]]:
+        """Return all that is kept, as arrays and as names and numbers."""
+
+    def restore(self, arrays: dict[str, Array], meta: dict[str, Any]) -> None:
+        """Keep what `arrays` returned."""
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes held."""
+
+    def __len__(self) -> int:
+        """Count what is kept."""
+
+
+class Memory:
+    """An associative memory: parts that say how to recall, and a store that keeps.
+
+    A memory says what it is made of (`_parameters`), reads what is to be stored (`_admit`), and
+    recalls. All else is here, once.
+    """
+
+    _keeps_no_items: ClassVar[str] = ""
+    """The sentence that says why there are no items to delete, show, score or weigh; empty where
+    there are."""
+
+    _store: Any
+
+    # -- what a memory has to say -----------------------------------------------------------------
+
+    def _parameters(self) -> dict[str, Any]:
+        """Return the arguments that make an empty memory like this one."""
+        raise NotImplementedError
+
+    def _admit(self, keys: Any, values: Any, weights: Any) -> Batch:
+        """Check what a caller wants stored; nothing is stored yet."""
+        raise NotImplementedError
+
+    def _contents(self) -> str:
+        """Say what is held, for `repr`."""
+        raise NotImplementedError
+
+    def _described(self) -> str:
+        """Say what differs from the defaults, for `repr`."""
+        defaults = inspect.signature(type(self)).parameters
+        given = self._parameters().items()
+        return ", ".join(
+            f"{name}={_shown(value)}"
+            for name, value in given
+            if not _alike(value, defaults[name].default)
+        )
+
+    @classmethod
+    def _kin(cls) -> type[Memory]:
+        """Return the class whose memories merge with this one's."""
+        return cls
+
+    def _check_merge(self, other: Any) -> None:
+        """Refuse a memory that this one cannot take in, beyond other parameters."""
+        _check_alike(self, other)
+
+    # -- storing ----------------------------------------------------------------------------------
+
+    def store(self, keys: Any, values: Any = None, *, weights: Any = None) -> Int:
+        """Add items.
+
+        Parameters
+        ----------
+        keys : (N, d) array or BitMatrix
+            As the class says.
+        values : (N, o) array or BitMatrix, optional
+            What each key recalls; None means the keys themselves (autoassociative). A memory is
+            one or the other.
+        weights : (N,) array, optional
+            How much each item counts, in the range that the class says; None means 1. Weight 3
+            equals storing the item three times, weight 0 is never recalled.
+
+        Returns
+        -------
+        (N,) int64 array
+            Ids for `delete`, never used again.
+
+        Raises
+        ------
+        ValueError
+            For shapes that do not match, NaN or infinity, and what the memory cannot hold. Nothing
+            is stored then.
+        TypeError, MemoryError
+            For element types that are no real numbers; for what does not fit. Likewise.
+        """
+        batch = self._admit(keys, values, weights)
+        if len(batch.keys) == 0:
+            return np.empty(0, np.int64)
+        ids: Int = self._store.append(batch)
+        return ids
+
+    def delete(self, ids: Any) -> None:
+        """Remove items by the ids that `store` returned.
+
+        Raises
+        ------
+        ValueError
+            If an id is unknown or named twice, or the memory keeps no items; nothing is removed
+            then.
+        TypeError
+            If ids are not integers.
+        """
+        self._need_items("delete")
+        self._store.delete(_check.item_ids(ids))
+
+    def merge(self: M, other: Any) -> M:
+        """Add all items of another memory with the same parameters, in place; they get new ids.
+
+        Returns
+        -------
+        Memory
+            This memory.
+
+        Raises
+        ------
+        TypeError
+            If the other is another kind of memory.
+        ValueError
+            If parameters, widths or kinds of items differ. Nothing is added then.
+        """
+        kin = self._kin()
+        if not isinstance(other, kin):
+            raise TypeError(f"other must be a {kin.__name__}, got {type(other).__name__}")
+        if not self._same_parameters(other):
+            raise ValueError(f"memories differ in their parameters: {self!r} and {other!r}")
+        if len(other):
+            self._check_merge(other)
+            self._store.merge(other._store)
+        return self
+
+    def _same_parameters(self, other: Any) -> bool:
+        mine, theirs = self._parameters(), other._parameters()
+        return mine.keys() == theirs.keys() and all(_alike(mine[n], theirs[n]) for n in mine)
+
+    # -- looking at it ----------------------------------------------------------------------------
+
+    def __len__(self) -> int:
+        """Count what is stored."""
+        return len(self._store)
+
+    @property
+    def keys(self) -> Any:
+        """Stored keys (N, d), as given, read-only; a `BitMatrix` where they are bits."""
+        now = self._held("keys")
+        return self._no_rows() if now is None else now.keys
+
+    @property
+    def values(self) -> Any:
+        """Stored values (N, o), read-only; the keys if autoassociative."""
+        now = self._held("values")
+        return self._no_rows() if now is None else now.values
+
+    @property
+    def ids(self) -> Int:
+        """Ids of the items (N,), read-only, beside `keys`."""
+        now = self._held("ids")
+        return np.empty(0, np.int64) if now is None else now.ids
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes held: what is stored, room for growth, and what the engine packed of it."""
+        return int(self._store.nbytes)
+
+    def scores(self, cues: Any, *, threads: int | None = None) -> Array:
+        """Refuse, where there are no items to score."""
+        return self._refuse("scores")
+
+    def weights(self, cues: Any, *, threads: int | None = None) -> Float:
+        """Refuse, where there are no items to weigh."""
+        return self._refuse("weights")
+
+    def energy(self, states: Any, *, threads: int | None = None) -> Any:
+        """Refuse, where recall descends no energy."""
+        raise ValueError(f"this memory has no energy: {self._why_no_energy()}")
+
+    def _why_no_energy(self) -> str:
+        """Say why recall need not decrease anything; empty if an energy exists."""
+        return ""
+
+    def _stored(self) -> Stored:
+        """Return what is stored, or refuse: the memory is empty."""
+        now: Stored | None = self._store.now
+        if now is None or now.n_items == 0:
+            raise ValueError("the memory is empty; store something first")
+        return now
+
+    def _held(self, what: str) -> Stored | None:
+        """Return what is stored, None before anything was; refuse where there are no items."""
+        self._need_items(what)
+        now: Stored | None = self._store.now
+        return now
+
+    def _no_rows(self) -> Any:
+        """Return the keys of a memory in which nothing was ever stored."""
+        return np.empty((0, 0), np.float32)
+
+    def _need_items(self, what: str) -> None:
+        if self._keeps_no_items:
+            self._refuse(what)
+
+    def _refuse(self, what: str) -> NoReturn:
+        raise ValueError(f"{what}: {self._keeps_no_items}")
+
+    # -- saying and copying -----------------------------------------------------------------------
+
+    def __repr__(self) -> str:
+        """Say what the memory is and what it holds."""
+        held = self._contents() if len(self) else "empty"
+        return f"<{type(self).__name__}({self._described()}): {held}>"
+
+    def __copy__(self: M) -> M:
+        """Copy what is stored too: two memories must not write into one buffer."""
+        return copy.deepcopy(self)
+
+
+def check_alike(memory: Memory, keys: Any, values: Any, unit: str = "columns") -> None:
+    """Refuse items of other widths than those stored, or of the other kind.
+
+    Parameters
+    ----------
+    memory : Memory
+        One that keeps `Stored` items.
+    keys, values : (N, d) array or BitMatrix
+        Checked rows; ``values`` None if autoassociative.
+    unit : str
+        What widths count: "columns", "bits".
+    """
+    if values is not None and len(values) != len(keys):
+        raise ValueError(f"values have {len(values)} rows, keys have {len(keys)}")
+    now: Stored | None = memory._store.now
+    if now is None:
+        return
+    if keys.shape[1] != now.width:
+        raise ValueError(f"keys have {keys.shape[1]} {unit}, the memory stores {now.width}")
+    if now.heteroassociative != (values is not None):
+        kind = "values with" if now.heteroassociative else "no values beside"
+        raise ValueError(f"the memory stores {kind} its keys; values must be given alike")
+    if values is None:
+        return
+    if isinstance(values, BitMatrix) != isinstance(now.values, BitMatrix):
+        kind = "a BitMatrix" if isinstance(now.values, BitMatrix) else "arrays"
+        raise ValueError(f"the memory stores values of {kind}; they must be given alike")
+    if values.shape[1] != now.value_width:
+        raise ValueError(
+            f"values have {values.shape[1]} {unit}, the memory stores {now.value_width}"
+        )
+
+
+def _check_alike(memory: Memory, other: Memory) -> None:
+    theirs: Stored | None = other._store.now
+    if theirs is not None:
+        check_alike(memory, theirs.keys, theirs.values if theirs.heteroassociative else None)
+
+
+def _alike(mine: Any, theirs: Any) -> bool:
+    """Whether two parameters are equal; arrays are if all their entries are."""
+    if isinstance(mine, np.ndarray) or isinstance(theirs, np.ndarray):
+        return np.array_equal(mine, theirs)
+    return bool(mine == theirs)
+
+
+def _shown(value: Any) -> str:
+    """Return a parameter as `repr` shows it: long arrays by three dots."""
+    if isinstance(value, np.ndarray):
+        return "..." if value.ndim else f"{float(value):g}"
+    return repr(value)

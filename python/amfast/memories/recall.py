@@ -1,0 +1,78 @@
+"""What a recall found: one result for all memories."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields
+from typing import Any
+
+from amfast._typing import Array, Float, Int, Mask
+from amfast.bits import Kind
+
+
+@dataclass(frozen=True, repr=False)
+class Recall:
+    """What a recall found, with one entry per cue; for one 1-d cue, its own entry.
+
+    Fields that a memory has no use for are None, and `repr` leaves them out.
+    """
+
+    state: Any
+    """(Q, o) recalled values, in the kind that the cues had."""
+    n_iter: Int | None = None
+    """(Q,) steps or sweeps taken."""
+    converged: Mask | None = None
+    """(Q,) whether the last step changed no entry by more than ``tol`` (binary units: flipped
+    nothing); True if heteroassociative, where one step is all there is."""
+    energy: Float | None = None
+    """(Q,) energy of ``state``, None for memories that have none."""
+    log_scale: Float | None = None
+    """(Q,) natural logarithm of the sum of the magnitudes of the weights in the last step, before
+    they were divided by it; -inf where no item had any weight."""
+    energy_trace: Float | None = None
+    """(Q, steps + 1) energy of the cue and after every step, of a row that stopped its last one;
+    None for memories that do not record it."""
+    cycle: Int | None = None
+    """(Q,) 1: a fixed point, which ``converged`` repeats; 2: the state alternates with another
+    ("sync" only; ``state`` is the later of the last two); 0: neither was found within the sweeps.
+    A one-step recall of values has 1."""
+    undecided: Int | None = None
+    """(Q,) how many free units have a field of exactly 0 in ``state``; of a sparse distributed
+    memory, bits whose sum was 0 in the last read: the tie rule gave them."""
+    undecided_units: Mask | None = None
+    """(Q, d) which, or (Q, o) in a heteroassociative memory."""
+    n_active: Int | None = None
+    """(Q,) hard locations that the last read summed; 0 was not read again and did not converge."""
+    error: Array | None = None
+    """(Q, n) the corruption found: ``state`` is the cue minus this."""
+    residual: Float | None = None
+    """(Q,) Euclidean norm of what the constraints give on ``state``; 0 for a stored pattern."""
+    certified: Mask | None = None
+    """(Q,) whether ``error`` is proven to be the corruption, see `SparseRecoveryMemory`."""
+    n_errors: Int | None = None
+    """(Q,) nonzero entries of ``error``."""
+
+    @classmethod
+    def of(cls, kind: Kind, state: Any, **columns: Any) -> Recall:
+        """Return what was found, in the kind that the cues had.
+
+        ``state`` is an answer already; ``columns`` are the other fields, a row per cue.
+        """
+        if kind.single:
+            columns = {name: None if x is None else x[0] for name, x in columns.items()}
+        return cls(state, **columns)
+
+    def __repr__(self) -> str:
+        """Show a line for each field that there is."""
+        lines = [f"{type(self).__name__}("]
+        for known in fields(self):
+            value = getattr(self, known.name)
+            if value is None:
+                continue
+            shape = getattr(value, "shape", ())
+            text = repr(value) if len(shape) == 0 else ""
+            if shape:
+                first = repr(value).splitlines()
+                text = first[0] if len(first) == 1 and len(first[0]) < 70 else ""
+                text = text or f"{value.dtype if hasattr(value, 'dtype') else 'bits'} {shape}"
+            lines.append(f"    {known.name}: {text}")
+        return "\n".join([*lines, ")"])

@@ -1,0 +1,171 @@
+"""What every separation answers, and separations given as Python functions.
+
+A separation answers for itself: what the engine calls it (`Separation.engine`), its weights written
+down densely (`Separation.weights`), whether it suits the items at hand (`Separation.check`), and
+of what its weights are the gradient (`Separation.why_no_energy`, `integral`, `potential`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import FrozenInstanceError
+from typing import Any, ClassVar
+
+import numpy as np
+
+from amfast import _check
+from amfast._typing import Array, Float
+
+WeightFunction = Callable[[Array], Any]
+
+
+class Separation:
+    """A separation given as a Python function, and the base of the named ones.
+
+    Parameters
+    ----------
+    fn : callable
+        ``fn(scores (q, N)) -> weights (q, N)``, called on the read-only scores of some of the cues
+        with all items. Slower than a named separation: the scores of a tile of cues are held in
+        memory (about 32 MB).
+    name : str, optional
+        What ``repr`` shows.
+
+    Examples
+    --------
+    >>> import numpy as np, amfast as am
+    >>> am.Separation(np.tanh)
+    Separation('tanh')
+    """
+
+    fn: WeightFunction
+    name: str
+    beta: float | None = None
+
+    sums_to_one: ClassVar[bool] = False
+    """Whether the weights are non-negative and always divided by their sum."""
+    may_leave_all_out: ClassVar[bool] = False
+    """Whether it is no accident if no item gets any weight."""
+    hint: ClassVar[str] = ""
+    """What to add where a score is refused."""
+
+    def __init__(self, fn: WeightFunction, name: str | None = None) -> None:
+        if isinstance(fn, type):
+            raise TypeError(f"separation must be an object or a function, got the class {fn!r}")
+        _check.function(fn, "separation")
+        object.__setattr__(self, "fn", fn)
+        object.__setattr__(self, "name", name or _check.name_of_function(fn))
+
+    def __setattr__(self, name: str, value: object) -> None:
+        """Refuse: parts are frozen."""
+        raise FrozenInstanceError(f"cannot assign to field {name!r}")
+
+    def __repr__(self) -> str:
+        """Name the function."""
+        return f"Separation({self.name!r})"
+
+    def __eq__(self, other: object) -> bool:
+        """Two user-defined separations are equal if their functions are."""
+        return type(other) is Separation and other.fn == self.fn
+
+    def __hash__(self) -> int:
+        """Hash the function."""
+        return hash(self.fn)
+
+    @property
+    def n_best(self) -> int | None:
+        """How many of the best items get a weight, None for all."""
+        return None
+
+    def engine(self) -> tuple[str, float] | None:
+        """Name and parameter of the engine's fused form, None if there is no such form."""
+        return None
+
+    def check(self, n_items: int, larger_is_better: bool, n_bits: int | None = None) -> None:
+        """Refuse what this separation cannot do among ``n_items`` scored by such a similarity."""
+
+    def weights(
+        self, scores: Array, log_weight: Float | None, larger_is_better: bool = True
+    ) -> tuple[Float, Float]:
+        """Weights divided by the sum of their magnitudes (q, N), and the log of that sum (q,).
+
+        Parameters
+        ----------
+        scores : (q, N) array
+            Larger is better.
+        log_weight : (N,) float64 or None
+            Logarithms of the items' weights, which multiply the separated scores.
+        larger_is_better : bool
+            False if the scores are negated distances; only a threshold needs to know.
+        """
+        raw = _check.array(self.fn(_check.frozen(scores)), f"weights of {self.name}")
+        if raw.shape != scores.shape:
+            raise ValueError(
+                f"separation {self.name} must return shape (q, N) = {scores.shape}, "
+                f"it returned {raw.shape}"
+            )
+        # Row after row in memory, so that sums do not depend on how many cues came together.
+        w = raw.astype(np.float64, order="C")
+        _check.finite(w, f"weights of separation {self.name},")
+        peak = np.abs(w).max(axis=1, keepdims=True, initial=0.0)
+        peak[peak == 0] = 1.0
+        w /= peak  # so that neither the sum nor an item's weight can overflow
+        top = np.zeros((len(w), 1))
+        if log_weight is not None:
+            # Relative to the heaviest item that the function gives any weight.
+            b = np.where(w == 0, -np.inf, log_weight)
+            top = b.max(axis=1, keepdims=True, initial=-np.inf)
+            top[top == -np.inf] = 0.0
+            w *= np.exp(b - top)
+        total = np.abs(w).sum(axis=1, keepdims=True)
+        np.divide(w, total, out=w, where=total > 0)
+        with np.errstate(divide="ignore"):
+            return w, (np.log(total) + np.log(peak) + top)[:, 0]
+
+    # -- energy -----------------------------------------------------------------------------------
+
+    def why_no_energy(self, dot: bool, raw: bool) -> str:
+        """Say why a step by these weights descends no energy; empty if it does.
+
+        Parameters
+        ----------
+        dot : bool
+            Whether scores are dot products; else they are negated squared distances.
+        raw : bool
+            Whether weights are taken as they are, not divided by the sum of their magnitudes.
+        """
+        return f"nothing says that {self!r} is the gradient of a convex function"
+
+    def integral(self) -> tuple[Separation, float] | None:
+        """Return a fused separation whose summed weights, divided by a number, are the potential.
+
+        None where `potential` has to be asked instead.
+        """
+        return None
+
+    def potential(self, scores: Array, log_weight: Float | None) -> Float:
+        """Convex function of the scores (q, N) whose gradient the weights are, (q,).
+
+        Energies need it of separations without an `integral`.
+        """
+        raise ValueError(f"{self!r} has no potential: {self.why_no_energy(True, True)}")
+
+
+class Raw(Separation):
+    """Weights ``f(s)`` of an item's own score; as they are, the gradient of sums of integrals."""
+
+    def why_no_energy(self, dot: bool, raw: bool) -> str:
+        """Say why: raw weights of dot products descend one."""
+        if not dot:
+            return f"the weights of {self!r} descend one for dot only"
+        if not raw:
+            return "weights divided by their sum descend none; use normalize=False"
+        return ""
+
+    def summed(self, integrals: Float, log_weight: Float | None) -> Float:
+        """Sum integrals (q, N) of f by weight; an item of weight 0 has no part."""
+        if log_weight is None:
+            return np.asarray(integrals.sum(axis=1))
+        live = log_weight > -np.inf
+        with np.errstate(over="ignore"):
+            return np.asarray((integrals[:, live] * np.exp(log_weight[live])).sum(axis=1))
