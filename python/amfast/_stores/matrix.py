@@ -181,13 +181,13 @@ class Matrix:
 
 def reach_of(x: Array | BitMatrix, y: Array | BitMatrix | None, w: Float | None) -> float:
     """Return what sums of ``w y x``, ``w x`` and ``w`` over these rows cannot exceed."""
-    if y is None and isinstance(x, np.ndarray) and x.dtype in (np.float32, np.float64):
-        # Cheaper than extremes, which matters to whoever adds row by row.
-        flat = x.reshape(-1)
-        square = float(np.dot(flat, flat))
-        if math.isfinite(square):
-            return (1.0 if w is None else float(np.abs(w).max(initial=0.0))) * (len(x) + square)
     with np.errstate(over="ignore"):
+        if y is None and isinstance(x, np.ndarray) and x.dtype in (np.float32, np.float64):
+            # Cheaper than extremes, which matters to whoever adds row by row.
+            flat = x.reshape(-1)
+            square = float(np.dot(flat, flat))
+            if math.isfinite(square):
+                return (1.0 if w is None else float(np.abs(w).max(initial=0.0))) * (len(x) + square)
         load = float(len(x)) if w is None else float(np.abs(w).sum())
     wide = max(1.0, largest(x))
     return load * wide * (wide if y is None else max(1.0, largest(y)))
