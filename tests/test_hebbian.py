@@ -87,7 +87,7 @@ def test_bits_are_exact(rng, shape):
             got = am.hebbian(given, partner, threads=threads)
             assert got.dtype == np.int32
             np.testing.assert_array_equal(got, wide_y.T @ wide)
-        for w in (signs, np.zeros(len(x)), many):
+        for w in (signs, rng.integers(-1, 2, len(x)), np.zeros(len(x)), many):
             got = am.hebbian(given, partner, weights=w)
             assert got.dtype == np.int32
             np.testing.assert_array_equal(got, (wide_y * w[:, None].astype(np.int64)).T @ wide)
@@ -242,3 +242,67 @@ def test_arguments_are_checked(rng):
         am.hebbian(x, threads=0)
     with pytest.raises(MemoryError, match="GB"):
         am.hebbian(np.ones((1, 10_000_000), np.float32))
+
+
+@pytest.mark.parametrize("d", [20, 70])
+def test_one_number_among_signs_is_summed_as_it_is(d):
+    """An int8 matrix of signs but for one 3, wherever that stands."""
+    n = 5
+    for i in range(n):
+        for j in range(d):
+            x = np.ones((n, d), np.int8)
+            x[i, j] = 3
+            wide = x.astype(np.int64)
+            np.testing.assert_array_equal(am.hebbian(x), wide.T @ wide)
+
+
+def test_more_signs_than_are_turned_at_a_time(rng):
+    """Bits are turned 64 MiB of columns at a time; the second part is added to the first."""
+    n, d = 8192 + 70, 65536
+    raw = rng.integers(0, 256, (n, d // 8), dtype=np.uint8)
+    x, y = am.BitMatrix.from_packed(raw, d), rng.choice(np.array([-1, 1], np.int8), (n, 1))
+    few = np.r_[0:3, d - 3 : d]
+    bits = np.unpackbits(raw[:, [0, d // 8 - 1]], axis=1)[:, [0, 1, 2, 13, 14, 15]]
+    want = (2 * bits.astype(np.int64) - 1).T @ y.astype(np.int64)
+    np.testing.assert_array_equal(am.hebbian(x, y)[0, few], want[:, 0])
+    out = np.full((1, d), 5, np.int32)
+    am.hebbian(x, y, weights=-np.ones(n), out=out)
+    np.testing.assert_array_equal(out[0, few], 5 - want[:, 0])
+
+
+@pytest.mark.parametrize("start", [0, 7])
+def test_bytes_that_turn_out_not_to_be_signs(rng, start):
+    """A batch that begins with signs is added once, to what is there already."""
+    x = rng.choice(np.array([-1, 1], np.int8), (9000, 20))
+    x[-1, -1] = 3
+    wide = x.astype(np.int64)
+    out = np.full((20, 20), start, np.int32)
+    am.hebbian(x, out=out)
+    np.testing.assert_array_equal(out, start + wide.T @ wide)
+    double = np.full((20, 20), float(start))
+    am.hebbian(x, out=double)
+    np.testing.assert_array_equal(double, start + wide.T @ wide)
+
+
+def test_one_entry_beyond_int32_leaves_out_as_it_was():
+    """Where only one sum overflows, by rows and weights together, nothing is added anywhere."""
+    x = np.array([[1, 2, 3]], np.int8)
+    out = np.zeros((3, 3), np.int32)
+    out[2, 2] = 2**31 - 9 * 100
+    before = out.copy()
+    with pytest.raises(ValueError, match="out would reach 2147483648"):
+        am.hebbian(x, weights=[100], out=out)
+    np.testing.assert_array_equal(out, before)
+    am.hebbian(x, weights=[99], out=out)
+    np.testing.assert_array_equal(out, before + 99 * np.outer(x[0], x[0]).astype(np.int64))
+    out = np.full((3, 3), -(2**31) + 5, np.int32)
+    with pytest.raises(ValueError, match="out would reach -21474836"):
+        am.hebbian(x, weights=[-6], out=out)
+    assert (out == -(2**31) + 5).all()
+
+
+def test_large_weights_need_not_fit_int32_in_a_float64_out():
+    """The refusal of inexact weights is for int32 sums alone."""
+    x = np.ones((2, 2), np.int8)
+    got = am.hebbian(x, weights=[1e15, 1], out=np.zeros((2, 2)))
+    assert (got == 1e15 + 1).all()

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import copy
 import pickle
+import sys
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
@@ -11,6 +13,7 @@ from conftest import draw
 
 import amfast as am
 from amfast import reference
+from amfast._stores.matrix import Matrix
 
 
 def moments(x, w=None):
@@ -211,3 +214,211 @@ def test_a_copy_has_sums_of_its_own(rng, n):
     for moment, rows in ((first, np.r_[0:n, n + 2 : n + 4]), (second, np.arange(n + 2))):
         np.testing.assert_allclose(moment.second, x[rows].T @ x[rows], rtol=1e-12, atol=1e-12)
         assert moment.count == n + 2
+
+
+# -- nothing half done ----------------------------------------------------------------------------
+
+
+def assert_same(moment, other):
+    """Compare all that is read, bit for bit."""
+    assert (moment.count, moment.weight, moment.d) == (other.count, other.weight, other.d)
+    if moment.d is not None:
+        np.testing.assert_array_equal(moment.second, other.second)
+        np.testing.assert_array_equal(moment.first, other.first)
+
+
+@pytest.mark.parametrize("n", [1, 5, 300])
+@pytest.mark.parametrize("held", [0, 5, 300])
+def test_sums_beyond_float64_are_refused_at_once(rng, n, held):
+    """By update, merge and scale, which leave the moment as it was."""
+    moment = am.SecondMoment(3).update(draw(rng, (held, 3), "float64"))
+    before = copy.deepcopy(moment)
+    huge = np.full((n, 3), 1e200)
+    for call in (
+        lambda: moment.update(huge),
+        lambda: moment.update(np.full((n, 3), 1e10), weights=np.full(n, 1e300)),
+        lambda: moment.update(np.full((n, 3), 1e-30), weights=np.full(n, 1.7e308 / n)).update(
+            np.full((n, 3), 1e-30), weights=np.full(n, 1.7e308 / n)
+        ),
+    ):
+        kept = copy.deepcopy(moment)
+        with pytest.raises(ValueError, match="the range of float64|beyond the largest float64"):
+            call()
+        if moment.weight < 1e300:
+            assert_same(moment, kept)
+    moment = before
+    large = am.SecondMoment().update(np.full((n, 3), 1.2e154 / n**0.5))
+    kept = copy.deepcopy(large)
+    for call in (lambda: large.merge(large), lambda: large.scale(1e10), lambda: large.scale(-4.0)):
+        with pytest.raises(ValueError, match="leave the range of float64"):
+            call()
+        assert_same(large, kept)
+    moment.update(np.ones((2, 3)))
+    assert np.isfinite(moment.second).all() and moment.count == held + 2
+
+
+def test_large_sums_that_fit(rng):
+    """What is near the end of the range is summed right, and read when it is asked for."""
+    moment = am.SecondMoment()
+    for _ in range(3):
+        moment.update([5e153, -1e150])
+    np.testing.assert_allclose(moment.second[0], [7.5e307, -1.5e304], rtol=1e-12)
+    single = am.SecondMoment().update(np.full((2, 2), 1e30, np.float32))
+    np.testing.assert_allclose(single.second, 2e60, rtol=1e-6)
+
+
+def test_many_first_reads_at_once(rng):
+    """A read settles what waited; no reader may meet it half done."""
+    x = draw(rng, (200, 150), "float64")
+    want = am.SecondMoment().update(x).second
+    before = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)
+    try:
+        for _ in range(10):
+            moment = am.SecondMoment().update(x)
+            with ThreadPoolExecutor(8) as pool:
+                for found in pool.map(lambda _, m=moment: m.second, range(32)):
+                    np.testing.assert_array_equal(found, want)
+    finally:
+        sys.setswitchinterval(before)
+
+
+def test_what_was_read_does_not_change(rng):
+    """Views are of the sums as they were."""
+    x = draw(rng, (400, 4), "float64")
+    moment = am.SecondMoment().update(x)
+    second, first = moment.second, moment.first
+    kept = second.copy(), first.copy()
+    moment.update(x).scale(2.0).merge(moment)
+    np.testing.assert_array_equal(second, kept[0])
+    np.testing.assert_array_equal(first, kept[1])
+
+
+def interrupted(call, at):
+    """Raise KeyboardInterrupt at the at-th line of the library; return whether it got so far."""
+    seen = 0
+
+    def trace(frame, event, arg):
+        nonlocal seen
+        if "amfast" not in frame.f_code.co_filename or "tests" in frame.f_code.co_filename:
+            return None
+        if event == "line":
+            seen += 1
+            if seen == at:
+                raise KeyboardInterrupt
+        return trace
+
+    sys.settrace(trace)
+    try:
+        call()
+    except KeyboardInterrupt:
+        return True
+    finally:
+        sys.settrace(None)
+    return False
+
+
+@pytest.mark.parametrize("verb", ["update", "update many", "merge", "scale", "second"])
+@pytest.mark.parametrize("held", [0, 250, 300])
+def test_an_interrupt_at_any_line_leaves_old_or_new(rng, verb, held):
+    """Never a third state."""
+    x, more = draw(rng, (held, 3), "float64"), draw(rng, (300, 3), "float64")
+    old = am.SecondMoment(3).update(x)
+    other = am.SecondMoment().update(more[:20])
+    verbs = {
+        "update": lambda m: m.update(more[:10], np.arange(10.0)),
+        "update many": lambda m: m.update(more),
+        "merge": lambda m: m.merge(other),
+        "scale": lambda m: m.scale(0.5),
+        "second": lambda m: m.second,
+    }
+    new = pickle.loads(pickle.dumps(old))
+    verbs[verb](new)
+    at = 1
+    while True:
+        moment = pickle.loads(pickle.dumps(old))
+        stopped = interrupted(lambda m=moment: verbs[verb](m), at)
+        expected = old if moment.weight == old.weight and moment.count == old.count else new
+        second = moment.second
+        if verb == "scale" and not np.array_equal(second, old.second):
+            expected = new
+        np.testing.assert_array_equal(second, expected.second)
+        np.testing.assert_array_equal(moment.first, expected.first)
+        assert moment.count == expected.count
+        if not stopped:
+            break
+        at += 1
+    assert at > 3
+
+
+def test_arrays_make_the_same_moment(rng):
+    """What a file holds is enough."""
+    x = draw(rng, (30, 4), "float32")
+    moment = am.SecondMoment().update(x, rng.random(30)).scale(0.5)
+    again = am.SecondMoment.restore(*moment.arrays())
+    assert_same(again, moment)
+    assert_same(again.update(x), moment.update(x))
+    assert am.SecondMoment.restore(*am.SecondMoment().arrays()).d is None
+
+
+# -- the matrix below -----------------------------------------------------------------------------
+
+
+def signs(rng, shape):
+    return am.pack(rng.choice(np.array([-1, 1], np.int8), shape))
+
+
+def test_a_matrix_is_exact_while_it_can(rng):
+    """int32 for whole weights whose magnitudes sum below 2^31, float64 beyond, old ones kept."""
+    x, y = signs(rng, (40, 9)), signs(rng, (40, 5))
+    wide, wide_y = x.unpack().astype(np.int64), y.unpack().astype(np.int64)
+    w = rng.integers(-9, 9, 40).astype(float)
+    want = (wide_y * w[:, None].astype(np.int64)).T @ wide
+    zero = Matrix.zeros(5, 9, exact=True)
+    whole = zero.plus(x, y, w, threads=1)
+    assert whole.total.dtype == np.int32 and not whole.total.flags.writeable
+    np.testing.assert_array_equal(whole.total, want)
+    assert (whole.count, whole.weight, whole.reach) == (40, w.sum(), np.abs(w).sum())
+    assert (zero.total == 0).all() and len(zero) == 0
+    halves = whole.plus(x, y, w / 2, threads=2)
+    assert halves.total.dtype == np.float64
+    np.testing.assert_array_equal(halves.total, 1.5 * want)
+    last = np.zeros(40)
+    last[0] = 2**31 - 1 - whole.reach
+    full = whole.plus(x, y, last, threads=1)
+    assert full.total.dtype == np.int32 and full.reach == 2**31 - 1
+    beyond = full.plus(x[:1], y[:1], np.ones(1), threads=1)
+    assert beyond.total.dtype == np.float64
+    np.testing.assert_array_equal(beyond.total, full.total + np.outer(wide_y[0], wide[0]))
+    twice = full.merged(full)
+    assert twice.total.dtype == np.float64
+    np.testing.assert_array_equal(twice.total, 2.0 * full.total)
+    np.testing.assert_array_equal(whole.merged(zero).total, whole.total)
+    assert whole.merged(whole).total.dtype == np.int32
+    np.testing.assert_array_equal(whole.faded(0.5).total, whole.total / 2)
+    np.testing.assert_array_equal(whole.merged(whole, 0.5).total, 1.5 * whole.total)
+    again = Matrix.restore(*whole.arrays())
+    np.testing.assert_array_equal(again.total, whole.total)
+    assert (again.count, again.weight, again.reach) == (40, w.sum(), np.abs(w).sum())
+    assert again.nbytes == 5 * 9 * 4 and again.shape == (5, 9)
+
+
+def test_a_matrix_fades(rng):
+    """Old rows count less, in one call or in two."""
+    x, y = draw(rng, (30, 4), "float64"), draw(rng, (30, 3), "float64")
+    w = rng.random(30)
+    first = Matrix.zeros(3, 4).plus(x[:10], y[:10], w[:10], threads=1)
+    got = first.plus(x[10:], y[10:], w[10:], threads=1, old=0.25)
+    factor = np.where(np.arange(30) < 10, 0.25, 1.0) * w
+    np.testing.assert_allclose(got.total, reference.hebbian(x, y, factor), atol=1e-13)
+    assert got.weight == pytest.approx(factor.sum()) and got.count == 30
+    assert first.plus(x[:0], y[:0], threads=1, old=0.5).weight == first.weight / 2
+    for call in (
+        lambda: first.plus(x * 1e200, y * 1e200, threads=1),
+        lambda: first.plus(x, y * 1e308, w, threads=1, old=1e308),
+        lambda: first.faded(1e308).merged(first.faded(1e308)),
+        lambda: first.faded(1e300).faded(1e300),
+        lambda: first.faded(1e300).merged(first, 1e300),
+    ):
+        with pytest.raises(ValueError, match="range of float64|largest float64"):
+            call()

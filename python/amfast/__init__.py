@@ -16,12 +16,12 @@ array([0., 1., 0.])
 from amfast import bits, corrupt, datasets, theory
 from amfast._check.savable import inspect, load
 from amfast._check.tensors import FileFormatError
-from amfast._engine.summing import hebbian
 from amfast._stores.moments import SecondMoment
 from amfast._threads import get_num_threads, set_num_threads, threads
 from amfast.bits import BitMatrix, pack
 from amfast.kernels import (
     cpu_info,
+    hebbian,
     pairwise,
     retrieve,
     topk,

@@ -6,6 +6,7 @@ import copy
 import itertools
 import math
 import pickle
+import sys
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
@@ -28,6 +29,30 @@ def unit(x):
 def data(rng):
     """Non-negative features, as of spectra, and note posteriors."""
     return np.abs(rng.normal(size=(300, 8))) + 0.1, rng.uniform(0, 1, 300)
+
+
+def interrupted(call, at):
+    """Raise KeyboardInterrupt at the at-th line of the library; return whether it got so far."""
+    seen = 0
+
+    def trace(frame, event, arg):
+        nonlocal seen
+        if "amfast" not in frame.f_code.co_filename or "tests" in frame.f_code.co_filename:
+            return None
+        if event == "line":
+            seen += 1
+            if seen == at:
+                raise KeyboardInterrupt
+        return trace
+
+    sys.settrace(trace)
+    try:
+        call()
+    except KeyboardInterrupt:
+        return True
+    finally:
+        sys.settrace(None)
+    return False
 
 
 def memory(v, y=None, values=None, **parameters):
@@ -139,7 +164,7 @@ def test_weight_columns_and_defaults(data):
 def test_chunks_of_rows(data, monkeypatch):
     v, y = data
     once = memory(v, y, decay=0.99).matrix
-    monkeypatch.setattr("amfast.memories.hebbian.memory._CHUNK_BYTES", 8 * 8 * 11)
+    monkeypatch.setattr("amfast.memories.hebbian.rule.CHUNK_BYTES", 8 * 8 * 11)
     np.testing.assert_allclose(memory(v, y, decay=0.99).matrix, once, atol=1e-14)
 
 
@@ -324,6 +349,207 @@ def test_delta_rule_overwrites(rng):
         m.merge(m)
 
 
+def test_delta_rule_with_keys_of_any_length(rng):
+    """normalize=False: what is stored under a key is what that key recalls."""
+    keys, values = np.array([[3.0, 0.0], [0.0, 0.5]]), np.array([[1.0], [1.0]])
+    np.testing.assert_array_equal(
+        memory(keys, None, values, rule="delta", normalize=False).recall(keys), values
+    )
+    np.testing.assert_array_equal(
+        memory(keys, None, values, rule="delta", normalize=True).recall(keys), [[3.0], [0.5]]
+    )
+    # Row after row by normalised least mean squares.
+    v, y, values = rng.normal(size=(300, 5)), rng.uniform(0, 1, 300), rng.normal(size=(300, 2))
+    v *= np.exp(rng.normal(size=(300, 1)))
+    expected = np.zeros((2, 5))
+    for k, weight, value in zip(v, y, values, strict=True):
+        expected += 0.7 * weight * np.outer(value - expected @ k, k) / (k @ k)
+    m = memory(v, y, values, rule="delta", rate=0.7, normalize=False)
+    np.testing.assert_allclose(m.matrix, expected, atol=1e-10)
+    np.testing.assert_allclose(m.recall(v[:5]), v[:5] @ expected.T, atol=1e-9)
+    m.store(v[:1], [[7.0, 8.0]])
+    last = memory(v[:1], None, [[7.0, 8.0]], rule="delta", normalize=False)
+    np.testing.assert_allclose(last.recall(v[0]), [7.0, 8.0], atol=1e-12)
+    auto = memory(v[:3], rule="delta", normalize=False)
+    np.testing.assert_allclose(auto.recall(v[:3]), memory(v[:3], rule="delta").recall(v[:3]))
+    silent = memory([[0.0, 0.0], [2.0, 0.0]], None, [[5.0], [6.0]], rule="delta", normalize=False)
+    np.testing.assert_array_equal(silent.recall([[0.0, 0.0], [2.0, 0.0]]), [[0.0], [6.0]])
+    assert "normalize=False" in repr(silent) and "normalize" not in repr(memory(v, rule="delta"))
+
+
+@pytest.mark.parametrize("center", CENTERS)
+def test_keys_as_they_are(rng, center):
+    """normalize=False sums keys of any length, under Hebb's rule too."""
+    v, y = rng.normal(size=(40, 5)) + 1, rng.uniform(0, 1, 40)
+    m = memory(v, y, center=center, normalize=False)
+    mean = y @ v / y.sum()
+    x = v if center is None else v - mean
+    x = unit(x) if center == "renorm" else x
+    expected = (y[:, None] * x).T @ x / y.sum()
+    np.testing.assert_allclose(m.matrix, expected, atol=1e-12)
+    cues = rng.normal(size=(4, 5))
+    q = cues if center is None else cues - mean
+    q = unit(q) if center == "renorm" else q
+    np.testing.assert_allclose(m.recall(cues), q @ expected, atol=1e-12)
+    if center:
+        np.testing.assert_allclose(m.mean, mean)
+    values = rng.normal(size=(40, 2))
+    if center is None:
+        hetero = memory(v, y, values, normalize=False)
+        np.testing.assert_allclose(hetero.matrix, (y[:, None] * values).T @ v / y.sum(), atol=1e-12)
+    with pytest.raises(ValueError, match="parameters"):
+        m.merge(memory(v, y, center=center))
+    if center != "renorm":
+        with pytest.raises(ValueError, match="range of float64"):
+            m.store(np.full((3, 5), 1e200))
+    with pytest.raises(ValueError, match="keys sum up beyond the largest float64"):
+        m.store(np.full((30, 5), 1e308))
+
+
+# -- nothing half done ----------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("hetero", [False, True])
+@pytest.mark.parametrize("features", ["identity", "elu"])
+@pytest.mark.parametrize("weighting", WEIGHTINGS)
+def test_streams_fade_with_values_and_features(data, rng, hetero, features, weighting):
+    """Decay in pieces and by merging equals one call, whatever the rows are."""
+    v, y = data
+    values = rng.normal(size=(300, 3)) if hetero else None
+    settings = {"features": features, "decay": 0.97, "weighting": weighting}
+    batch = memory(v, y, values, **settings)
+    stream, left, right = (am.HebbianMemory(**settings) for _ in range(3))
+    for part in np.array_split(np.arange(300), 17):
+        some = None if values is None else values[part]
+        stream.store(v[part], some, weights=y[part])
+        (left if part[0] < 150 else right).store(v[part], some, weights=y[part])
+    assert len(left.merge(right)) == 300
+    cues = np.abs(rng.normal(size=(5, 8)))
+    for other in (stream, left):
+        np.testing.assert_allclose(other.matrix, batch.matrix, rtol=0, atol=1e-12)
+        np.testing.assert_allclose(other.recall(cues), batch.recall(cues), rtol=0, atol=1e-12)
+    twice = memory(v, y, values, **settings)
+    twice.merge(twice)
+    again = memory(v, y, values, **settings)
+    again.store(v, values, weights=y)
+    np.testing.assert_allclose(twice.recall(cues), again.recall(cues), rtol=0, atol=1e-12)
+
+
+def verbs(rng):
+    v = np.abs(rng.normal(size=(40, 4))) + 0.1
+    values = rng.normal(size=(40, 2))
+    return {
+        "store": ({"decay": 0.9}, None, lambda m: m.store(v[:7], weights=np.full(7, 0.5))),
+        "values": ({"decay": 0.9}, values, lambda m: m.store(v[:7], values[:7])),
+        "features": ({"features": "elu"}, values, lambda m: m.store(v[:7], values[:7])),
+        "delta": ({"rule": "delta"}, values, lambda m: m.store(v[:7], values[:7])),
+        "wait": ({"center": "renorm"}, None, lambda m: m.store(v[:7])),
+        "merge": ({"decay": 0.9}, None, lambda m: m.merge(memory(v[:9], decay=0.9))),
+        "merge itself": ({"center": "moment"}, None, lambda m: m.merge(m)),
+    }, v
+
+
+@pytest.mark.parametrize("verb", list(verbs(np.random.default_rng(0))[0]))
+def test_an_interrupt_at_any_line_leaves_old_or_new(rng, verb):
+    """KeyboardInterrupt raised at each line in turn."""
+    known, v = verbs(rng)
+    settings, values, change = known[verb]
+    old = memory(v, None, values, **settings)
+    new = copy.copy(old)
+    change(new)
+    assert len(new) != len(old)
+    at, stopped, kept = 1, True, 0
+    while stopped:
+        m = copy.copy(old)
+        stopped = interrupted(lambda m=m: change(m), at)
+        expected = old if len(m) == len(old) else new
+        kept += expected is old
+        np.testing.assert_array_equal(m.matrix, expected.matrix)
+        np.testing.assert_array_equal(m.mean, expected.mean)
+        at += 1
+    assert kept > 10
+
+
+def test_a_refused_store_changes_nothing(rng):
+    """Sums that leave float64 are found before anything is replaced."""
+    v = rng.normal(size=(5, 3))
+    for settings, values in (
+        ({"decay": 0.99}, np.ones((5, 2))),
+        ({"decay": 0.99, "features": "elu"}, np.ones((5, 2))),
+        ({"rule": "delta", "normalize": False}, np.ones((5, 2))),
+    ):
+        m = memory(v, None, values, **settings)
+        before, answer = m.matrix.copy(), m.recall(v)
+        tiny = v * 1e-3 if "normalize" in settings else v
+        with pytest.raises(ValueError, match="leave the range of float64"):
+            m.store(np.tile(tiny, (9, 1)), np.full((45, 2), 1.7e308))
+        assert len(m) == 5
+        np.testing.assert_array_equal(m.matrix, before)
+        np.testing.assert_array_equal(m.recall(v), answer)
+
+
+def test_the_delta_rule_stores_after_a_recall(rng):
+    """What was handed out is read-only and stays as it was."""
+    v, values = rng.normal(size=(9, 4)), rng.normal(size=(9, 2))
+    m = memory(v[:5], None, values[:5], rule="delta")
+    matrix = m.matrix
+    kept = matrix.copy()
+    m.recall(v)
+    m.store(v[5:], values[5:])
+    np.testing.assert_array_equal(matrix, kept)
+    np.testing.assert_allclose(m.matrix, memory(v, None, values, rule="delta").matrix, atol=1e-12)
+    with pytest.raises(ValueError, match="read-only"):
+        m.matrix[0] = 1
+
+
+def test_a_trace_holds_the_energy_after_each_step(data):
+    """Entry k is the energy of the state after k steps, scaled to length 1."""
+    v, y = data
+    m = memory(v, y)
+    cues = v[:6]
+    trace = m.recall(cues, max_iter=4, tol=0.0, details=True).energy_trace
+    assert trace.shape == (6, 5)
+    state = unit(cues)
+    for k in range(5):
+        np.testing.assert_allclose(trace[:, k], m.energy(state), atol=1e-14)
+        state = unit(state @ m.matrix)
+    assert (np.diff(trace, axis=1) < -1e-9).all()
+    values = memory(v, y, v[:, :2]).recall(cues, details=True)
+    assert values.energy_trace is None and (values.n_iter == 1).all() and values.converged.all()
+
+
+def test_answers_beyond_their_type_are_refused_without_a_warning():
+    """In float64 and in float32; warnings are errors in these tests."""
+    m = memory(np.eye(2), None, np.full((2, 2), 1e300))
+    with pytest.raises(ValueError, match="cues row 1 recalls values beyond the largest float64"):
+        m.recall([[1.0, 1.0], [1e20, 1e20]])
+    single = memory(np.eye(2, dtype="f4"), None, np.full((2, 1), 3e38, "f4"))
+    with pytest.raises(ValueError, match="cues row 0 recalls values beyond the largest float32"):
+        single.recall(np.array([[9.0, 9.0]], "f4"))
+    # Lengths beyond float64 count as the largest number, and their answers are refused.
+    with pytest.raises(ValueError, match="beyond the largest float64"):
+        m.recall([1.7e308, 1.7e308])
+    mapped = memory(np.eye(2), [1e-200, 1e-200], np.full((2, 1), 1e300), features="elu")
+    np.testing.assert_allclose(mapped.recall(np.eye(2)), 1e300)
+
+
+@pytest.mark.parametrize(
+    "settings", [{}, {"center": "renorm"}, {"features": "elu", "decay": 0.9}, {"rule": "delta"}]
+)
+def test_arrays_make_the_same_memory(data, settings):
+    """What a file will hold is enough."""
+    v, y = data
+    values = None if "center" in settings else v[:, :3]
+    m = memory(v[:50], y[:50], values if values is None else values[:50], **settings)
+    again = am.HebbianMemory(**settings)
+    again._store.restore(*m._store.arrays())
+    for memo in (m, again):
+        memo.store(v[50:], None if values is None else values[50:], weights=y[50:])
+    np.testing.assert_array_equal(again.matrix, m.matrix)
+    np.testing.assert_array_equal(again.recall(v[:3]), m.recall(v[:3]))
+    assert len(again) == 300 and again.nbytes == m.nbytes
+
+
 # -- diagnostics ----------------------------------------------------------------------------------
 
 
@@ -484,9 +710,16 @@ def test_bad_merges(data):
         (memory(v, y, decay=0.9), "parameters"),
         (memory(v[:, :4], y), "4 columns"),
         (memory(v, y, v), "stores values"),
+        (memory(v, y, v[:, :2]), "matrix of shape"),
     ]:
         with pytest.raises(ValueError, match=why):
             m.merge(other)
+    one, two = memory(v, y, v[:, :1]), memory(v, y, v[:, :2])
+    for left, right in ((one, two), (two, one)):
+        kept = left.matrix.copy()
+        with pytest.raises(ValueError, match=r"matrix of shape \(., 8\), this one of 8 and"):
+            left.merge(right)
+        np.testing.assert_array_equal(left.matrix, kept)
     assert len(m.merge(am.HebbianMemory())) == 300
     fresh = am.HebbianMemory().merge(m)
     np.testing.assert_array_equal(fresh.matrix, m.matrix)

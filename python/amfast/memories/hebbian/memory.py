@@ -13,23 +13,27 @@ array([ 0.1 , -0.09, -0.01])
 
 from __future__ import annotations
 
-import copy
-import threading
-from collections.abc import Iterator
-from typing import Any, Literal, NamedTuple, NoReturn
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 
-from amfast import _check, kernels
+from amfast import _check
+from amfast._engine.scoring import dot
+from amfast._stores.items import Batch
+from amfast._stores.matrix import interruptible
 from amfast._threads import resolve_threads
-from amfast._typing import Array, Float, Int
-from amfast.memories.hebbian.sums import Fade, Mean, Outer, entropy_rank, posteriors, unit
+from amfast._typing import Array, Float, Int, Mask
+from amfast.bits import Kind
+from amfast.memories.base import Memory
+from amfast.memories.hebbian.rule import Rule
+from amfast.memories.hebbian.spectrum import effective_rank as effective_rank
+from amfast.memories.hebbian.spectrum import entropy_rank
+from amfast.memories.hebbian.store import SumStore
+from amfast.memories.hebbian.sums import Sums, posteriors, unit
 from amfast.memories.recall import Recall
+from amfast.parts.dynamics import Settled, settle
 from amfast.parts.features import FeatureMap
 from amfast.parts.features import resolve as resolve_features
-
-# Rows that are widened to float64 at a time.
-_CHUNK_BYTES = 1 << 24
 
 
 class Crosstalk(NamedTuple):
@@ -39,35 +43,7 @@ class Crosstalk(NamedTuple):
     after: float
 
 
-def effective_rank(spectrum: Any) -> float:
-    """Return how many dimensions a spectrum uses: the exponential of its entropy.
-
-    ``exp(-sum_i p_i ln p_i)`` with ``p_i = s_i / sum_j s_j``: n for n equal values, near 1 if one
-    value dominates (Roy and Vetterli, *The effective rank*, EUSIPCO 2007).
-
-    Parameters
-    ----------
-    spectrum : (n,) array
-        Eigenvalues or singular values; those below 0 by rounding count as 0.
-
-    Raises
-    ------
-    ValueError
-        If no value is positive.
-
-    Examples
-    --------
-    >>> from amfast.memories.hebbian.memory import effective_rank
-    >>> effective_rank([2.0, 2.0, 0.0]), round(effective_rank([0.5, 0.03, 0.02]), 2)
-    (2.0, 1.44)
-    """
-    s = _check.array(spectrum, "spectrum").astype(np.float64)
-    if not s.max(initial=0.0) > 0:
-        raise ValueError("spectrum has no positive value, so it has no rank")
-    return entropy_rank(np.maximum(s, 0.0))
-
-
-class HebbianMemory:
+class HebbianMemory(Memory):
     r"""One matrix of weighted outer products of normalised keys, whatever their number.
 
     With rows ``x = v / |v|`` of the stored keys and their weights y in 0..1,
@@ -103,9 +79,15 @@ class HebbianMemory:
         ``phi`` applied to normalised keys and cues: ``C = sum_i w_i v_i phi(x_i)^T``, see
         `amfast.parts.features`. Without values ``v_i = x_i``.
     normalize : bool, optional
-        Whether ``C phi(q)`` is divided by ``z . phi(q)``, ``z = sum_i w_i phi(x_i)``, which makes
-        it a weighted mean of the values. None means True with a feature map under the Hebbian rule,
-        else False.
+        What has length or sum 1. None means True, but False under the delta rule with features.
+
+        - Without features: keys, and cues beside them. False takes them as they are:
+          ``M = sum_i w_i k_i k_i^T / divisor``, and the delta rule divides its steps by ``|k|^2``
+          (normalised least mean squares), so that a key of any length recalls its last value.
+          True is for the delta rule; the Hebbian rule normalises without being asked.
+        - With a feature map (keys always have length 1 there): the weights of the values. True
+          divides ``C phi(q)`` by ``z . phi(q)``, ``z = sum_i w_i phi(x_i)``, which makes it a
+          weighted mean of the values; not under the delta rule, which fits them.
     readout : {"identity", "l2"}, default "identity"
         Whether recalled rows are scaled to length 1.
     eps : float, default 1e-8
@@ -119,17 +101,24 @@ class HebbianMemory:
     (`ModernHopfield`, to which ``weights`` are ``exp`` of a bias); here iterating is power
     iteration, which ends in the top eigenvector whatever the cue.
 
+    *Storing.* ``store(keys, values=None, weights=None)``: keys (N, D), values (N, o) as they are,
+    None for the scaled keys themselves (autoassociative), a memory being one or the other; weights
+    (N,) or (N, 1) are Y, each in 0..1, such as the posterior that a note sounds. It returns running
+    numbers. Values together with centring, and sums beyond float64, are a ValueError.
+
     *Streaming.* `store` adds; chunks and one call give the same memory up to rounding. Sums
     are float64. Under "renorm" the mean is needed before the first row is added. Either call
     `observe` on all rows first and then `store` on all rows (two passes, D x D memory), or just
     `store`: then the normalised rows are kept, N x D, and the matrix is built when it is first
-    needed. ``merge`` is the stream of the other memory after one's own.
+    needed. ``merge`` is the stream of the other memory after one's own; under "renorm" both must
+    have observed the same mean, or neither any.
 
     *Energy* (without values and features): ``E(v) = |v|^2 / 2 - v^T M v / 2``; ``v -> M v`` is its
     gradient step of length 1.
 
-    *Threads.* Many may recall from one memory at a time; `store`, `observe`, `merge` must not run
-    beside other calls.
+    *Threads.* Many may recall from one memory at a time, also beside a `store`; `store`,
+    `observe` and `merge` must not run beside each other. Errors and Ctrl-C leave the memory as it
+    was before the call.
 
     References
     ----------
@@ -146,6 +135,11 @@ class HebbianMemory:
            [0.   , 0.333]])
     """
 
+    _keeps_no_items = (
+        "a Hebbian memory is one matrix and keeps no items; let old rows fade by decay, or keep "
+        "them in UniversalHopfield(separation='identity')"
+    )
+
     def __init__(
         self,
         *,
@@ -161,45 +155,55 @@ class HebbianMemory:
     ) -> None:
         if center is not None:
             _check.choice(center, "center", ("moment", "renorm"))
-        self._center = center
-        self._weighting = _check.choice(weighting, "weighting", ("linear", "seed", "code"))
-        self._decay = _check.number(decay, "decay", 0.0)
-        if not 0 < self._decay <= 1:
+        _check.choice(weighting, "weighting", ("linear", "seed", "code"))
+        decay = _check.number(decay, "decay", 0.0)
+        if not 0 < decay <= 1:
             raise ValueError(f"decay must be in (0, 1], got {decay!r}")
-        self._rule = _check.choice(rule, "rule", ("hebbian", "delta"))
-        self._rate = _check.number(rate, "rate", 0.0)
-        if not 0 < self._rate < 2:
+        delta = _check.choice(rule, "rule", ("hebbian", "delta")) == "delta"
+        rate = _check.number(rate, "rate", 0.0)
+        if not 0 < rate < 2:
             raise ValueError(
                 f"rate must be in (0, 2), got {rate!r}: the delta rule diverges beyond"
             )
-        self._map = resolve_features(features)
-        mapped, delta = self._map is not None, self._rule == "delta"
-        if normalize is None:
-            normalize = mapped and not delta
-        self._normalize = _check.flag(normalize, "normalize")
+        phi = resolve_features(features)
+        mapped = phi is not None
+        asked = normalize is not None and _check.flag(normalize, "normalize")
+        usual = not (mapped and delta)
         self._readout = _check.choice(readout, "readout", ("identity", "l2"))
-        self._eps = _check.number(eps, "eps", 0.0)
+        eps = _check.number(eps, "eps", 0.0)
         for clash, why in (
             (center and mapped, f"center={center!r} is for features='identity'"),
             (delta and center, f"rule='delta' corrects errors; center={center!r} has no place"),
-            (delta and self._normalize, "rule='delta' fits the values; leave normalize out"),
-            (delta and self._decay != 1, "rule='delta' forgets by itself; leave decay at 1"),
-            (delta and self._weighting != "linear", "rule='delta' weighs its steps linearly"),
-            (not delta and self._rate != 1, "rate belongs to rule='delta'"),
-            (self._normalize and not mapped, "normalize needs positive features, such as 'elu'"),
+            (delta and mapped and asked, "rule='delta' fits the values; leave normalize out"),
+            (delta and decay != 1, "rule='delta' forgets by itself; leave decay at 1"),
+            (delta and weighting != "linear", "rule='delta' weighs its steps linearly"),
+            (not delta and rate != 1, "rate belongs to rule='delta'"),
+            (asked and not (mapped or delta), "normalize needs positive features, such as 'elu'"),
         ):
             if clash:
                 raise ValueError(why)
-        self._mean: Mean | None = None  # None before anything came
-        self._outer: Outer | None = None
-        # Unit rows, weights and what is left of them, waiting for the mean; None if none need wait.
-        self._rows: list[tuple[Float, Float, Float]] | None = [] if center == "renorm" else None
-        self._hetero = False
-        self._double = False
-        self._count = 0
-        self._observed = 0
-        self._cached: Float | None = None
-        self._lock = threading.Lock()
+        normalized = usual if normalize is None else asked
+        self._rule = Rule(center, weighting, decay, rule, rate, phi, normalized, eps)
+        self._normalize = None if normalized == usual else normalized
+        self._store = SumStore(self._rule)
+
+    def _parameters(self) -> dict[str, Any]:
+        rule = self._rule
+        return {
+            "center": rule.center,
+            "weighting": rule.weighting,
+            "decay": rule.decay,
+            "rule": rule.rule,
+            "rate": rule.rate,
+            "features": "identity" if rule.features is None else rule.features,
+            "normalize": self._normalize,
+            "readout": self._readout,
+            "eps": rule.eps,
+        }
+
+    def _contents(self) -> str:
+        rows, columns = self._store.now.outer.shape
+        return f"{len(self)} rows, {rows} x {columns} matrix"
 
     # -- storing ----------------------------------------------------------------------------------
 
@@ -217,227 +221,67 @@ class HebbianMemory:
         ValueError
             Under another centring, or after the first `store`: the mean is fixed then.
         """
-        if self._center != "renorm":
-            raise ValueError(f"center={self._center!r} needs one pass only; store right away")
-        if self._count:
+        if self._rule.center != "renorm":
+            raise ValueError(f"center={self._rule.center!r} needs one pass only; store right away")
+        if len(self):
             raise ValueError("rows were stored already, so the mean is fixed; observe comes first")
-        k, _, y = self._checked(keys, None, weights)
-        if len(k) == 0:
-            return
-        mean, _ = self._begun(k, None)
-        for x, some, _ in self._chunks(k, None, y):
-            mean.add(x, some, Fade.of(self._decay, len(x)))
-        self._observed += len(k)
-        self._rows = None
+        batch = self._admit(keys, None, weights)
+        if len(batch.keys):
+            self._store.observe(batch)
 
-    def store(self, keys: Any, values: Any = None, *, weights: Any = None) -> Int:
-        """Add rows.
-
-        Parameters
-        ----------
-        keys : (N, D) array
-            Each row is scaled to length 1 first.
-        values : (N, o) array, optional
-            What each key recalls, as it is; None means the scaled keys (autoassociative). A memory
-            is one or the other.
-        weights : (N,) or (N, 1) array, optional
-            Y, each in 0..1, such as the posterior that a note sounds. None means 1.
-
-        Returns
-        -------
-        (N,) int64 array
-            Numbers of the rows in the order in which they came.
-
-        Raises
-        ------
-        ValueError
-            For NaN or infinity, weights outside 0..1, shapes that do not match, and values together
-            with centring. Nothing is stored then.
-        TypeError, MemoryError
-            For element types that are no real numbers; for what does not fit.
-        """
-        k, v, y = self._checked(keys, values, weights)
-        ids = np.arange(self._count, self._count + len(k), dtype=np.int64)
-        if len(k) == 0:
-            return ids
-        mean, outer = self._sums() if self._observed else self._begun(k, v)
-        self._cached = None
-        for x, some, part in self._chunks(k, v, y):
-            self._add(mean, outer, x, part, some)
-        self._count += len(k)
-        return ids
-
-    def _checked(self, keys: Any, values: Any, weights: Any) -> tuple[Array, Array | None, Float]:
-        """Check rows against what is stored."""
+    def _admit(self, keys: Any, values: Any, weights: Any) -> Batch:
         k = _check.rows(keys, "keys")
         v = None if values is None else _check.rows(values, "values")
-        if self._mean is not None:
-            _check.same_width(k, "keys", len(self._mean.yx), "the memory stores")
-        if self._count and self._hetero != (v is not None):
-            kind = "values with" if self._hetero else "no values beside"
-            raise ValueError(f"the memory stores {kind} its keys; values must be given alike")
+        sums: Sums | None = self._store.now
+        if sums is not None:
+            _check.same_width(k, "keys", sums.width, "the memory stores")
+            if sums.n_stored and sums.hetero != (v is not None):
+                kind = "values with" if sums.hetero else "no values beside"
+                raise ValueError(f"the memory stores {kind} its keys; values must be given alike")
         _check.finite(k, "keys")
         if v is not None:
-            if self._center:
-                raise ValueError(f"center={self._center!r} is for autoassociative memories")
+            if self._rule.center:
+                raise ValueError(f"center={self._rule.center!r} is for autoassociative memories")
             if len(v) != len(k):
                 raise ValueError(f"values have {len(v)} rows, keys have {len(k)}")
-            if self._outer is not None:
-                _check.same_width(v, "values", self._outer.shape[0], "the memory stores")
+            if sums is not None:
+                _check.same_width(v, "values", sums.outer.shape[0], "the memory stores")
             _check.finite(v, "values")
-        return k, v, posteriors(weights, len(k))
+        return Batch(k, v, posteriors(weights, len(k)))
 
-    def _begun(self, keys: Array, values: Array | None) -> tuple[Mean, Outer]:
-        """Return the sums, made for the first rows."""
-        if self._mean is None or self._outer is None:
-            width = keys.shape[1]
-            mapped = width if self._map is None else self._map.width(width)
-            out = width if values is None else values.shape[1]
-            symmetric = values is None and self._map is None and self._rule != "delta"
-            self._outer = Outer(out, mapped, self._weighting != "linear", symmetric)
-            self._mean = Mean(width)
-            self._hetero = values is not None
-        self._double |= keys.dtype == np.float64
-        self._double |= values is not None and values.dtype == np.float64
-        return self._mean, self._outer
+    def _check_merge(self, other: Any) -> None:
+        if self._rule.rule == "delta":
+            raise ValueError("the delta rule depends on the order of rows; store them one by one")
 
-    def _chunks(
-        self, keys: Array, values: Array | None, y: Float
-    ) -> Iterator[tuple[Float, Float, Float | None]]:
-        """Yield unit rows, their weights (0 for silent rows) and values, some at a time."""
-        step = max(1, _CHUNK_BYTES // (8 * keys.shape[1]))
-        for start in range(0, len(keys), step):
-            piece = slice(start, start + step)
-            x, length = unit(keys[piece].astype(np.float64), self._eps)
-            weight = np.where(length > 0, y[piece], 0.0)
-            yield x, weight, None if values is None else values[piece].astype(np.float64)
-
-    def _add(self, mean: Mean, outer: Outer, x: Float, values: Float | None, y: Float) -> None:
-        """Add a chunk of unit rows."""
-        fade = Fade.of(self._decay, len(x))
-        if self._center == "renorm" and self._rows is None:
-            x, length = unit(x - mean.value, self._eps)
-            y = np.where(length > 0, y, 0.0)
-        else:
-            mean.add(x, y, fade)
-        if self._rows is not None:
-            self._rows = [(rows, given, fade.old * left) for rows, given, left in self._rows]
-            self._rows.append((x, y, fade.new))
-            return
-        phi = self._features(x)
-        target = x if values is None else values
-        if self._rule == "delta":
-            outer.correct(target, phi, self._rate * y)
-        else:
-            outer.add(target, phi, y, fade)
-
-    def _features(self, x: Float) -> Float:
-        """Map unit rows; scale the features to length 1 for the delta rule."""
-        phi = x if self._map is None else self._map.map(x)
-        return phi if self._rule != "delta" or self._map is None else unit(phi)[0]
-
-    def merge(self, other: HebbianMemory) -> HebbianMemory:
+    def merge(self, other: Any) -> HebbianMemory:
         """Add what another memory with the same parameters stores, as if it came after, in place.
 
-        Under ``center="renorm"`` both must have observed the same mean, or neither any.
-
-        Returns
-        -------
-        HebbianMemory
-            This memory.
+        Parameters and errors as `Memory.merge`. A mean that the other only observed is added too.
         """
-        if not isinstance(other, HebbianMemory):
-            raise TypeError(f"other must be a HebbianMemory, got {type(other).__name__}")
-        if self._parameters() != other._parameters():
-            raise ValueError(f"memories differ in their parameters: {self!r} and {other!r}")
-        if self._rule == "delta":
-            raise ValueError("the delta rule depends on the order of rows; store them one by one")
-        if other._mean is None or other._outer is None:
-            return self
-        if self._mean is None or self._outer is None:
-            self.__setstate__(copy.deepcopy(other.__getstate__()))
-            return self
-        shape, others = self._outer.shape, other._outer.shape
-        if shape != others or len(self._mean.yx) != len(other._mean.yx):
-            raise ValueError(
-                f"the other memory has keys of {len(other._mean.yx)} columns and a matrix of shape "
-                f"{others}, this one of {len(self._mean.yx)} and {shape}"
-            )
-        if self._hetero != other._hetero:
-            raise ValueError("one memory stores values and the other does not")
-        if (self._rows is None) != (other._rows is None):
-            raise ValueError("one memory has observed a mean and the other has not")
-        if self._observed and (self._count or other._count):
-            if not np.array_equal(self._mean.value, other._mean.value):
-                raise ValueError("memories have observed different means")
-            old = self._decay**other._count
-        else:
-            old = self._decay ** (other._count or other._observed)
-            self._mean.merge(other._mean, old)
-            self._observed += other._observed
-        if self._rows is not None and other._rows is not None:
-            faded = [(rows, given, old * left) for rows, given, left in self._rows]
-            self._rows = faded + other._rows
-        self._outer.merge(other._outer, old)
-        self._count += other._count
-        self._double |= other._double
-        self._cached = None
+        super().merge(other)
+        if len(other) == 0:
+            self._store.merge(other._store)
         return self
-
-    def _parameters(self) -> tuple[Any, ...]:
-        return (
-            self._center,
-            self._weighting,
-            self._decay,
-            self._rule,
-            self._rate,
-            self._map,
-            self._normalize,
-            self._readout,
-            self._eps,
-        )
 
     # -- the matrix -------------------------------------------------------------------------------
 
     @property
     def mean(self) -> Float:
         """Weighted mean (D,) of the unit rows."""
-        return self._sums()[0].value.copy()
+        return self._read().mean.value
 
     @property
     def matrix(self) -> Float:
         """M (D, D), or C (o, features) divided as ``weighting`` says, read-only float64."""
-        mean, outer = self._sums()
-        with self._lock:  # many threads may recall at a time, and the first one builds
-            if self._cached is None:
-                built = self._built(mean, outer)
-                built.flags.writeable = False
-                self._cached = built
-            return self._cached
+        return np.asarray(self._store.matrix(self._read()))
 
-    def _built(self, mean: Mean, outer: Outer) -> Float:
-        if self._rule == "delta":
-            return outer.total.copy()
-        if self._rows is not None:
-            outer = Outer(*outer.shape, outer.squared, True)
-            for rows, y, left in self._rows:
-                x, length = unit(rows - mean.value, self._eps)
-                outer.add(x, x, np.where(length > 0, y, 0.0), Fade(1.0, left))
-        total = outer.about(mean.value) if self._center == "moment" else outer.total
-        divisor = outer.y**2 if self._weighting == "code" else outer.y
-        # Where every deviation from the mean vanishes there is nothing to divide.
-        return np.asarray(total / divisor) if divisor else np.zeros_like(total)
-
-    def _sums(self) -> tuple[Mean, Outer]:
-        """Return the sums, or say what is missing."""
-        if self._mean is None or self._outer is None:
+    def _read(self) -> Sums:
+        """Return what is stored, or say what is missing."""
+        sums: Sums | None = self._store.now
+        if sums is None:
             raise ValueError("the memory is empty; store something first")
-        if not self._mean.y > 0:
-            raise ValueError(
-                "the weights of all rows stored sum to 0 (silent rows count as 0), so there is "
-                "nothing to recall"
-            )
-        return self._mean, self._outer
+        sums.check_weight()
+        return sums
 
     # -- recalling --------------------------------------------------------------------------------
 
@@ -485,88 +329,73 @@ class HebbianMemory:
         tol = _check.number(tol, "tol", 0.0)
         details = _check.flag(details, "details")
         n_threads = resolve_threads(threads)
-        q, single = self._cues(cues, "cues")
-        if steps > 1 and self._hetero:
+        sums = self._read()
+        q, kind = self._cues(sums, cues, "cues")
+        if steps > 1 and sums.hetero:
             raise ValueError("max_iter > 1 needs an autoassociative memory: values are no cues")
-        double = self._double or q.dtype == np.float64
-        x, length = self._entered(q)
-        n_iter = np.zeros(len(q), np.int64)
-        converged = np.full(len(q), self._hetero)
-        out = np.zeros((len(q), self._sums()[1].shape[0]))
-        settles = not self._hetero and (steps > 1 or details)
-        scaled = unit(x)[0] if settles else x
-        trace = None
-        if details and not self._why_no_energy():
-            trace = [self._energies(scaled, n_threads)]
-        active = np.arange(len(q))
-        for _ in range(steps):
-            out[active] = self._step(x[active], n_threads)
-            n_iter[active] += 1
-            if settles:
-                after = unit(out[active])[0]
-                moved = np.abs(after - scaled[active]).max(axis=1, initial=0.0)
-                x[active] = scaled[active] = after
-                if trace is not None:
-                    trace.append(trace[-1].copy())
-                    trace[-1][active] = self._energies(after, n_threads)
-                converged[active] = moved <= tol
-                active = active[moved > tol]
-            if len(active) == 0:
-                break
-        out[length == 0] = 0.0
-        if self._readout == "l2":
-            out = unit(out)[0]
-        elif self._map is None:
-            out *= length[:, None]
-        energy = None if trace is None else self._energies(out, n_threads)
+        x, length = self._rule.entered(sums, q)
+        end: Settled | None = None
+        if details or steps > 1:
+            end = self._settled(sums, x, steps, tol, details, n_threads)
+        out = self._step(sums, x, n_threads) if end is None else end.states
         with np.errstate(over="ignore"):
-            state = out if double else out.astype(np.float32)
+            out[length == 0] = 0.0
+            if self._readout == "l2":
+                out = unit(out)[0]
+            elif self._rule.features is None and not self._rule.as_given:
+                out *= length[:, None]
+            state = out if sums.double or q.dtype == np.float64 else out.astype(np.float32)
         if not np.isfinite(state).all():
             bad = int(np.flatnonzero(~np.isfinite(state).all(axis=1))[0])
             raise ValueError(f"cues row {bad} recalls values beyond the largest {state.dtype}")
-        if not details:
-            return state[0] if single else state
-        traced = None if trace is None else np.stack(trace, axis=1)
-        fields: list[Any] = [state, n_iter, converged, energy, None, traced]
-        if single:
-            fields = [None if f is None else f[0] for f in fields]
-        return Recall(*fields)
+        answer = kind.answer(state)
+        if not details or end is None:
+            return answer
+        energy = None if end.trace is None else self._energies(sums, out, n_threads)
+        return Recall.of(
+            kind,
+            answer,
+            n_iter=end.sweeps,
+            converged=end.period == 1,
+            energy=energy,
+            energy_trace=end.trace,
+        )
 
-    def _cues(self, given: Any, name: str) -> tuple[Array, bool]:
-        mean, _ = self._sums()
-        cues, single = _check.cues(given, name)
-        _check.same_width(cues, name, len(mean.yx), "the memory stores")
-        _check.finite(cues, name)
-        return cues, single
+    def _settled(
+        self, sums: Sums, x: Float, steps: int, tol: float, details: bool, threads: int
+    ) -> Settled:
+        """Step until no entry of a scaled state moves by more than ``tol``."""
+        if sums.hetero:
+            ones = np.ones(len(x), np.int64)
+            return Settled(self._step(sums, x, threads), ones, ones, None, None)
+        last = np.empty((len(x), sums.outer.shape[0]))
+        traces = details and not self._why_no_energy()
 
-    def _entered(self, cues: Array) -> tuple[Float, Float]:
-        """Bring cues to where the stored rows are; return them and their lengths, 0 if silent."""
-        x, length = unit(cues.astype(np.float64), self._eps)
-        if self._center:
-            x = np.where(length[:, None] > 0, x - self.mean, 0.0)
-        if self._center == "renorm":
-            x, deviation = unit(x, self._eps)
-            length = np.where(deviation > 0, length, 0.0)
-        return x, length
+        def step(states: Array, rows: Int) -> tuple[Array, Float | None]:
+            # The first step is taken from where cues enter, all others from states of length 1.
+            begun = x[rows] if states is first else states
+            last[rows] = self._step(sums, begun, threads)
+            energy = self._energies(sums, states, threads) if traces else None
+            return unit(last[rows])[0], energy
 
-    def _step(self, x: Float, threads: int) -> Float:
+        def still(new: Array, old: Array, rows: Int) -> Mask:
+            return np.asarray(np.abs(new - old).max(axis=1, initial=0.0) <= tol)
+
+        first = unit(x)[0]
+        energy = (lambda states: self._energies(sums, states, threads)) if traces else None
+        end = settle(step, first, max_iter=steps, still=still, energy=energy)
+        return end._replace(states=last)
+
+    def _step(self, sums: Sums, x: Float, threads: int) -> Float:
         """One product with the matrix (Q, o)."""
-        _, outer = self._sums()
-        if len(x) == 0:
-            return np.empty((0, outer.shape[0]))
-        phi = np.ascontiguousarray(self._features(x))
-        read = outer.total if self._normalize else self.matrix
-        out = np.asarray(kernels.pairwise(phi, read, "dot", threads=threads))
-        if not self._normalize:
-            return out
-        total = kernels.pairwise(phi, outer.wx[None, :], "dot", threads=threads)
-        bad = np.flatnonzero(total[:, 0] <= 0)
-        if len(bad):
-            raise ValueError(
-                f"cues row {bad[0]} has features that meet none of those stored; use more "
-                "features, a smaller gamma or normalize=False"
-            )
-        return np.asarray(out / total)
+        matrix = None if self._rule.divides else self._store.matrix(sums)
+        return self._rule.step(sums, matrix, x, threads)
+
+    def _cues(self, sums: Sums, given: Any, name: str) -> tuple[Array, Kind]:
+        cues, single = _check.cues(given, name)
+        _check.same_width(cues, name, sums.width, "the memory stores")
+        _check.finite(cues, name)
+        return cues, Kind("numbers", single=single)
 
     # -- energy -----------------------------------------------------------------------------------
 
@@ -584,22 +413,21 @@ class HebbianMemory:
         reason = self._why_no_energy()
         if reason:
             raise ValueError(f"this memory has no energy: {reason}")
-        v, single = self._cues(states, "states")
-        found = self._energies(v.astype(np.float64), n_threads)
-        return float(found[0]) if single else found
+        sums = self._read()
+        v, kind = self._cues(sums, states, "states")
+        return kind.number(self._energies(sums, v.astype(np.float64), n_threads))
 
-    def _energies(self, v: Float, threads: int) -> Float:
-        if len(v) == 0:
-            return np.zeros(0)
-        product = kernels.pairwise(np.ascontiguousarray(v), self.matrix, "dot", threads=threads)
+    def _energies(self, sums: Sums, v: Float, threads: int) -> Float:
+        product = dot(v, self._store.matrix(sums), threads)
         return np.asarray(((v * v).sum(axis=1) - (v * product).sum(axis=1)) / 2)
 
     def _why_no_energy(self) -> str:
-        if self._hetero:
+        sums: Sums | None = self._store.now
+        if sums is not None and sums.hetero:
             return "a heteroassociative recall has no state to iterate"
-        if self._map is not None:
-            return f"recall through the features {self._map!r} descends none"
-        if self._rule == "delta":
+        if self._rule.features is not None:
+            return f"recall through the features {self._rule.features!r} descends none"
+        if self._rule.rule == "delta":
             return "a matrix learned by error correction is not symmetric"
         return ""
 
@@ -608,8 +436,8 @@ class HebbianMemory:
     def eigenvalues(self) -> Float:
         """Eigenvalues of M, falling; singular values where the matrix is not symmetric."""
         if self._why_no_energy():
-            return np.asarray(np.linalg.svd(self.matrix, compute_uv=False))
-        return np.asarray(np.linalg.eigvalsh(self.matrix)[::-1])
+            return np.asarray(interruptible(_singular_values, self.matrix))
+        return np.asarray(interruptible(np.linalg.eigvalsh, self.matrix)[::-1])
 
     def effective_rank(self) -> float:
         """Return how many directions recall can tell apart, from 1 to D, see `effective_rank`.
@@ -632,87 +460,15 @@ class HebbianMemory:
         n_threads = resolve_threads(threads)
         if self._why_no_energy():
             raise ValueError("crosstalk is for autoassociative Hebbian memories without features")
-        p, _ = self._cues(patterns, "patterns")
+        sums = self._read()
+        p, _ = self._cues(sums, patterns, "patterns")
         if len(p) < 2:
             raise ValueError(f"patterns must be at least 2 rows, got {len(p)}")
-        x = unit(self._entered(p)[0])[0]
-        after = unit(self._step(x, n_threads))[0]
+        x = unit(self._rule.entered(sums, p)[0])[0]
+        after = unit(self._step(sums, x, n_threads))[0]
         apart = ~np.eye(len(p), dtype=bool)
         return Crosstalk(*(float((u @ u.T)[apart].mean()) for u in (x, after)))
 
-    # -- looking at it ----------------------------------------------------------------------------
 
-    def __len__(self) -> int:
-        """Count the rows stored, silent ones included."""
-        return self._count
-
-    @property
-    def nbytes(self) -> int:
-        """Bytes held: sums, the matrix if it was needed, and rows kept for ``center="renorm"``."""
-        if self._mean is None or self._outer is None:
-            return 0
-        held = self._outer.nbytes + self._mean.yx.nbytes
-        held += 0 if self._cached is None else self._cached.nbytes
-        return held + sum(part.nbytes for rows in self._rows or [] for part in rows)
-
-    def delete(self, ids: Any) -> NoReturn:
-        """Refuse: one matrix keeps no items."""
-        raise ValueError(f"{_NO_ITEMS} deleted; let old rows fade by decay")
-
-    def scores(self, cues: Any, *, threads: int | None = None) -> NoReturn:
-        """Refuse: one matrix keeps no items."""
-        raise ValueError(f"{_NO_ITEMS} scored; UniversalHopfield(separation='identity') keeps them")
-
-    def weights(self, cues: Any, *, threads: int | None = None) -> NoReturn:
-        """Refuse: one matrix keeps no items."""
-        raise ValueError(
-            f"{_NO_ITEMS} weighed; UniversalHopfield(separation='identity') keeps them"
-        )
-
-    @property
-    def keys(self) -> Array:
-        """Refuse: one matrix keeps no items."""
-        raise ValueError(f"{_NO_ITEMS} returned")
-
-    @property
-    def values(self) -> Array:
-        """Refuse: one matrix keeps no items."""
-        raise ValueError(f"{_NO_ITEMS} returned")
-
-    def __getstate__(self) -> dict[str, Any]:
-        """Everything but the lock."""
-        state = self.__dict__.copy()
-        del state["_lock"]
-        return state
-
-    def __setstate__(self, state: dict[str, Any]) -> None:
-        """Restore with a lock of its own."""
-        self.__dict__.update(state)
-        self._lock = threading.Lock()
-
-    def __copy__(self) -> HebbianMemory:
-        """Copy the sums too: two memories must not add into one matrix."""
-        return copy.deepcopy(self)
-
-    def __repr__(self) -> str:
-        """Name what differs from the defaults, and what is held."""
-        defaults = {
-            "center": None,
-            "weighting": "linear",
-            "decay": 1.0,
-            "rule": "hebbian",
-            "rate": 1.0,
-            "features": None,
-            "normalize": self._map is not None and self._rule != "delta",
-            "readout": "identity",
-            "eps": 1e-8,
-        }
-        given = zip(defaults, self._parameters(), strict=True)
-        text = ", ".join(f"{name}={value!r}" for name, value in given if value != defaults[name])
-        if self._outer is None:
-            return f"<{type(self).__name__}({text}): empty>"
-        rows, columns = self._outer.shape
-        return f"<{type(self).__name__}({text}): {len(self)} rows, {rows} x {columns} matrix>"
-
-
-_NO_ITEMS = "a Hebbian memory is one matrix and keeps no items that could be"
+def _singular_values(matrix: Float) -> Float:
+    return np.asarray(np.linalg.svd(matrix, compute_uv=False))

@@ -1,21 +1,23 @@
-"""What a Hebbian memory sums up: the weighted mean of unit rows, and their outer products.
+"""What a Hebbian memory sums up: the weighted mean of its rows, and their outer products.
 
-An empty sum is neutral, adding rows and merging another sum are the same addition; with a decay,
-what comes later makes what was there fade.
+All of it are values, as `Matrix` is one: adding rows or other sums gives new ones. An empty sum is
+neutral, adding rows and merging another sum are the same addition; with a decay, what comes later
+makes what was there fade.
 """
 
 from __future__ import annotations
 
-import copy
 import math
+from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from amfast import _check
-from amfast._engine.summing import hebbian
-from amfast._stores.moments import SecondMoment
-from amfast._typing import Float
+from amfast._stores.matrix import Matrix
+from amfast._stores.moments import Moments
+from amfast._threads import get_num_threads
+from amfast._typing import Array, Float
 
 # Rows whose corrections the delta rule solves for together; the answer does not depend on it. Few
 # enough that a BLAS does not start its threads.
@@ -63,22 +65,26 @@ class Fade(NamedTuple):
         return cls(decay**n, decay ** np.arange(n - 1, -1, -1, dtype=np.float64))
 
 
-class Mean:
-    """Weighted mean of unit rows."""
+class Mean(NamedTuple):
+    """Weighted mean of rows: the sums of ``y`` and of ``y x``."""
 
-    def __init__(self, width: int) -> None:
-        self.y = 0.0
-        self.yx = np.zeros(width)
+    y: float
+    yx: Float
 
-    def add(self, x: Float, y: Float, fade: Fade) -> None:
-        """Add rows of weights y."""
-        self.y = fade.old * self.y + float((fade.new * y).sum())
-        self.yx = fade.old * self.yx + (fade.new * y) @ x
+    def plus(self, x: Float, y: Float, old: float = 1.0) -> Mean:
+        """Add rows of weights y, before which every row here fades to ``old``.
 
-    def merge(self, other: Mean, old: float) -> None:
+        ValueError if a sum leaves the range of float64.
+        """
+        with np.errstate(over="ignore", invalid="ignore"):
+            yx = old * self.yx + y @ x
+        if not np.isfinite(yx).all():
+            raise ValueError("keys sum up beyond the largest float64; scale them")
+        return Mean(old * self.y + float(y.sum()), yx)
+
+    def merged(self, other: Mean, old: float) -> Mean:
         """Add another mean, of which one's own has faded to ``old``."""
-        self.y = old * self.y + other.y
-        self.yx = old * self.yx + other.yx
+        return Mean(old * self.y + other.y, old * self.yx + other.yx)
 
     @property
     def value(self) -> Float:
@@ -86,87 +92,114 @@ class Mean:
         return self.yx / self.y
 
 
+@dataclass(frozen=True, slots=True, eq=False)
 class Outer:
     """``sum w v phi^T`` with ``sum w phi``, ``sum w`` and ``sum y``; w is y or its square.
 
-    Where the values are the rows themselves (``symmetric``) it is a `SecondMoment`.
+    Where the values are the rows themselves it is symmetric, and kept as `Moments`; else as a
+    `Matrix` and the mean of phi.
     """
 
-    def __init__(self, values: int, width: int, squared: bool, symmetric: bool) -> None:
-        self.squared = squared
-        self.shape = values, width
-        self.y = 0.0
-        self._w = 0.0
-        self._wx = np.zeros(width)
-        self._moment = SecondMoment(width) if symmetric else None
-        self._cross = np.zeros((0, width))
-        if not symmetric:
-            self._cross = _check.empty(self.shape, np.dtype(np.float64), "the memory's matrix")
-            self._cross[:] = 0.0
+    squared: bool
+    moments: Moments | None
+    cross: Matrix | None
+    phi: Mean | None
+    y: float = 0.0
+
+    @classmethod
+    def zeros(cls, values: int, width: int, *, squared: bool, symmetric: bool) -> Outer:
+        """Return the sum of nothing, (values, width)."""
+        if symmetric:
+            return cls(squared, Moments.zeros(width), None, None)
+        return cls(squared, None, Matrix.zeros(values, width), Mean(0.0, np.zeros(width)))
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """Rows and columns of `total`."""
+        if self.moments is not None:
+            return self.moments.width, self.moments.width
+        assert self.cross is not None
+        return self.cross.shape
 
     @property
     def total(self) -> Float:
-        """``sum w v phi^T`` (o, width)."""
-        return self._cross if self._moment is None else self._moment.second
+        """``sum w v phi^T`` (o, width), read-only."""
+        if self.moments is not None:
+            return self.moments.second
+        assert self.cross is not None
+        return self.cross.total
 
     @property
     def wx(self) -> Float:
         """``sum w phi`` (width,)."""
-        return self._wx if self._moment is None else self._moment.first
+        if self.moments is not None:
+            return self.moments.first
+        assert self.phi is not None
+        return self.phi.yx
 
     @property
     def w(self) -> float:
         """``sum w``."""
-        return self._w if self._moment is None else self._moment.weight
+        if self.moments is not None:
+            return self.moments.weight
+        assert self.phi is not None
+        return self.phi.y
 
-    def add(self, values: Float, phi: Float, y: Float, fade: Fade) -> None:
+    @property
+    def nbytes(self) -> int:
+        """Bytes held."""
+        if self.moments is not None:
+            return self.moments.nbytes
+        assert self.cross is not None
+        return self.cross.nbytes + self.wx.nbytes
+
+    def plus(self, values: Float, phi: Float, y: Float, fade: Fade) -> Outer:
         """Add rows phi (n, width) of weights y, with values (n, o) unless symmetric."""
         left = fade.new * y
         w = left * y if self.squared else left
-        self._scale(fade.old)
-        self.y += float(left.sum())
-        if self._moment is not None:
-            self._moment.update(phi, weights=w)
-            return
-        hebbian(phi, values, weights=w, out=self._cross)
-        self._wx += w @ phi
-        self._w += float(w.sum())
+        total_y = fade.old * self.y + float(left.sum())
+        n = get_num_threads()
+        if self.moments is not None:
+            return replace(self, moments=self.moments.faded(fade.old, n).plus(phi, w, n), y=total_y)
+        assert self.cross is not None and self.phi is not None
+        cross = self.cross.plus(phi, values, w, threads=n, old=fade.old)
+        return replace(self, cross=cross, phi=self.phi.plus(phi, w, fade.old), y=total_y)
 
-    def correct(self, values: Float, phi: Float, step: Float) -> None:
+    def corrected(self, values: Float, phi: Float, step: Float) -> Outer:
         """Add ``step (v - C phi) phi^T`` row after row: the delta rule.
 
         In a block the errors ``e_i = v_i - C_i phi_i`` follow from those before by the triangular
         system ``e_i + sum_{j<i} step_j (phi_j . phi_i) e_j = v_i - C phi_i``.
+
+        Raises
+        ------
+        ValueError
+            If the matrix leaves the range of float64.
         """
-        for start in range(0, len(phi), _BLOCK):
-            block = slice(start, start + _BLOCK)
-            p, size = phi[block], step[block]
-            lower = np.tril(p @ p.T * size, -1) + np.eye(len(p))
-            error = np.linalg.solve(lower, values[block] - p @ self._cross.T)
-            self._cross += (size[:, None] * error).T @ p
+        assert self.cross is not None
+        c = self.cross.total.copy()
+        more = np.empty_like(c)
+        with np.errstate(over="ignore", invalid="ignore"):
+            for start in range(0, len(phi), _BLOCK):
+                block = slice(start, start + _BLOCK)
+                p, size = phi[block], step[block]
+                lower = np.tril(p @ p.T * size, -1) + np.eye(len(p))
+                error = np.linalg.solve(lower, values[block] - p @ c.T)
+                c += np.matmul((size[:, None] * error).T, p, out=more)
+        cross = self.cross.replaced(c, 0.0, math.inf, self.cross.count + len(phi))
+        return replace(self, cross=cross)
 
-    def merge(self, other: Outer, old: float) -> None:
-        """Add another sum, of which one's own has faded to ``old``."""
-        # Read first: the other may be this one.
-        y, w, wx, cross, moment = (
-            other.y, other._w, other._wx.copy(), other._cross.copy(), copy.deepcopy(other._moment)
-        )  # fmt: skip
-        self._scale(old)
-        self.y += y
-        if self._moment is not None and moment is not None:
-            self._moment.merge(moment)
-        self._w += w
-        self._wx += wx
-        self._cross += cross
-
-    def _scale(self, old: float) -> None:
-        if old != 1:
-            self.y *= old
-            self._w *= old
-            self._wx *= old
-            self._cross *= old
-            if self._moment is not None:
-                self._moment.scale(old)
+    def merged(self, other: Outer, old: float) -> Outer:
+        """Add another sum of the same kind, of which one's own has faded to ``old``."""
+        y = old * self.y + other.y
+        if self.moments is not None and other.moments is not None:
+            return replace(
+                self, moments=self.moments.merged(other.moments, get_num_threads(), old), y=y
+            )
+        assert self.cross is not None and self.phi is not None
+        assert other.cross is not None and other.phi is not None
+        cross, phi = self.cross.merged(other.cross, old), self.phi.merged(other.phi, old)
+        return replace(self, cross=cross, phi=phi, y=y)
 
     def about(self, mean: Float) -> Float:
         """``sum w (x - mean)(x - mean)^T`` of what was added as ``sum w x x^T``, symmetric."""
@@ -174,17 +207,134 @@ class Outer:
         moment = self.total - cross - cross.T + self.w * np.outer(mean, mean)
         return np.asarray((moment + moment.T) / 2)
 
+
+class Waiting(NamedTuple):
+    """Rows whose mean is not known yet."""
+
+    x: Float
+    y: Float
+    """Their weights."""
+    left: Float
+    """What the rows that came after have left of each."""
+
+    def faded(self, old: float) -> Waiting:
+        """Let rows come after."""
+        return self if old == 1 else self._replace(left=old * self.left)
+
+
+class Sums(NamedTuple):
+    """All that a Hebbian memory holds; it is replaced as a whole."""
+
+    mean: Mean
+    outer: Outer
+    waiting: tuple[Waiting, ...] | None
+    """None if no row waits for the mean."""
+    hetero: bool
+    """Whether keys have values."""
+    double: bool
+    """Whether any key or value was float64."""
+    n_stored: int = 0
+    n_observed: int = 0
+
+    @property
+    def width(self) -> int:
+        """Columns of the keys."""
+        return len(self.mean.yx)
+
     @property
     def nbytes(self) -> int:
         """Bytes held."""
-        held = self._cross.nbytes + self._wx.nbytes
-        return held + (0 if self._moment is None else self._moment.nbytes)
+        waiting = sum(part.nbytes for rows in self.waiting or () for part in rows)
+        return self.outer.nbytes + self.mean.yx.nbytes + waiting
 
+    def merged(self, other: Sums, decay: float) -> Sums:
+        """Add what another memory of the same parameters holds, as if it came after.
 
-def entropy_rank(spectrum: Float) -> float:
-    """Exponential of the entropy of a non-negative spectrum, 0 if it is all zero."""
-    total = float(spectrum.sum())
-    if not total > 0:
-        return 0.0
-    p = spectrum[spectrum > 0] / total
-    return math.exp(-float((p * np.log(p)).sum()))
+        Raises
+        ------
+        ValueError
+            For other widths, values on one side only, and means of which only one was observed or
+            that differ.
+        """
+        shape, others = self.outer.shape, other.outer.shape
+        if shape != others or self.width != other.width:
+            raise ValueError(
+                f"the other memory has keys of {other.width} columns and a matrix of shape "
+                f"{others}, this one of {self.width} and {shape}"
+            )
+        if self.hetero != other.hetero:
+            raise ValueError("one memory stores values and the other does not")
+        if (self.waiting is None) != (other.waiting is None):
+            raise ValueError("one memory has observed a mean and the other has not")
+        mean, observed = self.mean, self.n_observed
+        if observed and (self.n_stored or other.n_stored):
+            if not np.array_equal(mean.value, other.mean.value):
+                raise ValueError("memories have observed different means")
+            old = decay**other.n_stored
+        else:
+            old = decay ** (other.n_stored or other.n_observed)
+            mean, observed = mean.merged(other.mean, old), observed + other.n_observed
+        waiting = self.waiting
+        if waiting is not None and other.waiting is not None:
+            waiting = (*(rows.faded(old) for rows in waiting), *other.waiting)
+        return Sums(
+            mean,
+            self.outer.merged(other.outer, old),
+            waiting,
+            self.hetero,
+            self.double or other.double,
+            self.n_stored + other.n_stored,
+            observed,
+        )
+
+    def check_weight(self) -> None:
+        """Refuse to go on where no row weighs anything."""
+        if not self.mean.y > 0:
+            raise ValueError(
+                "the weights of all rows stored sum to 0 (silent rows count as 0), so there is "
+                "nothing to recall"
+            )
+
+    def arrays(self) -> tuple[dict[str, Array], dict[str, Any]]:
+        """Return what `restore` makes the same sums of: arrays, and numbers."""
+        outer = self.outer
+        arrays = {"mean": self.mean.yx}
+        meta: dict[str, Any] = {
+            "mean_y": self.mean.y, "y": outer.y, "squared": outer.squared, "hetero": self.hetero,
+            "double": self.double, "n_stored": self.n_stored, "n_observed": self.n_observed,
+            "waits": self.waiting is not None,
+        }  # fmt: skip
+        if outer.moments is not None:
+            more, meta["moments"] = outer.moments.arrays()
+        else:
+            assert outer.cross is not None and outer.phi is not None
+            more, meta["cross"] = outer.cross.arrays()
+            more["phi"], meta["phi_y"] = outer.phi.yx, outer.phi.y
+        arrays |= more
+        if self.waiting:
+            columns = (np.concatenate(column) for column in zip(*self.waiting, strict=True))
+            arrays |= dict(zip(("waiting", "waiting_y", "waiting_left"), columns, strict=True))
+        return arrays, meta
+
+    @classmethod
+    def restore(cls, arrays: dict[str, Array], meta: dict[str, Any]) -> Sums:
+        """Return the sums that `arrays` was taken from; no array is copied."""
+        moments = cross = phi = None
+        if "moments" in meta:
+            moments = Moments.restore(arrays, meta["moments"])
+        else:
+            cross = Matrix.restore(arrays, meta["cross"])
+            phi = Mean(float(meta["phi_y"]), arrays["phi"])
+        waiting: tuple[Waiting, ...] | None = () if meta["waits"] else None
+        if "waiting" in arrays:
+            names = "waiting", "waiting_y", "waiting_left"
+            waiting = (Waiting(*(arrays[name] for name in names)),)
+        return cls(
+            Mean(float(meta["mean_y"]), arrays["mean"]),
+            Outer(bool(meta["squared"]), moments, cross, phi, float(meta["y"])),
+            waiting,
+            bool(meta["hetero"]),
+            bool(meta["double"]),
+            int(meta["n_stored"]),
+            int(meta["n_observed"]),
+        )

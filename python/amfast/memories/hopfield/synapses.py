@@ -7,7 +7,6 @@ give the same fields.
 
 from __future__ import annotations
 
-import copy
 import threading
 from typing import Any
 
@@ -15,9 +14,11 @@ import numpy as np
 
 from amfast import _check, _core
 from amfast._stores.bit_items import BitItems
+from amfast._stores.matrix import Matrix
+from amfast._threads import get_num_threads
 from amfast._typing import Array, Float, Int, Mask, Signs
 from amfast.bits import BitMatrix
-from amfast.memories.hopfield.projection import Moment, projection, projection_of_moments
+from amfast.memories.hopfield.projection import projection, projection_of_moments
 from amfast.memories.units.synchronous import Field
 from amfast.parts.dynamics import Rules, Settled
 
@@ -46,8 +47,8 @@ class Synapses:
         self.rule, self.storage = rule, storage
         self._zero_diagonal = zero_diagonal
         self.items = BitItems()
-        self._square: Moment | None = None  # sum of w x x^T
-        self._cross: Moment | None = None  # sum of w y x^T
+        self._square: Matrix | None = None  # sum of w x x^T
+        self._cross: Matrix | None = None  # sum of w y x^T
         self._summed = 0  # items that the sums hold
         self.n_bits: int | None = None
         self.n_value_bits: int | None = None
@@ -95,13 +96,14 @@ class Synapses:
 
     def _sum(self, keys: BitMatrix, values: BitMatrix | None, weights: Float) -> None:
         """Add to the sums that the rule needs."""
-        square, cross = copy.copy(self._square), copy.copy(self._cross)
+        square, cross, n = self._square, self._cross, get_num_threads()
+        w = None if (weights == 1).all() else weights
         if values is None or self.rule == "projection":
-            square = square or Moment(keys.n_bits, keys.n_bits)
-            square.add(keys, keys, weights)
+            square = square or Matrix.zeros(keys.n_bits, keys.n_bits, exact=True)
+            square = square.plus(keys, None, w, threads=n)
         if values is not None:
-            cross = cross or Moment(values.n_bits, keys.n_bits)
-            cross.add(keys, values, weights)
+            cross = cross or Matrix.zeros(values.n_bits, keys.n_bits, exact=True)
+            cross = cross.plus(keys, values, w, threads=n)
         self._square, self._cross = square, cross
         self._summed += len(keys)
 
@@ -149,15 +151,15 @@ class Synapses:
                 keys = items.keys
                 return projection(keys, items.values if self.hetero else keys, items.weights), 1.0
             assert self._square is not None
-            cross = None if self._cross is None else self._cross.counts
-            return projection_of_moments(self._square.counts, cross), 1.0
+            cross = None if self._cross is None else self._cross.total
+            return projection_of_moments(self._square.total, cross), 1.0
         if self._summed < len(items):
             new = slice(self._summed, len(items))
             values = items.values[new] if self.hetero else None
             self._sum(items.keys[new], values, items.weights[new])
         total = self._cross if self.hetero else self._square
         assert total is not None and self.n_bits is not None
-        return total.counts, 1.0 / self.n_bits
+        return total.total, 1.0 / self.n_bits
 
     def _engine_keys(self) -> tuple[_core.Keys, np.dtype[Any], float, float]:
         """Return M packed for products with many states, in a type that keeps them exact.
@@ -253,7 +255,7 @@ class Synapses:
     @property
     def nbytes(self) -> int:
         """Bytes of patterns, sums and what was derived from them."""
-        held = {id(m.counts): m.counts for m in (self._square, self._cross) if m is not None}
+        held = {id(m.total): m.total for m in (self._square, self._cross) if m is not None}
         if self._matrix is not None:
             held[id(self._matrix[0])] = self._matrix[0]
         packed = 0 if self._packed is None else self._packed[0].nbytes
@@ -286,10 +288,5 @@ def _slack(terms: Array, load: float) -> float:
     return _ROUNDING * load
 
 
-def _merged(mine: Moment | None, theirs: Moment | None) -> Moment | None:
-    if theirs is None:
-        return mine
-    total = copy.copy(theirs)
-    if mine is not None:
-        total.merge(mine)
-    return total
+def _merged(mine: Matrix | None, theirs: Matrix | None) -> Matrix | None:
+    return mine if theirs is None else theirs if mine is None else theirs.merged(mine)

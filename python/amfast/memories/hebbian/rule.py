@@ -1,0 +1,178 @@
+"""How a Hebbian memory learns, and how it reads: rows and cues in, sums and products out."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+
+from amfast._engine.scoring import dot
+from amfast._stores.items import Batch
+from amfast._typing import Array, Float
+from amfast.memories.hebbian.sums import Fade, Mean, Outer, Sums, Waiting, unit
+from amfast.parts.features import FeatureMap
+
+# Rows that are widened to float64 at a time.
+CHUNK_BYTES = 1 << 24
+
+
+@dataclass(frozen=True)
+class Rule:
+    """The parameters of a `HebbianMemory` that its sums depend on, and what follows from them."""
+
+    center: str | None
+    weighting: str
+    decay: float
+    rule: str
+    rate: float
+    features: FeatureMap | None
+    normalize: bool
+    eps: float
+
+    @property
+    def as_given(self) -> bool:
+        """Whether rows are summed as long as they are."""
+        return self.features is None and not self.normalize and self.rule != "delta"
+
+    @property
+    def divides(self) -> bool:
+        """Whether an answer is divided by the sum of the kernels of its cue."""
+        return self.features is not None and self.normalize
+
+    # -- learning ---------------------------------------------------------------------------------
+
+    def observed(self, sums: Sums | None, batch: Batch) -> Sums:
+        """Add rows to the mean alone, which is fixed once rows are added."""
+        sums = self._begun(sums, batch)
+        mean = sums.mean
+        for x, _, y, _ in self._chunks(batch):
+            fade = Fade.of(self.decay, len(x))
+            mean = mean.plus(x, fade.new * y, fade.old)
+        n_observed = sums.n_observed + len(batch.keys)
+        return sums._replace(mean=mean, waiting=None, n_observed=n_observed)
+
+    def added(self, sums: Sums | None, batch: Batch) -> Sums:
+        """Add rows. ValueError if a sum leaves the range of float64."""
+        sums = self._begun(sums, batch)
+        if sums.n_observed:
+            sums.check_weight()
+        for x, length, y, values in self._chunks(batch):
+            sums = self._chunk_added(sums, x, length, y, values)
+        return sums._replace(n_stored=sums.n_stored + len(batch.keys))
+
+    def _begun(self, sums: Sums | None, batch: Batch) -> Sums:
+        """Return the sums, made for the first rows."""
+        keys, values = batch.keys, batch.values
+        assert isinstance(keys, np.ndarray)
+        double = keys.dtype == np.float64
+        if values is not None:
+            assert isinstance(values, np.ndarray)
+            double = double or values.dtype == np.float64
+        if sums is not None:
+            return sums._replace(double=sums.double or double)
+        width = keys.shape[1]
+        outer = Outer.zeros(
+            width if values is None else values.shape[1],
+            width if self.features is None else self.features.width(width),
+            squared=self.weighting != "linear",
+            symmetric=values is None and self.features is None and self.rule != "delta",
+        )
+        waiting = () if self.center == "renorm" else None
+        return Sums(Mean(0.0, np.zeros(width)), outer, waiting, values is not None, double)
+
+    def _chunks(self, batch: Batch) -> Iterator[tuple[Float, Float, Float, Float | None]]:
+        """Yield rows, their lengths, weights (0 for silent rows) and values, some at a time."""
+        keys, values, y = batch.keys, batch.values, batch.weights
+        assert isinstance(keys, np.ndarray) and y is not None
+        step = max(1, CHUNK_BYTES // (8 * keys.shape[1]))
+        for start in range(0, len(keys), step):
+            piece = slice(start, start + step)
+            x, length = self.scaled(keys[piece].astype(np.float64))
+            weight = np.where(length > 0, y[piece], 0.0)
+            some = None if values is None else values[piece]
+            assert some is None or isinstance(some, np.ndarray)
+            yield x, length, weight, None if some is None else some.astype(np.float64)
+
+    def _chunk_added(
+        self, sums: Sums, x: Float, length: Float, y: Float, values: Float | None
+    ) -> Sums:
+        fade = Fade.of(self.decay, len(x))
+        mean = sums.mean
+        if self.center == "renorm" and sums.waiting is None:
+            x, deviation = unit(x - mean.value, self.eps)
+            y = np.where(deviation > 0, y, 0.0)
+        else:
+            mean = mean.plus(x, fade.new * y, fade.old)
+        if sums.waiting is not None:
+            before = (rows.faded(fade.old) for rows in sums.waiting)
+            return sums._replace(mean=mean, waiting=(*before, Waiting(x, y, fade.new)))
+        phi = self.mapped(x)
+        if self.rule != "delta":
+            outer = sums.outer.plus(x if values is None else values, phi, y, fade)
+            return sums._replace(mean=mean, outer=outer)
+        if values is not None and self.features is None and not self.normalize:
+            # C k = v for a key of length l is C x = v / l for the row x = k / l.
+            with np.errstate(over="ignore"):
+                values = values / np.where(length > 0, length, 1.0)[:, None]
+        outer = sums.outer.corrected(x if values is None else values, phi, self.rate * y)
+        return sums._replace(mean=mean, outer=outer)
+
+    # -- rows as they are compared ----------------------------------------------------------------
+
+    def scaled(self, x: Float) -> tuple[Float, Float]:
+        """Scale rows to length 1, or if `as_given` only silence the short; with their lengths."""
+        rows, length = unit(x, self.eps)
+        return (np.where(length[:, None] > 0, x, 0.0) if self.as_given else rows), length
+
+    def mapped(self, x: Float) -> Float:
+        """Map rows; scale the features to length 1 for the delta rule."""
+        if self.features is None:
+            return x
+        phi = self.features.map(x)
+        return unit(phi)[0] if self.rule == "delta" else phi
+
+    def entered(self, sums: Sums, cues: Array) -> tuple[Float, Float]:
+        """Bring cues to where the stored rows are; return them and their lengths, 0 if silent."""
+        x, length = self.scaled(cues.astype(np.float64))
+        if self.center:
+            x = np.where(length[:, None] > 0, x - sums.mean.value, 0.0)
+        if self.center == "renorm":
+            x, deviation = unit(x, self.eps)
+            length = np.where(deviation > 0, length, 0.0)
+        return x, length
+
+    # -- reading ----------------------------------------------------------------------------------
+
+    def matrix(self, sums: Sums) -> Float:
+        """Return what cues are multiplied with (o, features), read-only float64."""
+        outer = sums.outer
+        if self.rule == "delta":
+            return outer.total
+        if sums.waiting is not None:
+            outer = Outer.zeros(*outer.shape, squared=outer.squared, symmetric=True)
+            for rows, y, left in sums.waiting:
+                x, length = unit(rows - sums.mean.value, self.eps)
+                outer = outer.plus(x, x, np.where(length > 0, y, 0.0), Fade(1.0, left))
+        total = outer.about(sums.mean.value) if self.center == "moment" else outer.total
+        divisor = outer.y**2 if self.weighting == "code" else outer.y
+        # Where every deviation from the mean vanishes there is nothing to divide.
+        with np.errstate(over="ignore"):
+            built: Float = total / divisor if divisor else np.zeros_like(total)
+        built.flags.writeable = False
+        return built
+
+    def step(self, sums: Sums, matrix: Float | None, x: Float, threads: int) -> Float:
+        """One product (Q, o) of rows as `entered` gives them, with `matrix` unless it `divides`."""
+        phi = self.mapped(x)
+        if matrix is not None:
+            return np.asarray(dot(phi, matrix, threads))
+        out, total = (dot(phi, c, threads) for c in (sums.outer.total, sums.outer.wx[None, :]))
+        bad = np.flatnonzero(total[:, 0] <= 0)
+        if len(bad):
+            raise ValueError(
+                f"cues row {bad[0]} has features that meet none of those stored; use more "
+                "features, a smaller gamma or normalize=False"
+            )
+        with np.errstate(over="ignore"):
+            return np.asarray(out / total)
