@@ -418,7 +418,7 @@ def test_bad_words(stored):
     ]:
         with pytest.raises(ValueError, match=what):
             call()
-    for weight in (True, "2", None, np.ones(40, bool), 1j):
+    for weight in (True, "2", np.ones(40, bool), 1j):
         with pytest.raises(TypeError, match="weight"):
             memory.write(words, weight=weight)
     with pytest.raises(TypeError, match="raw"):
@@ -446,7 +446,8 @@ def test_whole_floats_and_empty_batches(stored):
     memory.write(words, weight=np.full(40, -2, np.int8))
     np.testing.assert_array_equal(memory.counters, before)
     memory.write(words, weight=np.full(40, 3, np.uint64))
-    memory.write(words, weight=np.array(-3))
+    memory.write(words, weight=np.array(-4))
+    memory.write(words, weight=None)
     np.testing.assert_array_equal(memory.counters, before)
     assert memory.write(words[:0]).shape == (0,)
     assert memory.read(words[:0]).shape == (0, 256)
@@ -521,6 +522,15 @@ def test_size_is_known_before():
     assert f"{memory.nbytes / 1e6:.4g} MB" in repr(memory)
     with pytest.raises(MemoryError, match=r"take 9139.7 GB, the machine has \d+\.\d GB"):
         SDM(1000, 2**32 - 1)
+
+
+def test_more_active_locations_than_memory_are_refused():
+    with pytest.warns(UserWarning, match="words would hardly differ"):
+        memory = SDM(8, 200_000, radius=8, counter_dtype="int8")
+    words = am.BitMatrix.random(3_000_000, 8, seed=1)
+    expected = "active locations, 2e.05 of each of 3000000 words, take 4800.0 GB"
+    with pytest.raises(MemoryError, match=expected):
+        memory.activated(words)
 
 
 def test_too_little_memory_is_refused_with_numbers():

@@ -59,6 +59,9 @@ class Locations:
 
     def activated(self, words: Bytes, threads: int) -> list[Int]:
         """Return the active locations of every packed word, in ascending order."""
+        if self.random:
+            each = f"{self.expected_active:.4g} of each of {len(words)} words"
+            _check.room(8 * self._most * len(words), f"active locations, {each},")
         found: list[Int] = []
         for part in self.batches(len(words)):
             found += counting.activated(words[part], self.packed, self.radius, threads)

@@ -227,15 +227,11 @@ class SparseDistributedMemory(Memory):
         first rows are written, as many as ``len(memory)`` has grown by.
         """
         n_threads = resolve_threads(threads)
-        batch = self._batch(addresses, data, weight)
+        batch = self._admit(addresses, data, weight)
         active = self._write(batch, n_threads)
-        assert batch.kind is not None
-        return int(active[0]) if batch.kind.single else active
+        return int(active[0]) if batch.kind and batch.kind.single else active
 
     def _admit(self, keys: Any, values: Any, weights: Any) -> Batch:
-        return self._batch(keys, values, 1 if weights is None else weights)
-
-    def _batch(self, keys: Any, values: Any, weight: Any) -> Batch:
         like = self._store.now.kind
         rows, kind = binary(keys, "addresses", self.n_bits, single=True, like=like)
         words = None
@@ -247,7 +243,7 @@ class SparseDistributedMemory(Memory):
             raise ValueError(
                 f"data must be given: they have {self.value_bits} bits, addresses {self.n_bits}"
             )
-        counts: Any = whole(weight, len(rows))
+        counts: Any = whole(weights, len(rows))
         return Batch(rows, words, counts, kind)
 
     def _write(self, batch: Batch, threads: int) -> Int:
@@ -401,6 +397,13 @@ class SparseDistributedMemory(Memory):
         -------
         list of Q int64 arrays, or one array for a 1-d address
             Indices of rows of `locations` and `counters`, in ascending order.
+
+        Raises
+        ------
+        ValueError, TypeError
+            As `read`; nothing need be written.
+        MemoryError
+            For what does not fit: 8 bytes for every word and location that it activates.
 
         Examples
         --------

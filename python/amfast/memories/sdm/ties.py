@@ -71,8 +71,13 @@ def tie_rule(tie: Any, n_bits: int, value_bits: int) -> str | int:
 
 
 def whole(weight: Any, length: int) -> Int:
-    """Read weights as whole numbers; beyond the range of counters more makes no difference."""
+    """Read weights as whole numbers, None as 1.
+
+    Beyond the range of counters more makes no difference.
+    """
     limit = np.iinfo(np.int64).max
+    if weight is None:
+        weight = 1
     if isinstance(weight, bool | np.bool_):
         raise TypeError("weight must be an int or an array of whole numbers, got a bool")
     try:
