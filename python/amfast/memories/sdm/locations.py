@@ -267,9 +267,21 @@ class Counters:
         return {"counters": now.counters}, meta
 
     def restore(self, arrays: dict[str, Array], meta: dict[str, Any]) -> None:
-        """Hold what `arrays` gave, in place of what was held; read-only ones until a write."""
+        """Hold what `arrays` gave, in place of what was held; read-only counters until a write.
+
+        Raises
+        ------
+        ValueError
+            For counters of another shape or type, or a number of words below 0.
+        """
+        counters, n, own = arrays["counters"], int(meta["written"]), self.now.counters
+        if counters.shape != own.shape or counters.dtype != own.dtype or n < 0:
+            raise ValueError(
+                f"counters of shape {own.shape} and {own.dtype} cannot be those of {n} words of "
+                f"shape {counters.shape} and {counters.dtype}"
+            )
         kind = None
         if meta.get("kind") is not None:
             coding, dtype = meta["kind"]
             kind = Kind(coding, None if dtype is None else np.dtype(dtype))
-        self.now = Held.of(arrays["counters"], int(meta["written"]), kind)
+        self.now = Held.of(counters, n, kind)

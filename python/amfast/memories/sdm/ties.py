@@ -16,6 +16,8 @@ from amfast.theory.sdm import activation_probability, sdm_radius
 # Kanerva's share of active locations: 1072 of 1,000,000 at 1000 bits.
 DEFAULT_P = 0.001
 TIES = ("random", "keep", 1, -1)
+# Distances are int32.
+_MOST_BITS = 2**31 - 1
 COUNTERS = ("int8", "int16", "int32")
 
 
@@ -26,9 +28,9 @@ def sizes(
     n_bits: Any, n_locations: Any, value_bits: Any, counter_dtype: Any
 ) -> tuple[int, int, int, np.dtype[Any]]:
     """Check the sizes of a memory: n_bits, n_locations, value_bits and the counters' type."""
-    n = _check.integer(n_bits, "n_bits", 1)
+    n = _check.integer(n_bits, "n_bits", 1, _MOST_BITS)
     m = _check.integer(n_locations, "n_locations", 1, 2**32 - 1)
-    o = n if value_bits is None else _check.integer(value_bits, "value_bits", 1)
+    o = n if value_bits is None else _check.integer(value_bits, "value_bits", 1, _MOST_BITS)
     try:
         dtype = np.dtype(counter_dtype)
     except TypeError:
