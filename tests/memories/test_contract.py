@@ -215,8 +215,11 @@ def test_an_empty_memory_is_neutral(case):
     if refuses(lambda: memory.merge(case.make())) is None:
         np.testing.assert_array_equal(case.answers(memory), before)
         empty = case.make()
-        empty.merge(memory)
-        same(case, case.answers(empty), before)
+        why = refuses(lambda: empty.merge(memory))
+        if why is None:
+            same(case, case.answers(empty), before)
+        else:
+            assert "order" in why
 
 
 @pytest.mark.parametrize("case", EVERY)
@@ -430,6 +433,7 @@ def test_an_interrupt_leaves_the_old_state_or_the_new_one(case, verb):
             memory.delete(memory.ids[:2])
 
     after = copy.deepcopy(original)
+    fingerprint(case, after)  # sums that were read begin a new piece
     if refuses(lambda: change(after)) is not None:
         return
     allowed = {fingerprint(case, original), fingerprint(case, after)}
