@@ -34,12 +34,14 @@ from amfast.parts import Softmax
 
 # Recall looks at the separation of a store by itself up to this many multiplications.
 _LOOK_AT_MOST = 1 << 28
+# Fewer than so many items of a store say nothing of it.
+_FEWEST = 8
 # Rows whose products with themselves are taken from one square of scores.
 _SQUARE = 64
 
 
 class SeparationWarning(UserWarning):
-    """No stored item is well separated from the others at the memory's beta."""
+    """No stored item is well separated at the memory's beta, or items lose at their own key."""
 
 
 @dataclass(frozen=True)
@@ -135,10 +137,11 @@ class ModernHopfield(_WidthBeta):
     Notes
     -----
     `recall` warns with a `SeparationWarning`, once per memory, if not one of the stored items is
-    well separated at this beta. It looks when a memory first recalls and after its store doubled,
-    as long as that takes few operations (N^2 d up to 2.7e8: 2000 items of width 64) and
-    the items weigh alike; call `bounds` for larger stores. The condition is sufficient, so
-    a warning need not mean that recall is bad.
+    well separated at this beta, or if items lose at their own key: another, longer one scores more
+    there. It looks when a memory first recalls and after its store doubled, at all items as long as
+    that takes few operations (N^2 d up to 2.7e8: 2000 items of width 64), else at some of them, and
+    for losing items alone; call `bounds` for larger stores. Separation is a sufficient condition,
+    so that warning need not mean that recall is bad.
 
     References
     ----------
@@ -210,20 +213,42 @@ class ModernHopfield(_WidthBeta):
         return found
 
     def _look_at_separation(self, threads: int) -> None:
-        """Warn, once, if no item is well separated."""
-        n = len(self)
-        if n < 2 or n < 2 * self._looked_at or n * n * self.keys.shape[1] > _LOOK_AT_MOST:
+        """Warn, once, if no item is well separated or some lose at their own key."""
+        now = self._stored()
+        n, few = now.n_items, _LOOK_AT_MOST // (now.n_items * now.width)
+        if n < 2 or n < 2 * self._looked_at or few < min(n, _FEWEST):
             return
         self._looked_at = n
-        if self._why_no_bounds():
-            return
         try:
-            found = self.bounds(threads=threads)
+            text = self._doubts(now, few, threads)
         except ValueError:  # products of keys leave the range of floats, those with cues did not
             return
-        if not found.separated.any():
+        if text:
             self._looked_at = 1 << 62
-            warnings.warn(self._not_separated(found), SeparationWarning, stacklevel=3)
+            warnings.warn(text, SeparationWarning, stacklevel=3)
+
+    def _doubts(self, now: Stored, most: int, threads: int) -> str:
+        """Say what speaks against recall from these items; empty if nothing does."""
+        rows = np.arange(now.n_items)
+        if most < len(rows):
+            rows = rows[:: -(-len(rows) // most)]
+        margin = self._margins(now, rows, threads)
+        lost = int((margin < 0).sum())
+        text = ""
+        if len(rows) == now.n_items and not self._why_no_bounds():
+            found = self.bounds(threads=threads)
+            text = "" if found.separated.any() else self._not_separated(found)
+        if lost:
+            seen = f"{len(rows)} stored items"
+            if len(rows) < now.n_items:
+                seen += f" looked at, of {now.n_items},"
+            text = f"{text}; and " if text else f"beta={self.beta:.4g}: "
+            text += (
+                f"{lost} of the {seen} lose at their own key, where another, longer item scores "
+                "more, so no beta recalls them: normalise the keys, or use "
+                "UniversalHopfield('cosine') or UniversalHopfield('sqeuclidean')"
+            )
+        return text
 
     def _not_separated(self, found: ModernBounds) -> str:
         n = int(np.isfinite(found.margin).sum())
@@ -258,22 +283,28 @@ class ModernHopfield(_WidthBeta):
         ValueError
             If the memory is empty.
         """
-        n_threads = resolve_threads(threads)
         now = self._stored()
+        return self._margins(now, np.arange(now.n_items), resolve_threads(threads))
+
+    def _margins(self, now: Stored, rows: Int, threads: int) -> Float:
+        """`separation_margin` of some items, against all."""
         live = now.log_weight > -np.inf
-        out = np.full(len(now), np.nan)
+        out = np.full(len(rows), np.nan)
         keys = now.keys if live.all() else now.keys[live]
+        asked = rows[live[rows]]
         if len(keys) == 1:
-            out[live] = np.inf
-        if len(keys) < 2:
+            out[live[rows]] = np.inf
+        if len(keys) < 2 or len(asked) == 0:
             return out
-        best, index = scoring.best(keys, keys, 2, "dot", n_threads)
-        own = np.empty(len(keys))
-        for start in range(0, len(keys), _SQUARE):
-            some = keys[start : start + _SQUARE]
-            own[start : start + _SQUARE] = scoring.exact(some, some, "dot", n_threads).diagonal()
-        other = np.where(index[:, 0] == np.arange(len(keys)), best[:, 1], best[:, 0])
-        out[live] = own - other
+        place = np.cumsum(live)[asked] - 1
+        some = now.keys[asked]
+        best, index = scoring.best(some, keys, 2, "dot", threads)
+        own = np.empty(len(some))
+        for start in range(0, len(some), _SQUARE):
+            part = some[start : start + _SQUARE]
+            own[start : start + _SQUARE] = scoring.exact(part, part, "dot", threads).diagonal()
+        other = np.where(index[:, 0] == place, best[:, 1], best[:, 0])
+        out[live[rows]] = own - other
         return out
 
     def bounds(self, *, threads: int | None = None) -> ModernBounds:
