@@ -16,7 +16,7 @@ _SOLVED = 1e-14
 _MAX_STEPS = 1000
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Columns:
     """A sparse 0/1 matrix by columns: ``checks[starts[j]:starts[j + 1]]`` are the ones of j."""
 
@@ -26,7 +26,9 @@ class Columns:
 
     @classmethod
     def of(cls, given: Any) -> Columns:
-        """Read a dense or SciPy sparse matrix of zeros and ones."""
+        """Read a dense or SciPy sparse matrix of zeros and ones, or take one that was read."""
+        if isinstance(given, Columns):
+            return given
         if hasattr(given, "tocsc"):
             sparse = given.tocsc(copy=True)
             sparse.sum_duplicates()
@@ -46,6 +48,21 @@ class Columns:
             which = f"column {bare[0]} has none" if len(bare) else "there are no columns"
             raise ValueError(f"every coordinate needs a constraint to be corrected by; {which}")
         return cls(int(shape[0]), starts, checks.astype(np.int64))
+
+    def __eq__(self, other: object) -> bool:
+        """Whether the other is the same matrix."""
+        return (
+            isinstance(other, Columns)
+            and self.n_checks == other.n_checks
+            and np.array_equal(self.starts, other.starts)
+            and np.array_equal(self.checks, other.checks)
+        )
+
+    __hash__ = None  # type: ignore[assignment]
+
+    def __repr__(self) -> str:
+        """Say how large the matrix is."""
+        return f"<{self.n_checks} sparse constraints of {self.width} columns>"
 
     @property
     def width(self) -> int:
