@@ -238,7 +238,9 @@ def within(
     name = metrics.resolve(metric)
     n_threads = resolve_threads(threads)
     larger = METRICS[name].larger_is_better
-    everything = not larger and radius == np.inf or larger and radius == -np.inf
+    everything = isinstance(radius, float | np.floating) and radius == (
+        -np.inf if larger else np.inf
+    )
     if not everything:
         _check.radius(radius, larger)
     q, k, dtype, _, n_bits = _pair(queries, keys, name)

@@ -9,7 +9,7 @@ from typing import Any, ClassVar, NoReturn, Protocol, TypeVar
 import numpy as np
 
 from amfast import _check
-from amfast._check.tensors import Savable
+from amfast._check.savable import Savable
 from amfast._stores.items import Batch, Stored
 from amfast._typing import Array, Float, Int
 from amfast.bits import BitMatrix

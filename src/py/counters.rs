@@ -1,8 +1,9 @@
-//! Binding of [`crate::sdm`]: hard locations are packed [`PyKeys`], counters an array of Python's.
+//! Binding of [`crate::counters`]: hard locations are packed [`PyKeys`], counters an array of Python's.
 
-use super::{ANY, AnyKeys, AnyPanels, PyKeys, Request, engine, level, rows};
+use super::edge::{engine, level, rows};
+use super::keys::{ANY, AnyKeys, AnyPanels, PyKeys, Request};
+use crate::counters::{Counter, Counters, Items, activate, read, write};
 use crate::parallel::Context;
-use crate::sdm::{Counter, Counters, Items, activate, read, write};
 use numpy::{Element, PyArray1, PyArray2, PyArrayMethods, PyReadonlyArray1, PyUntypedArray, PyUntypedArrayMethods};
 use pyo3::exceptions::{PyTypeError, PyValueError};
 use pyo3::prelude::*;
@@ -167,9 +168,9 @@ fn sdm_locations<'py>(
     Ok(out)
 }
 
+/// Registers what is here.
 pub(super) fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_function(wrap_pyfunction!(sdm_write, module)?)?;
     module.add_function(wrap_pyfunction!(sdm_read, module)?)?;
-    module.add_function(wrap_pyfunction!(sdm_locations, module)?)?;
-    Ok(())
+    module.add_function(wrap_pyfunction!(sdm_locations, module)?)
 }

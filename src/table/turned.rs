@@ -1,10 +1,9 @@
 //! Bits of patterns turned into bits of columns: what is a row of 64 columns' bits becomes, of 64 patterns, a word a column.
 
 use crate::error::Error;
-use crate::isa::{Isa, Level, Work};
-use crate::parallel::{Context, Shared, Stop, map};
-use crate::rows::{Dtype, Rows};
-use crate::sweep::pieces;
+use crate::parallel::{Context, Shared, Stop, map, pieces};
+use crate::simd::{Isa, Level, Work};
+use crate::table::{Dtype, Rows};
 use std::ops::Range;
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -86,7 +85,29 @@ fn pack_signs(row: &[u8], out: &mut [u64]) -> bool {
 
 const ONES: u64 = 0x0101_0101_0101_0101;
 
-/// Transposes 64 rows of 64 bits: bit j of row i becomes bit i of row j.
+/// 64 columns of bits, a word each.
+pub struct Square([u64; 64]);
+
+impl Square {
+    /// Of 64 patterns' eight bytes each, as they lie in memory.
+    #[inline(always)]
+    pub fn of(mut rows: [u64; 64]) -> Self {
+        for row in &mut rows {
+            *row = u64::from_le(*row);
+        }
+        transpose(&mut rows);
+        Square(rows)
+    }
+    /// A column's bits, the first pattern's the lowest.
+    #[inline(always)]
+    pub fn column(&self, c: usize) -> u64 {
+        // The first element of a byte is its highest bit.
+        self.0[c ^ 7]
+    }
+}
+
+/// Transposes a square of bits by swapping ever smaller blocks (Warren, *Hacker's Delight*, section 7-3): bit j of row i becomes
+/// bit i of row j.
 #[inline(always)]
 fn transpose(rows: &mut [u64; 64]) {
     let mut mask = 0x0000_0000_ffff_ffffu64;
@@ -179,13 +200,12 @@ impl Work for Turn<'_> {
             for block in 0..across {
                 let mut square = [0; 64];
                 for (i, word) in square.iter_mut().enumerate() {
-                    *word = u64::from_le(scratch[i * across + block]);
+                    *word = scratch[i * across + block];
                 }
-                transpose(&mut square);
-                // The first element of a byte is its highest bit.
+                let square = Square::of(square);
                 let columns = (width - block * 64).min(64);
                 for c in 0..columns {
-                    *out.add(k * width + block * 64 + c) = square[c ^ 7] ^ flip;
+                    *out.add(k * width + block * 64 + c) = square.column(c) ^ flip;
                 }
             }
         }

@@ -1,6 +1,5 @@
 //! Tables of numbers as NumPy holds them, and their elements widened without loss.
 
-use crate::metric::Element;
 use std::marker::PhantomData;
 use std::ops::Range;
 
@@ -96,13 +95,13 @@ impl<'a> Rows<'a> {
     }
 
     /// Copies row `i`, widened to E without loss.
-    pub fn read<E: Widen>(&self, i: usize, out: &mut [E]) {
+    pub fn read<E: Element>(&self, i: usize, out: &mut [E]) {
         assert!(out.len() == self.width);
         self.read_some(i, 0, out);
     }
 
     /// The same for the elements from `first` on, as many as `out` has room for; bits begin with a byte.
-    pub fn read_some<E: Widen>(&self, i: usize, first: usize, out: &mut [E]) {
+    pub fn read_some<E: Element>(&self, i: usize, first: usize, out: &mut [E]) {
         assert!(i < self.len && first + out.len() <= self.width);
         assert!(self.dtype != Dtype::Bipolar || first.is_multiple_of(8));
         // SAFETY: row i has `width` elements of its dtype, by the contract of `new`.
@@ -185,9 +184,9 @@ impl Numeric for i8 {
     const DTYPE: Dtype = Dtype::I8;
 }
 
-/// Conversions into what a metric's rows are made of. Those that would lose something are never asked for: the callers
-/// choose an element that holds the data.
-pub trait Widen: Element {
+/// What rows are made of once they are packed, and the conversions into it. Those that would lose something are never asked
+/// for: the callers choose an element that holds the data.
+pub trait Element: Copy + Default + Send + Sync + 'static {
     /// The dtype that needs no conversion.
     const DTYPE: Dtype;
     #[allow(missing_docs)]
@@ -202,7 +201,7 @@ pub trait Widen: Element {
 
 macro_rules! widen_float {
     ($t:ty, $dtype:expr) => {
-        impl Widen for $t {
+        impl Element for $t {
             const DTYPE: Dtype = $dtype;
             #[inline(always)]
             fn widen_f32(x: f32) -> Self {
@@ -226,8 +225,8 @@ macro_rules! widen_float {
 widen_float!(f32, Dtype::F32);
 widen_float!(f64, Dtype::F64);
 
-/// Signed bytes are stored 128 higher, which no difference notices; see [`SignedDot`](crate::metric::SignedDot) for products.
-impl Widen for u8 {
+/// Signed bytes are stored 128 higher, which no difference notices; see [`SignedDot`](crate::metric::bytes::SignedDot) for products.
+impl Element for u8 {
     const DTYPE: Dtype = Dtype::U8;
     fn widen_f32(_: f32) -> Self {
         unreachable!("floats are never scored as bytes")

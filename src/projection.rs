@@ -4,10 +4,8 @@
 //! tile's queries gives a weight are left out, which changes no bit of the sums and is most of the work when memories are
 //! well separated. Each sum starts at zero and is added to what the blocks before gave, in any tile alike.
 
-use crate::isa::{Isa, Work};
-use crate::pack::Line;
-use crate::rows::{Rows, Widen};
-use crate::simd::{Float, Vector};
+use crate::simd::{Float, Isa, Line, Vector, Work};
+use crate::table::{Element, Rows};
 
 /// Distance between the rows of weights: blocks are smaller, and rows of a power of two would share cache sets.
 pub const STRIDE: usize = 272;
@@ -24,7 +22,7 @@ struct Values<E> {
     panels: Vec<Line>,
 }
 
-impl<E: Widen + Float> Values<E> {
+impl<E: Element + Float> Values<E> {
     fn new() -> Self {
         Values { rows: std::ptr::null(), width: 0, widened: Vec::new(), panels: Vec::new() }
     }
@@ -58,11 +56,7 @@ impl<E: Widen + Float> Values<E> {
                 let have = columns.min(self.width - c * columns);
                 for half in 0..2 {
                     let at = half * V::LANES;
-                    let value = match have.saturating_sub(at) {
-                        0 => V::splat(E::ZERO),
-                        left => first_of::<V>(from.add(at), left.min(V::LANES)),
-                    };
-                    value.store(to.add(at));
+                    V::load_up_to(from.wrapping_add(at), have.saturating_sub(at)).store(to.add(at));
                 }
             }
         }
@@ -84,7 +78,7 @@ pub unsafe fn project<I: Isa, V: Vector + 'static>(
     out: *mut V::E,
     room: &mut Room<V::E>,
 ) where
-    V::E: Widen,
+    V::E: Element,
 {
     const { assert!(V::ROWS == 8 || V::ROWS == 6 || V::ROWS == 4) };
     let Room { values, list, sums } = room;
@@ -123,7 +117,7 @@ pub struct Room<E> {
     sums: Vec<E>,
 }
 
-impl<E: Widen + Float> Default for Room<E> {
+impl<E: Element + Float> Default for Room<E> {
     fn default() -> Self {
         let list = List { all: std::array::from_fn(|i| i as u32), some: Vec::new() };
         Room { values: Values::new(), list, sums: Vec::new() }
@@ -220,7 +214,7 @@ unsafe fn tiled<V: Vector, const R: usize>(tile: &Tile<V::E>, out: *mut V::E) {
                 if at < width {
                     let n = (width - at).min(V::LANES);
                     let to = out.add(r * width + at);
-                    put::<V>(first_of::<V>(to, n).add(sum), to, n);
+                    V::load_up_to(to, n).add(sum).store_up_to(to, n);
                 }
             }
         }
@@ -253,11 +247,11 @@ unsafe fn streamed<V: Vector>(
         let mut column = 0;
         while column < width {
             let n = (width - column).min(V::LANES);
-            let mut acc = first_of::<V>(sums.add(column), n);
+            let mut acc = V::load_up_to(sums.add(column), n);
             for i in 0..4 {
-                acc = w[i].fma(first_of::<V>(value[i].add(column), n), acc);
+                acc = w[i].fma(V::load_up_to(value[i].add(column), n), acc);
             }
-            put::<V>(acc, sums.add(column), n);
+            acc.store_up_to(sums.add(column), n);
             column += n;
         }
     }
@@ -266,8 +260,8 @@ unsafe fn streamed<V: Vector>(
         let mut column = 0;
         while column < width {
             let n = (width - column).min(V::LANES);
-            let acc = w.fma(first_of::<V>(value.add(column), n), first_of::<V>(sums.add(column), n));
-            put::<V>(acc, sums.add(column), n);
+            let acc = w.fma(V::load_up_to(value.add(column), n), V::load_up_to(sums.add(column), n));
+            acc.store_up_to(sums.add(column), n);
             column += n;
         }
     }
@@ -275,17 +269,7 @@ unsafe fn streamed<V: Vector>(
     while column < width {
         let n = (width - column).min(V::LANES);
         let to = out.add(column);
-        put::<V>(first_of::<V>(to, n).add(first_of::<V>(sums.add(column), n)), to, n);
+        V::load_up_to(to, n).add(V::load_up_to(sums.add(column), n)).store_up_to(to, n);
         column += n;
     }
-}
-
-#[inline(always)]
-unsafe fn first_of<V: Vector>(p: *const V::E, n: usize) -> V {
-    if n == V::LANES { V::load(p) } else { V::load_first(p, n) }
-}
-
-#[inline(always)]
-unsafe fn put<V: Vector>(x: V, p: *mut V::E, n: usize) {
-    if n == V::LANES { x.store(p) } else { x.store_first(p, n) }
 }

@@ -2,14 +2,14 @@
 
 mod common;
 
-use _core::isa::Level;
 use _core::metric::MetricName;
 use _core::pack::{Keys, Panels, Scored};
 use _core::parallel::Context;
-use _core::rows::{Dtype, Rows};
+use _core::separation::{Power, Rectified, Separation, Softmax, Threshold};
+use _core::simd::Level;
 use _core::sink::matrix;
-use _core::sink::retrieve::Separation;
 use _core::sweep::Search;
+use _core::table::{Dtype, Rows};
 use common::*;
 
 const HAMMING: MetricName = MetricName::Hamming;
@@ -177,12 +177,12 @@ fn best_and_near() {
 /// values are read as the numbers -1 and 1.
 fn same_retrieval<E: Real>() {
     let separations = [
-        Separation::Softmax(0.3),
-        Separation::Softmax(0.0),
-        Separation::Power(2),
-        Separation::Power(3),
-        Separation::Rectified(2),
-        Separation::Threshold(20.0),
+        Separation::Softmax(Softmax(0.3)),
+        Separation::Softmax(Softmax(0.0)),
+        Separation::Power(Power(2)),
+        Separation::Power(Power(3)),
+        Separation::Rectified(Rectified(2)),
+        Separation::Threshold(Threshold(20.0)),
     ];
     for (case, (q, n, width)) in [(1, 1, 1), (5, 70, 33), (2, 300, 512), (29, 600, 100)].into_iter().enumerate() {
         // Blocks of as many keys add up the same way; of long rows of doubles fewer fit.

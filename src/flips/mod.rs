@@ -3,20 +3,22 @@
 //! The field of unit i is half of what the energy gains if the unit goes from +1 to -1, so the unit takes the field's sign.
 //! A [`Field`] knows the energy: patterns and a table of their overlaps ([`overlaps`]: Hopfield, dense and exponential
 //! memories), a matrix ([`matrix`]), or patterns of real numbers ([`real`]). What is here knows orders, ties, clamped units,
-//! temperature and when to stop.
+//! temperature and when to stop; [`chance`] has the random numbers.
 //!
 //! **Ties.** A field is a sum of rounded terms. It counts as a tie, and is zero from then on, where its magnitude is at most
 //! 2^-52 times the sum of the magnitudes of its terms: what rounding each term once or twice can leave of terms that cancel.
 //! A quick sum decides where it is certain; where it may be wrong, the terms are added once more in double-double precision
 //! in the order of the patterns. So neither the instruction set nor the number of threads decides a tie.
 
+pub mod chance;
 pub mod matrix;
 pub mod overlaps;
 pub mod real;
 
 use crate::error::Error;
-use crate::isa::{Isa, Level, Work};
 use crate::parallel::{Context, Stop, map};
+use crate::simd::{Isa, Level, Work};
+use chance::Chance;
 
 /// 2^-52: two roundings.
 const EPS: f64 = f64::EPSILON;
@@ -132,45 +134,6 @@ impl Exact {
         (self.value(), self.magnitude)
     }
 }
-
-// -- chance ---------------------------------------------------------------------------------------
-
-const GAMMA: u64 = 0x9e37_79b9_7f4a_7c15;
-
-/// The finaliser of SplitMix64 (Steele, Lea and Flood, 2014).
-fn mix(mut z: u64) -> u64 {
-    z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-    z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-    z ^ (z >> 31)
-}
-
-/// The random numbers of one sweep of one cue: SplitMix64 from a start that seed, row and sweep are mixed into.
-#[derive(Clone, Copy)]
-pub struct Chance(u64);
-
-impl Chance {
-    /// Of a sweep.
-    pub fn new(seed: u64, row: usize, sweep: usize) -> Self {
-        let start = |key: u64, n: usize| mix(key.wrapping_add((n as u64 + 1).wrapping_mul(GAMMA)));
-        Chance(start(start(start(seed, 0), row), sweep))
-    }
-    fn word(self, t: usize) -> u64 {
-        mix(self.0.wrapping_add((t as u64 + 1).wrapping_mul(GAMMA)))
-    }
-    /// Shuffles by Fisher and Yates, from the end.
-    pub fn shuffle(self, units: &mut [u32]) {
-        for (t, i) in (1..units.len()).rev().enumerate() {
-            let j = ((self.word(t) >> 32) * (i as u64 + 1)) >> 32;
-            units.swap(i, j as usize);
-        }
-    }
-    /// In [0, 1), for the unit that is updated at that place of the sweep; `width` numbers are set aside for the order.
-    pub fn unit(self, width: usize, place: usize) -> f64 {
-        (self.word(width + place) >> 11) as f64 / (1u64 << 53) as f64
-    }
-}
-
-// -- the loop -------------------------------------------------------------------------------------
 
 /// One cue on its way.
 struct Walk<'a, F> {

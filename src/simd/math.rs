@@ -1,6 +1,6 @@
 //! Elementary functions of registers.
 
-use crate::simd::{Float, Vector};
+use super::{Float, Vector};
 
 /// Horner's rule, coefficients highest first.
 #[inline(always)]
@@ -17,7 +17,7 @@ unsafe fn polynomial<V: Vector>(x: V, coefficients: &'static [V::E]) -> V {
 /// x = n ln 2 + r with |r| <= ln(2) / 2, exp(x) = 2^n exp(r).
 ///
 /// # Safety
-/// Only below [`Isa::call`](crate::isa::Isa::call).
+/// Only below [`Isa::call`](super::Isa::call).
 #[inline(always)]
 pub unsafe fn exp<V: Vector>(x: V) -> V {
     let floor = V::splat(V::E::EXP_MIN);
@@ -35,7 +35,7 @@ pub unsafe fn exp<V: Vector>(x: V) -> V {
 /// x = 2^n m with m in [sqrt(1/2), sqrt(2)), ln(m) = 2 artanh(s) with s = (m - 1) / (m + 1).
 ///
 /// # Safety
-/// Only below [`Isa::call`](crate::isa::Isa::call).
+/// Only below [`Isa::call`](super::Isa::call).
 #[inline(always)]
 pub unsafe fn ln<V: Vector>(x: V) -> V {
     let (n, m) = x.split();
@@ -59,7 +59,7 @@ pub unsafe fn ln<V: Vector>(x: V) -> V {
 /// on the logarithms serve, which lose up to six bits there and none towards r = 1.
 ///
 /// # Safety
-/// Only below [`Isa::call`](crate::isa::Isa::call).
+/// Only below [`Isa::call`](super::Isa::call).
 #[inline(always)]
 pub unsafe fn jensen_shannon<V: Vector>(p: V, q: V) -> V {
     let tiny = V::splat(V::E::MIN_POSITIVE);
@@ -80,7 +80,7 @@ pub unsafe fn jensen_shannon<V: Vector>(p: V, q: V) -> V {
 /// x^n by repeated squaring, n >= 1.
 ///
 /// # Safety
-/// Only below [`Isa::call`](crate::isa::Isa::call).
+/// Only below [`Isa::call`](super::Isa::call).
 #[inline(always)]
 pub unsafe fn power<V: Vector>(x: V, n: u32) -> V {
     let mut result = V::splat(V::E::ONE);

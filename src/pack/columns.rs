@@ -3,10 +3,10 @@
 //! A panel holds word after word a register of neighbouring keys. Of columns, the words are the patterns, and neighbouring keys
 //! stand side by side in memory already: packing copies registers where rows have to be turned.
 
-use crate::isa::Isa;
 use crate::metric::Metric;
-use crate::rows::{Dtype, Rows, Widen};
-use crate::simd::{Float, Vector};
+use crate::simd::{Float, Isa, Vector, Work};
+use crate::table::{Dtype, Element, Rows};
+use std::marker::PhantomData;
 use std::ops::Range;
 
 /// The columns of some patterns, each pattern times its weight.
@@ -63,7 +63,7 @@ impl<'a> Columns<'a> {
     /// Calls `copy(k, n, rows)` for stretches of `n` patterns, the k-th of the columns and those after it; `rows` begin at
     /// column `columns.start` and have `columns.len()` elements, converted and weighted where that is needed.
     #[inline(always)]
-    unsafe fn stretches<V: Vector, E: Widen>(
+    unsafe fn stretches<V: Vector, E: Element>(
         &self,
         columns: Range<usize>,
         scratch: &mut Vec<E>,
@@ -115,9 +115,7 @@ impl<'a> Columns<'a> {
         count: usize,
         dst: *mut u8,
         scratch: &mut Vec<M::Element>,
-    ) where
-        M::Element: Widen,
-    {
+    ) {
         let lanes = M::Carrier::LANES;
         let (words, have) = (self.patterns.len(), range.len());
         let dst = dst.cast::<<M::Carrier as Vector>::E>();
@@ -126,7 +124,7 @@ impl<'a> Columns<'a> {
                 let to = dst.add((p * words + k) * lanes);
                 let left = have.saturating_sub(p * lanes);
                 for (i, row) in rows.iter().enumerate().take(n) {
-                    first_of::<M::Carrier>(row.wrapping_add(p * lanes), left).store(to.add(i * lanes));
+                    M::Carrier::load_up_to(row.wrapping_add(p * lanes), left).store(to.add(i * lanes));
                 }
             }
         });
@@ -143,9 +141,7 @@ impl<'a> Columns<'a> {
         range: Range<usize>,
         parts: &[(usize, usize, usize, *mut u8)],
         scratch: &mut Vec<M::Element>,
-    ) where
-        M::Element: Widen,
-    {
+    ) {
         let lanes = M::Carrier::LANES;
         self.stretches::<M::Carrier, M::Element>(range, scratch, |k, n, rows| {
             for &(first, have, tile, dst) in parts {
@@ -153,16 +149,47 @@ impl<'a> Columns<'a> {
                 for (i, row) in rows.iter().enumerate().take(n) {
                     let to = dst.add((k + i) * tile);
                     for c in (0..tile).step_by(lanes) {
-                        let x = first_of::<M::Carrier>(row.wrapping_add(first + c), have.saturating_sub(c));
-                        if tile - c >= lanes {
-                            x.store(to.add(c));
-                        } else {
-                            x.store_first(to.add(c), tile - c);
-                        }
+                        let x = M::Carrier::load_up_to(row.wrapping_add(first + c), have.saturating_sub(c));
+                        x.store_up_to(to.add(c), tile - c);
                     }
                 }
             }
         });
+    }
+}
+
+/// Where packed columns go.
+pub(super) enum To<'a> {
+    /// So many panels of keys.
+    Panels(usize, *mut u8),
+    /// Queries in these parts: see [`Columns::queries`].
+    Parts(&'a [(usize, usize, usize, *mut u8)]),
+}
+
+/// Packs a range of the columns.
+pub(super) type ColumnsFn = unsafe fn(&Columns, Range<usize>, To);
+
+struct ColumnsWork<'a, M, J> {
+    columns: &'a Columns<'a>,
+    range: Range<usize>,
+    to: To<'a>,
+    metric: PhantomData<(M, J)>,
+}
+
+pub(super) unsafe fn enter<I: Isa, M: Metric<I>>(columns: &Columns, range: Range<usize>, to: To) {
+    I::call(ColumnsWork::<M, I> { columns, range, to, metric: PhantomData })
+}
+
+impl<J: Isa, M: Metric<J>> Work for ColumnsWork<'_, M, J> {
+    type Out = ();
+    #[inline(always)]
+    unsafe fn run<I: Isa>(self) {
+        assert!(!M::PREPARES);
+        let mut scratch = Vec::new();
+        match self.to {
+            To::Panels(count, dst) => self.columns.panels::<J, M>(self.range, count, dst, &mut scratch),
+            To::Parts(parts) => self.columns.queries::<J, M>(self.range, parts, &mut scratch),
+        }
     }
 }
 
@@ -185,12 +212,3 @@ impl Strided {
 
 /// Patterns that are copied together, so that writes go to whole lines one after another.
 const STRETCH: usize = 8;
-
-#[inline(always)]
-unsafe fn first_of<V: Vector>(p: *const V::E, n: usize) -> V {
-    match n {
-        0 => V::splat(V::E::ZERO),
-        n if n < V::LANES => V::load_first(p, n),
-        _ => V::load(p),
-    }
-}

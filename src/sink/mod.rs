@@ -3,7 +3,6 @@
 
 pub(crate) mod filter;
 pub mod matrix;
-pub mod project;
 pub mod retrieve;
 pub mod sum;
 pub mod topk;

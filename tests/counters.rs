@@ -2,14 +2,14 @@
 
 mod common;
 
+use _core::counters::{Counter, Counters, Items, activate, read, write};
 use _core::error::Error;
-use _core::isa::Level;
 use _core::metric::MetricName;
 use _core::pack::{Keys, Panels, Scored};
 use _core::parallel::Context;
-use _core::rows::{Dtype, Rows};
-use _core::sdm::{Counter, Counters, Items, activate, read, write};
+use _core::simd::Level;
 use _core::sweep::Search;
+use _core::table::{Dtype, Rows};
 use common::*;
 use std::fmt::Debug;
 

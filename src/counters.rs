@@ -6,11 +6,10 @@
 //! rows of a word's locations. A row of counters is kilobytes long and its place is chance: both fetch rows ahead.
 
 use crate::error::Error;
-use crate::isa::{Isa, Level, Work};
-use crate::parallel::{Context, Shared, map};
-use crate::simd::prefetch;
+use crate::parallel::{Context, Shared, map, pieces};
+use crate::simd::{Isa, Level, Work, prefetch};
 use crate::sink::filter::{Collect, filter};
-use crate::sweep::{Search, pieces};
+use crate::sweep::Search;
 use std::ops::Range;
 
 struct Active {
