@@ -430,6 +430,7 @@ def test_an_interrupt_leaves_the_old_state_or_the_new_one(case, verb):
             memory.delete(memory.ids[:2])
 
     after = copy.deepcopy(original)
+    fingerprint(case, after)  # rows that wait to be summed are, once read: it rounds otherwise
     if refuses(lambda: change(after)) is not None:
         return
     allowed = {fingerprint(case, original), fingerprint(case, after)}

@@ -137,7 +137,7 @@ class SparseRecoveryMemory(Memory):
 
     # -- storing ----------------------------------------------------------------------------------
 
-    def store(self, samples: Any, values: Any = None, *, weights: Any = None) -> Int:  # type: ignore[override]
+    def store(self, samples: Any, values: Any = None, *, weights: Any = None) -> Int:
         """Learn from samples; where constraints were given, check that the samples obey them.
 
         Parameters
@@ -194,7 +194,8 @@ class SparseRecoveryMemory(Memory):
         mine, theirs = self._store.given, other._store.given
         if mine is None and theirs is None:
             return True  # how the other decodes does not matter to what it has learned
-        if mine is None or theirs is None or not np.array_equal(*map(_of_store, (self, other))):
+        known = mine is not None and theirs is not None
+        if not known or not np.array_equal(self._store.dense(), other._store.dense()):
             raise ValueError("memories with given constraints merge if these are the same")
         return True
 
@@ -370,8 +371,8 @@ class SparseRecoveryMemory(Memory):
         if not isinstance(given, Columns):
             return super()._saved()
         parameters, _ = encoded(self._parameters() | {"constraints": None})
-        arrays = {"starts": given.starts, "checks": given.checks}
         meta = {"count": len(self), "n_checks": given.n_checks}
+        arrays = {"starts": given.starts, "checks": given.checks}
         return {"parameters": parameters, "store": meta}, arrays
 
     @classmethod
@@ -379,7 +380,7 @@ class SparseRecoveryMemory(Memory):
         meta = parts["store"]
         if "n_checks" not in meta:
             return super()._restored(parts, arrays)
-        sparse = Columns(int(meta["n_checks"]), arrays["starts"], arrays["checks"])
+        sparse = Columns.restored(int(meta["n_checks"]), arrays["starts"], arrays["checks"])
         memory = cls(**decoded(parts["parameters"], {}) | {"constraints": sparse})
         memory._store.restore({}, meta)
         return memory
@@ -393,7 +394,3 @@ def _dense(constraints: Any) -> Float:
     if not given.any():
         raise ValueError(f"constraints are all zero, shape {given.shape}")
     return given.astype(np.float64)
-
-
-def _of_store(memory: SparseRecoveryMemory) -> Float:
-    return np.asarray(memory._store.dense())

@@ -1,4 +1,4 @@
-"""What a sparse-recovery memory keeps: a second moment of samples, and the constraints it leaves."""
+"""What a sparse-recovery memory keeps: a second moment, and the constraints that it leaves."""
 
 from __future__ import annotations
 
@@ -92,7 +92,8 @@ class Learned:
 class Samples(NamedTuple):
     """What is known of the samples; it is replaced as a whole."""
 
-    count: int = 0
+    n: int = 0
+    """How many."""
     moments: Moments | None = None
     """None before the first sample, and where constraints were given."""
     learned: Learned | None = None
@@ -133,18 +134,18 @@ class SampleStore:
         x = batch.keys
         now = self.now
         if self.given is not None:
-            after = now._replace(count=now.count + len(x))
+            after = now._replace(n=now.n + len(x))
         else:
             moments = now.moments or Moments.zeros(x.shape[1])
             after = self._looked(now, moments.plus(x, None, get_num_threads()))
         self.now = after
-        return np.arange(now.count, after.count, dtype=np.int64)
+        return np.arange(now.n, after.n, dtype=np.int64)
 
     def merge(self, other: SampleStore) -> None:
         """Add what another store of the same width and constraints adds up."""
         now, theirs = self.now, other.now
         if self.given is not None:
-            self.now = now._replace(count=now.count + theirs.count)
+            self.now = now._replace(n=now.n + theirs.n)
         elif theirs.moments is not None:
             moments = now.moments or Moments.zeros(theirs.moments.width)
             self.now = self._looked(now, moments.merged(theirs.moments, get_num_threads()))
@@ -152,9 +153,9 @@ class SampleStore:
     def _looked(self, before: Samples, moments: Moments) -> Samples:
         """Look for the null space when it first can be there, and whenever samples have doubled."""
         n, count = moments.width, moments.count
-        doubled = count.bit_length() > before.count.bit_length()
+        doubled = count.bit_length() > before.n.bit_length()
         learned = None
-        if count >= n and (before.count < n or doubled):
+        if count >= n and (before.n < n or doubled):
             learned = Learned.of_moment(moments, self.rank, self.rank_tol)
         return Samples(count, moments, learned)
 
@@ -183,7 +184,7 @@ class SampleStore:
 
     def __len__(self) -> int:
         """Count the samples."""
-        return self.now.count
+        return self.now.n
 
     @property
     def nbytes(self) -> int:
@@ -195,14 +196,19 @@ class SampleStore:
         """Return what `restore` makes the same store of: arrays, and numbers."""
         now = self.now
         if now.moments is None:
-            return {}, {"count": now.count}
+            return {}, {"count": now.n}
         arrays, meta = now.moments.arrays()
-        return arrays, {"count": now.count, "moments": meta}
+        return arrays, {"count": now.n, "moments": meta}
 
     def restore(self, arrays: dict[str, Array], meta: dict[str, Any]) -> None:
         """Hold what `arrays` gave, in place of what was held; no array is copied."""
         moments = Moments.restore(arrays, meta["moments"]) if "moments" in meta else None
-        self.now = Samples(int(meta["count"]), moments)
+        n = int(meta["count"])
+        if n < 0 or (moments is not None and n != moments.count):
+            raise ValueError(f"a second moment of {meta['count']} samples has other sums")
+        if moments is not None and self.given is not None:
+            raise ValueError("samples are only counted where constraints were given")
+        self.now = Samples(n, moments)
 
     def __getstate__(self) -> dict[str, Any]:
         """Everything but what can be derived again."""
