@@ -1,15 +1,13 @@
 //! Hebbian sums of outer products, sum over patterns of w y x^T: the product metric between the columns of two tables.
 
-use crate::bits::{Source, turned};
-use crate::columns::Columns;
 use crate::error::{Error, Side};
-use crate::isa::Level;
 use crate::metric::MetricName;
-use crate::pack::{Keys, Scored, Table};
-use crate::parallel::Context;
-use crate::rows::{Dtype, Rows};
+use crate::pack::{Columns, Keys, Scored, Table};
+use crate::parallel::{Context, pieces};
+use crate::simd::Level;
 use crate::sink::sum::{Entry, Scale, Sums, Total, sum};
-use crate::sweep::pieces;
+use crate::table::turned::{Source, turned};
+use crate::table::{Dtype, Rows};
 use std::marker::PhantomData;
 use std::ops::Range;
 
@@ -34,7 +32,7 @@ impl Patterns<'_> {
 /// Patterns in a chunk: as many as the metric adds up in one go.
 const CHUNK: usize = 256;
 
-/// The sum: products and sums of [`CHUNK`] patterns in T, sums over more patterns in A. If A is an integer, the caller has seen
+/// The sum: products and sums of `CHUNK` patterns in T, sums over more patterns in A. If A is an integer, the caller has seen
 /// to it that T holds those exactly.
 pub fn hebbian<T, A, O>(
     context: &Context,

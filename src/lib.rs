@@ -1,32 +1,34 @@
-//! Associative memory as three nouns and one loop.
+//! Associative memory as four nouns and one loop.
 //!
-//! A **metric** ([`metric`]) says how one key scores against one cue, a **sink** ([`sink`]) what is kept of the scores, an
-//! **instruction set** ([`isa`], [`simd`]) which registers do it. The tile loop ([`tile`]) scores a few cues against a few
-//! registers of keys; [`sweep`] walks it over packed blocks of keys ([`rows`], [`pack`]), [`parallel`] over threads.
+//! A **metric** ([`metric`]) says how one key scores against one cue, a **separation** ([`separation`]) what a score weighs, a
+//! **sink** ([`sink`]) what is kept, an **instruction set** ([`simd`]) which registers do it. The tile loop ([`tile`]) scores
+//! a few cues against a few registers of keys; [`sweep`] walks it over packed blocks of keys ([`table`], [`pack`]),
+//! [`parallel`] over threads. Where weights meet values stands in [`projection`].
 //!
-//! [`hebbian`] sums products of columns with the same loop, [`sdm`] adds up counters at what a radius search finds.
+//! [`hebbian`] sums products of columns with the same loop, [`counters`] adds up counters at what a radius search finds.
 //! [`flips`] lets units of -1 and +1 settle, one at a time or together, under energies of interchangeable kinds;
 //! [`peel`] decodes sparse errors.
 //!
+//! A folder or file names only what stands below it, from the ground up: `error`; `parallel`, `simd`; `table`, `peel`, `probe`;
+//! `metric`, `flips`; `tile`; `pack`; `separation`, `projection`, `sweep`; `sink`; `hebbian`, `counters`; `py`.
+//!
 //! None of this knows Python; `py/` (feature `python`) checks arguments, releases the interpreter and calls in here.
 
-pub mod bits;
-pub mod columns;
+pub mod counters;
 pub mod error;
 pub mod flips;
 pub mod hebbian;
-pub mod isa;
-pub mod math;
 pub mod metric;
 pub mod pack;
 pub mod parallel;
 pub mod peel;
 pub mod probe;
+pub mod projection;
 #[cfg(feature = "python")]
 mod py;
-pub mod rows;
-pub mod sdm;
+pub mod separation;
 pub mod simd;
 pub mod sink;
 pub mod sweep;
+pub mod table;
 pub mod tile;

@@ -1,12 +1,10 @@
 //! Joins a metric and a sink: every query of a group against every key of a chunk, block by block, tile by tile.
 
-use crate::columns::Strided;
 use crate::error::{Error, Side};
-use crate::isa::Isa;
 use crate::metric::Score;
-use crate::pack::{Kernel, Keys, PackBuffer, Queries, Table};
+use crate::pack::{Kernel, Keys, PackBuffer, Queries, Strided, Table};
 use crate::parallel::Stop;
-use crate::simd::prefetch;
+use crate::simd::{Isa, prefetch};
 use crate::tile::Place;
 use std::ops::Range;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -119,7 +117,7 @@ impl<'a, T: Score> Search<'a, T> {
 
     /// Tile steps in all.
     pub fn cost(&self) -> usize {
-        let steps = self.kernel.words(self.keys.width()) * self.keys.len().div_ceil(self.kernel.lanes);
+        let steps = self.kernel.layout.words(self.keys.width()) * self.keys.len().div_ceil(self.kernel.layout.lanes);
         self.queries.len().saturating_mul(steps.max(1))
     }
 
@@ -142,8 +140,8 @@ impl<'a, T: Score> Search<'a, T> {
             worker.packed = group;
         }
         let queries = &worker.queries;
-        let (lanes, width) = (self.kernel.lanes, self.keys.width());
-        let (words, panel) = (self.kernel.words(width), self.kernel.panel(width));
+        let (lanes, width) = (self.kernel.layout.lanes, self.keys.width());
+        let (words, panel) = (self.kernel.layout.words(width), self.kernel.layout.panel(width));
         let mut finite = true;
         let mut start = chunk.start;
         while start < chunk.end {
@@ -219,8 +217,3 @@ impl<'a, T: Score> Search<'a, T> {
 /// Room for a block of keys: a quarter of a second-level cache of one megabyte; the queries, the next block and the values
 /// want theirs.
 const CACHE: usize = 256 << 10;
-
-/// Cuts 0..n into pieces of `size`.
-pub fn pieces(n: usize, size: usize) -> Vec<Range<usize>> {
-    (0..n).step_by(size.max(1)).map(|start| start..(start + size).min(n)).collect()
-}

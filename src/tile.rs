@@ -3,8 +3,8 @@
 //! Keys stand in lanes (a *panel* is a register's worth of keys, word after word), queries are broadcast. Every pair has its
 //! own chain of steps in the order of the words, so its score has the same bits whatever tile, thread or batch it is in.
 
-use crate::isa::{Isa, Work};
-use crate::metric::{Metric, Score};
+use crate::metric::Metric;
+use crate::simd::{Isa, Shaped, Vector, Work};
 use std::marker::PhantomData;
 
 /// Where a tile reads and writes.
@@ -48,13 +48,17 @@ pub struct Tiles<T>(pub [Tile<T>; 3]);
 /// Packed blocks hold a multiple of this many panels.
 pub const PANELS: usize = 4;
 
-impl<T: Score> Tiles<T> {
+/// The tiles of a metric, in the shape that it asks an instruction set for.
+pub fn tiles<I: Isa, M: Metric<I>>() -> Tiles<M::Score> {
+    M::tiles::<Of<I, M>>()
+}
+
+struct Of<I, M>(PhantomData<(I, M)>);
+
+impl<I: Isa, M: Metric<I>> Shaped for Of<I, M> {
+    type Out = Tiles<M::Score>;
     /// Tiles of R rows by V panels, FR by FV where rows are few, 1 by FV.
-    pub fn new<I, M, const R: usize, const V: usize, const FR: usize, const FV: usize>() -> Self
-    where
-        I: Isa,
-        M: Metric<I, Score = T>,
-    {
+    fn shaped<const R: usize, const V: usize, const FR: usize, const FV: usize>() -> Self::Out {
         const { assert!(PANELS.is_multiple_of(V) && PANELS.is_multiple_of(FV)) };
         Tiles([
             Tile { rows: R, panels: V, run: enter::<I, M, R, V> },
@@ -83,7 +87,7 @@ impl<M: Metric<J>, J: Isa, const R: usize, const V: usize> Work for Body<'_, M, 
 
 #[inline(always)]
 unsafe fn tile<I: Isa, M: Metric<I>, const R: usize, const V: usize>(place: &Place<M::Score>) -> bool {
-    let lanes = <M::Carrier as crate::simd::Vector>::LANES;
+    let lanes = <M::Carrier as Vector>::LANES;
     let constant = M::constant(place.panel);
     let mut total = [[M::zero(); V]; R];
     let (mut key, mut query) = (place.keys, place.queries);

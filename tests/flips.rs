@@ -3,12 +3,13 @@
 mod common;
 
 use _core::error::Error;
+use _core::flips::chance::Chance;
 use _core::flips::matrix::{Coupling, Matrix};
 use _core::flips::overlaps::{Patterns, Table, signs};
 use _core::flips::real::{Interaction, RealOverlaps};
-use _core::flips::{Chance, Cues, Exact, Field, Rest, Rules, Update, run};
-use _core::isa::Level;
+use _core::flips::{Cues, Exact, Field, Rest, Rules, Update, run};
 use _core::parallel::Context;
+use _core::simd::Level;
 use common::{Random, cases};
 use proptest::prelude::*;
 

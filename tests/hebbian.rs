@@ -3,12 +3,12 @@
 
 mod common;
 
-use _core::bits::Source;
 use _core::error::{Error, Side};
 use _core::hebbian::{Patterns, Signs, hebbian, hebbian_signs};
-use _core::isa::Level;
 use _core::parallel::Context;
-use _core::rows::{Dtype, Rows};
+use _core::simd::Level;
+use _core::table::turned::Source;
+use _core::table::{Dtype, Rows};
 use common::*;
 
 /// Patterns, columns of Y, columns of X: around registers, tiles, regions, chunks and stretches of chunks.

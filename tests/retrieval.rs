@@ -3,17 +3,17 @@
 mod common;
 
 use _core::error::{Error, Side};
-use _core::isa::Level;
 use _core::metric::MetricName;
-use _core::rows::Rows;
-use _core::sink::retrieve::Separation;
+use _core::separation::{Log, Power, Rectified, Separation, Softmax, Sqrt, Threshold};
+use _core::simd::Level;
+use _core::table::Rows;
 use common::*;
 
 /// Weight, its relative error in roundings, and the natural logarithm of its unit: weights are `w * exp(unit)`.
 fn separated<E: Real>(separation: Separation, scores: &[f64], log_weight: &[f64]) -> (Vec<f64>, Vec<f64>, f64) {
     let magnitude = |logs: &[f64]| logs.iter().copied().fold(f64::NEG_INFINITY, f64::max);
     match separation {
-        Separation::Softmax(beta) => {
+        Separation::Softmax(Softmax(beta)) => {
             let z: Vec<f64> = scores.iter().zip(log_weight).map(|(s, w)| beta * s + w).collect();
             let unit = magnitude(&z);
             let unit = if unit.is_finite() { unit } else { 0.0 };
@@ -31,12 +31,12 @@ fn separated<E: Real>(separation: Separation, scores: &[f64], log_weight: &[f64]
             let largest = scores.iter().fold(0.0f64, |m, s| m.max(s.abs()));
             let scaled = |s: f64| if largest > 0.0 { s / largest } else { 0.0 };
             let (shape, n): (Box<dyn Fn(f64) -> f64>, u32) = match separation {
-                Separation::Power(n) => (Box::new(move |s| scaled(s).powi(n as i32)), n),
-                Separation::Rectified(n) => (Box::new(move |s| scaled(s.max(0.0)).powi(n as i32)), n),
-                Separation::Sqrt => (Box::new(|s: f64| s.sqrt()), 0),
-                Separation::Log => (Box::new(|s: f64| s.max(E::MIN_POSITIVE.double()).ln()), 0),
-                Separation::Threshold(bound) => (Box::new(move |s| if s >= bound { 1.0 } else { 0.0 }), 0),
-                Separation::Softmax(_) => unreachable!(),
+                Separation::Power(Power(n)) => (Box::new(move |s| scaled(s).powi(n as i32)), n),
+                Separation::Rectified(Rectified(n)) => (Box::new(move |s| scaled(s.max(0.0)).powi(n as i32)), n),
+                Separation::Sqrt(Sqrt) => (Box::new(|s: f64| s.sqrt()), 0),
+                Separation::Log(Log) => (Box::new(|s: f64| s.max(E::MIN_POSITIVE.double()).ln()), 0),
+                Separation::Threshold(Threshold(bound)) => (Box::new(move |s| if s >= bound { 1.0 } else { 0.0 }), 0),
+                Separation::Softmax(Softmax(_)) => unreachable!(),
             };
             let w = scores.iter().zip(log_weight).map(|(&s, w)| shape(s) * (w - unit).exp()).collect();
             let power = if n > 0 && largest > 0.0 { n as f64 * largest.ln() } else { 0.0 };
@@ -95,14 +95,14 @@ impl<E: Real> Case<E> {
         let what = (run, separation, weighted, self.queries().len(), n, self.d, self.width);
         let result = self.run(run, separation, weighted);
         let negative = scores.iter().position(|row| row.iter().any(|&s| s < 0.0));
-        if let (Separation::Sqrt | Separation::Log, Some(row)) = (separation, negative) {
+        if let (Separation::Sqrt(Sqrt) | Separation::Log(Log), Some(row)) = (separation, negative) {
             assert_eq!(result, Err(Error::NegativeScore(row)), "{what:?}");
             return;
         }
         let (out, log_scale) = result.unwrap_or_else(|error| panic!("{what:?}: {error}"));
         // A radius is one of the unsigned scores.
         let named = match separation {
-            Separation::Threshold(radius) => Separation::Threshold(sign * radius),
+            Separation::Threshold(Threshold(radius)) => Separation::Threshold(Threshold(sign * radius)),
             other => other,
         };
         let none = vec![0.0; n];
@@ -138,22 +138,20 @@ impl<E: Real> Case<E> {
 fn separations(scores: &[f64], case: usize) -> Vec<Separation> {
     // Exactly at a score, so that the bound itself counts.
     let radius = scores[case % scores.len()];
-    vec![
-        Separation::Softmax(1.0),
-        Separation::Softmax([0.0, 0.25, 8.0, 300.0][case % 4]),
-        Separation::Power(1 + (case % 5) as u32),
-        Separation::Rectified(1 + (case % 3) as u32),
-        Separation::Power(30),
-        Separation::Sqrt,
-        Separation::Log,
-        Separation::Threshold(radius),
-        Separation::Threshold(f64::NEG_INFINITY),
-    ]
+    let named = |name: &&str| Separation::parse(name, (1 + case % 5) as f64).unwrap();
+    let mut all: Vec<_> = Separation::NAMES.iter().map(named).collect();
+    all.extend([
+        Separation::Softmax(Softmax([0.0, 0.25, 8.0, 300.0][case % 4])),
+        Separation::Power(Power(30)),
+        Separation::Threshold(Threshold(radius)),
+        Separation::Threshold(Threshold(f64::NEG_INFINITY)),
+    ]);
+    all
 }
 
 fn formulas<E: Real>() {
     for (case, shape) in shapes().into_iter().enumerate() {
-        let metric = MetricName::ALL[case % 8].1;
+        let metric = metric_of(case);
         let width = [1, 3, 16, 33, 70, 8][case % 6];
         let setup = Case::<E>::new(case as u64, metric, shape, width);
         for level in Level::available() {
@@ -187,8 +185,8 @@ fn positive_scores() {
             let double = Case::<f64>::new(seed, MetricName::Dot, shape, 9);
             for level in Level::available() {
                 let run = Run::new(level, MetricName::Dot).threads(1 + case % 2);
-                for separation in [Separation::Sqrt, Separation::Log, Separation::Power(4), Separation::Threshold(2.0)]
-                {
+                let named = |name: &&str| Separation::parse(name, 2.0).unwrap();
+                for separation in Separation::NAMES.iter().map(named).chain([Separation::Power(Power(4))]) {
                     for weighted in [false, true] {
                         setup.check(run, separation, weighted);
                         double.check(run, separation, weighted);
@@ -209,7 +207,7 @@ fn logarithm_of_zero() {
             Rows::of(&[2.0f32], 1),
             Rows::of(&keys, 1),
             Rows::of(&values, 2),
-            Separation::Log,
+            Separation::Log(Log),
             None,
         );
         let (out, scale) = result.unwrap();
@@ -236,11 +234,11 @@ fn same_bits<E: Real>() {
             for level in Level::available() {
                 let run = Run::new(level, metric);
                 let separations = [
-                    Separation::Softmax(0.7),
+                    Separation::Softmax(Softmax(0.7)),
                     // Almost all weights are 0, in different places for different cues.
-                    Separation::Softmax(400.0),
-                    Separation::Power(3),
-                    Separation::Threshold(if metric == MetricName::Dot { 3.0 } else { 1.0 }),
+                    Separation::Softmax(Softmax(400.0)),
+                    Separation::Power(Power(3)),
+                    Separation::Threshold(Threshold(if metric == MetricName::Dot { 3.0 } else { 1.0 })),
                 ];
                 for (i, separation) in separations.into_iter().enumerate() {
                     let weighted = i % 2 == 1;
@@ -306,9 +304,12 @@ fn large_scores() {
     for level in Level::available() {
         for most in [64, 512] {
             let run = Run::new(level, MetricName::Dot).most(most);
-            for separation in
-                [Separation::Softmax(1.0), Separation::Softmax(50.0), Separation::Power(40), Separation::Rectified(101)]
-            {
+            for separation in [
+                Separation::Softmax(Softmax(1.0)),
+                Separation::Softmax(Softmax(50.0)),
+                Separation::Power(Power(40)),
+                Separation::Rectified(Rectified(101)),
+            ] {
                 case.check(run, separation, false);
                 case.check(run, separation, true);
             }
@@ -329,17 +330,17 @@ fn no_weight_at_all() {
                 .unwrap();
             assert_eq!((out, scale), (vec![0.0; 10], vec![f64::NEG_INFINITY; 2]), "{level:?} {separation:?}");
         };
-        both(Separation::Threshold(1e6), None);
-        both(Separation::Softmax(2.0), Some(&nothing));
-        both(Separation::Power(2), Some(&nothing));
-        both(Separation::Threshold(-1e6), Some(&nothing));
+        both(Separation::Threshold(Threshold(1e6)), None);
+        both(Separation::Softmax(Softmax(2.0)), Some(&nothing));
+        both(Separation::Power(Power(2)), Some(&nothing));
+        both(Separation::Threshold(Threshold(-1e6)), Some(&nothing));
         let zeros = vec![0.0; 100 * 4];
         let (out, scale) = run
             .retrieve::<f64>(
                 Rows::of(&zeros[..4], 4),
                 Rows::of(&zeros, 4),
                 Rows::of(&values, 5),
-                Separation::Power(3),
+                Separation::Power(Power(3)),
                 None,
             )
             .unwrap();
@@ -363,7 +364,8 @@ fn weights_beside_large_scores() {
                 values: values.to_vec(),
                 log_weight: vec![3f64.ln(), 0.0, f64::NEG_INFINITY],
             };
-            let (state, scale) = case.run(Run::new(level, MetricName::Dot), Separation::Softmax(beta), true).unwrap();
+            let (state, scale) =
+                case.run(Run::new(level, MetricName::Dot), Separation::Softmax(Softmax(beta)), true).unwrap();
             assert!((state[0] - 0.25).abs() < 1e-6, "{level:?} {beta} {state:?}");
             let expected = 300.0 * beta + 4f64.ln();
             assert!((scale[0] - expected).abs() < 1e-6 * expected, "{level:?} {beta} {scale:?} {expected}");
@@ -380,7 +382,7 @@ fn a_single_key() {
                 Rows::of(&[0.2f32, 0.8], 2),
                 Rows::of(&[0.5f32, 0.5], 2),
                 Rows::of(&[3.0f32, -4.0, 0.1], 3),
-                Separation::Softmax(3.0),
+                Separation::Softmax(Softmax(3.0)),
                 None,
             );
             let (out, scale) = result.unwrap();
@@ -401,7 +403,7 @@ fn widened_values() {
     for level in Level::available() {
         for queries in [setup.queries(), slice(&setup.queries(), 3, 2)] {
             let run = Run::new(level, MetricName::Dot);
-            let separation = Separation::Softmax(1.0);
+            let separation = Separation::Softmax(Softmax(1.0));
             let small = run.retrieve::<f32>(queries, setup.keys(), Rows::of(&bytes, 19), separation, None).unwrap();
             let large = run.retrieve::<f32>(queries, setup.keys(), Rows::of(&wide, 19), separation, None).unwrap();
             assert_eq!(bits(&small.0), bits(&large.0));
@@ -415,7 +417,11 @@ fn bad_inputs_are_told() {
         let good = Case::<f64>::new(21, MetricName::Euclidean, (14, 90, 6), 4);
         for level in Level::available() {
             for metric in [MetricName::Dot, MetricName::Euclidean, MetricName::Cosine] {
-                for separation in [Separation::Softmax(1.0), Separation::Power(2), Separation::Threshold(1.0)] {
+                for separation in [
+                    Separation::Softmax(Softmax(1.0)),
+                    Separation::Power(Power(2)),
+                    Separation::Threshold(Threshold(1.0)),
+                ] {
                     let run = Run::new(level, metric);
                     let wrong = |rows: &[f64], at: usize| {
                         let mut rows = rows.to_vec();
@@ -436,7 +442,7 @@ fn bad_inputs_are_told() {
                     told(&Case { queries: wrong(&good.queries, 6 * 13 + 2), ..copy() }, Side::Query, 13);
                     told(&Case { keys: wrong(&good.keys, 6 * 77), ..copy() }, Side::Key, 77);
                     // A key of weight 0 need not be looked at, so here all have some.
-                    if !matches!(separation, Separation::Threshold(_)) {
+                    if !matches!(separation, Separation::Threshold(Threshold(_))) {
                         told(&Case { values: wrong(&good.values, 4 * 80 + 3), ..copy() }, Side::Value, 80);
                     }
                 }
@@ -454,7 +460,7 @@ fn scores_that_overflow_are_told() {
             Rows::of(&[0.0f32, 1.0, 1e30, 1e30], 2),
             Rows::of(&keys, 2),
             Rows::of(&values, 1),
-            Separation::Softmax(1.0),
+            Separation::Softmax(Softmax(1.0)),
             None,
         );
         assert_eq!(result, Err(Error::Overflow(1)), "{level:?}");

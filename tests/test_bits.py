@@ -3,8 +3,13 @@
 from __future__ import annotations
 
 import copy
+import os
 import pickle
 import re
+import signal
+import subprocess
+import sys
+import time
 
 import numpy as np
 import pytest
@@ -160,7 +165,7 @@ def test_shapes_are_refused():
             am.pack(bad)
         with pytest.raises(ValueError, match="one 1-d row"):
             binary(bad, "cues", single=True)
-    with pytest.raises(ValueError, match=r"np.asarray\(X\)\[None, :\]"):
+    with pytest.raises(ValueError, match=r"X\[None, :\]"):
         am.pack([1, -1])
     for empty in (np.ones((3, 0)), np.ones((0, 0), bool)):
         with pytest.raises(ValueError, match="0 columns"):
@@ -362,8 +367,137 @@ def test_states_refuse_what_binary_refuses():
 
 
 def test_as_many_entries_as_partners_were_meant_as_a_column():
-    for flat, called in ((np.ones(3), "values"), ([1, 1, 1], "np.asarray(values)")):
+    for flat, called in ((np.ones(3), "values"), ([1, 1, 1], "values")):
         with pytest.raises(ValueError, match=r"one number per row is " + re.escape(called)):
             bits.binary(flat, "values", partners=3)
         with pytest.raises(ValueError, match=r"one row is " + re.escape(called)):
             bits.binary(flat, "values", partners=4)
+
+
+# -- memory, time, and answers --------------------------------------------------------------------
+
+
+def test_every_large_array_is_asked_for_and_nothing_is_half_done(rng, monkeypatch):
+    """MemoryError with numbers where the allocator gives up; the matrix is as it was."""
+    b = flips(rng, 300, 1003)
+    packed = am.pack(b)
+    before = packed.to_packed().copy()
+
+    def full(shape, dtype=float, *args, **kwargs):
+        raise MemoryError
+
+    calls = {
+        "packed X": (lambda: am.pack(b), lambda: am.pack(coded(b, "bipolar", np.int8))),
+        "unpacked bits": tuple(lambda c=c: packed.unpack(c) for c in bits.CODINGS),
+        "answers": (lambda: Kind("binary", np.dtype(np.float64)).answer(packed),),
+        "chosen rows": (lambda: packed[::2], lambda: packed[[1, 2]], lambda: packed[b[:, 0]]),
+        "joined rows": (lambda: BitMatrix.concatenate([packed, packed]),),
+        "packed rows": (lambda: BitMatrix.from_packed(before[::2], 1003),),
+        r"random bits \(3, 1003\)": (lambda: BitMatrix.random(3, 1003, 0),),
+    }
+    monkeypatch.setattr(np, "empty", full)
+    for what, made in calls.items():
+        for call in made:
+            with pytest.raises(MemoryError, match=f"{what} of shape .* take .* GB, which cannot"):
+                call()
+    np.testing.assert_array_equal(packed.to_packed(), before)
+
+
+def test_more_than_the_machine_holds_is_refused_before_anything_is_read():
+    row = am.pack(np.ones((1, 8), np.int8))
+    wide = BitMatrix.from_packed(np.zeros((10**6, 64), np.uint8), 512)
+    huge = np.broadcast_to(np.int64(0), (10**14,))
+    for call in (
+        lambda: BitMatrix.random(10**18, 64, 0),
+        lambda: BitMatrix.random(2**70, 2**70, 0),
+        lambda: BitMatrix.concatenate([wide] * 10**5),
+        lambda: am.pack(np.broadcast_to(True, (10**9, 10**6))),
+        lambda: BitMatrix.from_packed(np.broadcast_to(np.uint8(0), (10**14, 1)), 8),
+    ):
+        with pytest.raises(MemoryError, match="GB, the machine has"):
+            call()
+    assert row[huge[:3]].shape == (3, 8)
+
+
+def test_random_rows_have_the_stream_of_one_draw():
+    """Drawn in pieces, of the same numbers as at once."""
+    n, n_bits = 40_000, 517  # several pieces, the last of them short
+    width = (n_bits + 7) // 8
+    words = np.random.PCG64(9).random_raw(-(-n * width // 8)).astype("<u8")
+    expected = words.view(np.uint8)[: n * width].reshape(n, width).copy()
+    expected[:, -1] &= 0xF8
+    found = BitMatrix.random(n, n_bits, seed=9).to_packed()
+    assert found.nbytes > 2 * 8 * bits._PIECE
+    np.testing.assert_array_equal(found, expected)
+    assert BitMatrix.random(2, 12, 2**64 - 1) != BitMatrix.random(2, 12, 0)
+    with pytest.raises(ValueError, match=r"seed must be an int in 0\.\.18446744073709551615"):
+        BitMatrix.random(2, 12, 2**64)
+
+
+@pytest.mark.skipif(os.name != "posix", reason="signals are sent the POSIX way")
+@pytest.mark.parametrize("shape", [(1, 10**10), (10**9, 1)])
+def test_drawing_random_rows_stops_at_ctrl_c(shape):
+    code = f"""
+import amfast as am
+print("ready", flush=True)
+try:
+    while True:
+        am.BitMatrix.random(*{shape}, seed=0)
+except KeyboardInterrupt:
+    print("stopped", flush=True)
+"""
+    took = []
+    while not took or (min(took) >= 0.3 and len(took) < 3):
+        child = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True)
+        try:
+            assert child.stdout.readline() == "ready\n"
+            time.sleep(0.4)
+            start = time.perf_counter()
+            child.send_signal(signal.SIGINT)
+            assert child.stdout.readline() == "stopped\n"
+            took.append(time.perf_counter() - start)
+        finally:
+            child.kill()
+            child.communicate()
+    assert min(took) < 0.3, took
+
+
+def test_padding_is_checked_beyond_the_first_piece():
+    raw = np.zeros((2 * bits._PIECE, 1), np.uint8)
+    raw[-1] = 1
+    with pytest.raises(ValueError, match=f"row {2 * bits._PIECE - 1} has bits set beyond its 7"):
+        BitMatrix.from_packed(raw, 7)
+
+
+def test_rows_are_chosen_by_integers_only(rng):
+    packed = am.pack(flips(rng, 4, 9))
+    for bad in ([0.9, 1.7], [0.0, 1.0], np.array([1.0]), [1j], [None], "ab", [[0.5]]):
+        with pytest.raises(TypeError, match="rows are chosen by an int, slice, indices or mask"):
+            packed[bad]
+    for bad, text in (
+        (4, "row 4 of a BitMatrix of 4 rows"),
+        ([0, -5], "row -5 of a BitMatrix of 4 rows"),
+        (np.array([2**64 - 1], np.uint64), "row 18446744073709551615 of"),
+        (np.ones(3, bool), "a mask of 3 entries chooses among 4 rows"),
+    ):
+        with pytest.raises(IndexError, match=text):
+            packed[bad]
+    assert packed[np.array([3, -4], np.int8)] == packed[[3, 0]]
+
+
+def test_numbers_are_answered_as_they_were_asked():
+    x = np.arange(6.0).reshape(2, 3)
+    many, one = Kind("numbers"), Kind("numbers", None, True)
+    assert many.answer(x) is x and one.answer(x[:1]).tolist() == [0, 1, 2]
+    assert many.number(x[0]) is not None and many.number(x[:, 1]).tolist() == [1, 4]
+    assert one.number(x[:1, 1]) == 1.0 and type(one.number(x[:1, 1])) is float
+    # What a binary cue is told in numbers (sums, scores) follows its shape, not its coding.
+    assert Kind("bipolar", np.dtype(np.int8), True).answer(x[:1]).tolist() == [0, 1, 2]
+
+
+@pytest.mark.parametrize("make", [np.asarray, list])
+def test_labels_in_one_dimension_become_a_column(make):
+    labels = make([1, 0, 1])
+    for partners, hint in ((3, r"values\[:, None\]$"), (2, r"values\[None, :\]$")):
+        with pytest.raises(ValueError, match=hint):
+            binary(labels, "values", partners=partners)

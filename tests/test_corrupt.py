@@ -146,53 +146,109 @@ def test_seeds(function) -> None:
 @pytest.mark.parametrize(
     ("call", "error", "text"),
     [
-        (lambda x: corrupt.mask(x, 1.5), ValueError, "fraction is 1.5"),
-        (lambda x: corrupt.mask(x, float("nan")), ValueError, "fraction is nan"),
-        (lambda x: corrupt.mask(x, keep="left"), ValueError, "keep is 'left'"),
-        (lambda x: corrupt.mask(x, layout="wch"), ValueError, "layout is 'wch'"),
-        (lambda x: corrupt.mask(x, shape=(3, 3)), ValueError, r"shape \(4, 4\), expected \(3, 3\)"),
-        (lambda x: corrupt.mask(x, shape=(0, 3)), ValueError, "positive lengths"),
+        (
+            lambda x: corrupt.mask(x, 1.5),
+            ValueError,
+            r"fraction must be a number in 0\.\.1, got 1.5",
+        ),
+        (lambda x: corrupt.mask(x, float("nan")), ValueError, "fraction must be .*, got nan"),
+        (
+            lambda x: corrupt.mask(x, keep="left"),
+            ValueError,
+            "keep must be one of 'top', 'bottom', got 'left'",
+        ),
+        (lambda x: corrupt.mask(x, layout="wch"), ValueError, "layout must be one of .* got 'wch'"),
+        (lambda x: corrupt.mask(x, shape=(3, 3)), ValueError, r"shape \(3, 3\), .*, got \(4, 4\)"),
+        (
+            lambda x: corrupt.mask(x, shape=(0, 3)),
+            ValueError,
+            "each length of shape must be an int >= 1, got 0",
+        ),
         (lambda x: corrupt.mask(x[0]), ValueError, "flat rows need shape="),
         (lambda x: corrupt.mask(x.astype(complex)), TypeError, "complex128"),
         (lambda x: corrupt.mask(x.astype(object)), TypeError, "object"),
-        (lambda x: corrupt.gaussian(x, -1), ValueError, "sigma is -1"),
-        (lambda x: corrupt.gaussian(x, np.inf), ValueError, "sigma is inf"),
-        (lambda x: corrupt.gaussian(x, 0.1, "wrap"), ValueError, "mode is 'wrap'"),
-        (lambda x: corrupt.gaussian(2 * x, 0.1), ValueError, r"images lie in 2..2, expected 0..1"),
-        (lambda x: corrupt.gaussian(x * np.nan, 0.1), ValueError, "nan"),
+        (
+            lambda x: corrupt.gaussian(x, -1),
+            ValueError,
+            "sigma must be a finite number >= 0, got -1",
+        ),
+        (
+            lambda x: corrupt.gaussian(x, np.inf),
+            ValueError,
+            "sigma must be a finite number >= 0, got inf",
+        ),
+        (
+            lambda x: corrupt.gaussian(x, 0.1, "wrap"),
+            ValueError,
+            "mode must be one of 'fold', 'clip', got 'wrap'",
+        ),
+        (
+            lambda x: corrupt.gaussian(2 * x, 0.1),
+            ValueError,
+            r"images must lie in 0\.\.1 .*, got 2\.\.2",
+        ),
+        (lambda x: corrupt.gaussian(x * np.nan, 0.1), ValueError, "images row 0 has a NaN"),
         (lambda x: corrupt.gaussian(x.astype(int), 0.1), TypeError, "int64"),
-        (lambda x: corrupt.mask(x, None), TypeError, "fraction is None"),
-        (lambda x: corrupt.inpaint(x, "0.5"), TypeError, "fraction is '0.5'"),
-        (lambda x: corrupt.random_mask(x, True), TypeError, "fraction is True"),
-        (lambda x: corrupt.mask(x, np.True_), TypeError, "fraction is"),
-        (lambda x: corrupt.mask(x, [0.5]), TypeError, "fraction is"),
-        (lambda x: corrupt.mask(x, 10**400), ValueError, "fraction is 1000"),
-        (lambda x: corrupt.gaussian(x, None), TypeError, "sigma is None"),
-        (lambda x: corrupt.gaussian(x, "0.1"), TypeError, "sigma is '0.1'"),
-        (lambda x: corrupt.gaussian(x, True), TypeError, "sigma is True"),
-        (lambda x: corrupt.mask(x, shape=4), TypeError, "shape is 4"),
-        (lambda x: corrupt.mask(x, shape="44"), TypeError, "shape is '44'"),
-        (lambda x: corrupt.mask(x, shape=(4.0, 4)), TypeError, r"shape is \(4.0, 4\)"),
-        (lambda x: corrupt.mask(x, shape=(True, 4)), TypeError, "shape is"),
-        (lambda x: corrupt.mask(x, shape=(4, None)), TypeError, "shape is"),
-        (lambda x: corrupt.gaussian(x, 0.1, shape=4), TypeError, "shape is 4"),
+        (lambda x: corrupt.mask(x, None), TypeError, "fraction must be .*, got None"),
+        (lambda x: corrupt.inpaint(x, "0.5"), TypeError, "fraction must be .*, got '0.5'"),
+        (lambda x: corrupt.random_mask(x, True), TypeError, "fraction must be .*, got a bool"),
+        (lambda x: corrupt.mask(x, np.True_), TypeError, "fraction must be .*, got a bool"),
+        (lambda x: corrupt.mask(x, [0.5]), TypeError, "fraction must be .*, got .0.5"),
+        (lambda x: corrupt.mask(x, 10**400), ValueError, "fraction must be .*, got 1000"),
+        (lambda x: corrupt.gaussian(x, None), TypeError, "sigma must be .*, got None"),
+        (lambda x: corrupt.gaussian(x, "0.1"), TypeError, "sigma must be .*, got '0.1'"),
+        (lambda x: corrupt.gaussian(x, True), TypeError, "sigma must be .*, got a bool"),
+        (lambda x: corrupt.mask(x, shape=4), TypeError, "shape must be .*, got 4"),
+        (lambda x: corrupt.mask(x, shape="44"), TypeError, "shape must be .*, got '44'"),
+        (lambda x: corrupt.mask(x, shape=(4.0, 4)), TypeError, r"shape must be .*, got \(4.0, 4\)"),
+        (lambda x: corrupt.mask(x, shape=(True, 4)), TypeError, "shape must be a tuple of ints"),
+        (lambda x: corrupt.mask(x, shape=(4, None)), TypeError, "shape must be a tuple of ints"),
+        (lambda x: corrupt.gaussian(x, 0.1, shape=4), TypeError, "shape must be .*, got 4"),
         (lambda x: corrupt.mask([[1.0, 2.0], [1.0]]), ValueError, "images cannot be read"),
-        (lambda x: corrupt.mask("abc"), TypeError, "images have dtype"),
-        (lambda x: corrupt.mask(None), TypeError, "images have dtype object"),
+        (lambda x: corrupt.mask("abc"), TypeError, "images must be real numbers"),
+        (lambda x: corrupt.mask(None), TypeError, "images must be real numbers, got dtype object"),
         (lambda x: corrupt.mask(np.ma.masked_equal(x, 1)), ValueError, "images have masked"),
         (lambda x: corrupt.gaussian(np.ma.masked_equal(x, 1), 0.1), ValueError, "masked"),
-        (lambda x: corrupt.mask(x * np.nan), ValueError, "images contain nan"),
-        (lambda x: corrupt.inpaint(x * np.inf, 0.1), ValueError, "images contain inf"),
-        (lambda x: corrupt.random_mask(x * np.nan, 0.1), ValueError, "images contain nan"),
-        (lambda x: corrupt.mask(x[0, 0]), ValueError, r"images have shape \(\)"),
-        (lambda x: corrupt.mask(x[0, 0], shape=(4, 4)), ValueError, r"images have shape \(\)"),
-        (lambda x: corrupt.mask(x[None, None, None]), ValueError, "images have shape"),
-        (lambda x: corrupt.gaussian(x[0, 0], 0.1), ValueError, r"images have shape \(\)"),
-        (lambda x: corrupt.gaussian(x[None, None, None], 0.1), ValueError, "images have shape"),
-        (lambda x: corrupt.gaussian(x, 0.1, seed=None), TypeError, "seed is None"),
-        (lambda x: corrupt.gaussian(x, 0.1, seed=-1), ValueError, "seed is -1"),
-        (lambda x: corrupt.random_mask(x, 0.1, per="row"), ValueError, "per is 'row'"),
-        (lambda x: corrupt.inpaint(x, -0.1), ValueError, "fraction is -0.1"),
+        (lambda x: corrupt.mask(x * np.nan), ValueError, "images row 0 has a NaN or infinite"),
+        (
+            lambda x: corrupt.inpaint(x * np.inf, 0.1),
+            ValueError,
+            "images row 0 has a NaN or infinite",
+        ),
+        (
+            lambda x: corrupt.random_mask(x * np.nan, 0.1),
+            ValueError,
+            "images row 0 has a NaN or infinite",
+        ),
+        (lambda x: corrupt.mask(x[0, 0]), ValueError, r"images must have .*, got (shape )?\(\)"),
+        (
+            lambda x: corrupt.mask(x[0, 0], shape=(4, 4)),
+            ValueError,
+            r"images must have .*, got (shape )?\(\)",
+        ),
+        (lambda x: corrupt.mask(x[None, None, None]), ValueError, "images must have"),
+        (
+            lambda x: corrupt.gaussian(x[0, 0], 0.1),
+            ValueError,
+            r"images must have .*, got (shape )?\(\)",
+        ),
+        (lambda x: corrupt.gaussian(x[None, None, None], 0.1), ValueError, "images must have"),
+        (
+            lambda x: corrupt.gaussian(x, 0.1, seed=None),
+            TypeError,
+            "seed must be an int in .*, got None",
+        ),
+        (
+            lambda x: corrupt.gaussian(x, 0.1, seed=-1),
+            ValueError,
+            "seed must be an int in .*, got -1",
+        ),
+        (
+            lambda x: corrupt.random_mask(x, 0.1, per="row"),
+            ValueError,
+            "per must be one of 'pixel', 'value', got 'row'",
+        ),
+        (lambda x: corrupt.inpaint(x, -0.1), ValueError, "fraction must be .*, got -0.1"),
     ],
 )
 def test_bad_input_is_refused(call, error, text) -> None:
@@ -302,16 +358,40 @@ def test_flip_counts(patterns, fraction, seed) -> None:
 @pytest.mark.parametrize(
     ("call", "error", "text"),
     [
-        (lambda: corrupt.flip(np.array([0, 2]), 0.5), ValueError, "contain 2, expected bool"),
+        (
+            lambda: corrupt.flip(np.array([0, 2]), 0.5),
+            ValueError,
+            "patterns must hold bool, .*, got 2",
+        ),
         (lambda: corrupt.flip(np.array([-1, 0, 1]), 0.5), ValueError, "both 0 and -1"),
-        (lambda: corrupt.flip(np.array([np.nan, 1]), 0.5), ValueError, "contain nan"),
+        (
+            lambda: corrupt.flip(np.array([np.nan, 1]), 0.5),
+            ValueError,
+            r"patterns have a NaN or infinite entry, at \(0\)",
+        ),
         (lambda: corrupt.flip(np.ones(4), 0.5), ValueError, "1 everywhere"),
-        (lambda: corrupt.flip(-np.ones(4), 0.5, coding="binary"), ValueError, "contain -1"),
-        (lambda: corrupt.flip(np.zeros(4), 0.5, coding="ternary"), ValueError, "coding is"),
+        (
+            lambda: corrupt.flip(-np.ones(4), 0.5, coding="binary"),
+            ValueError,
+            r"patterns must hold {0, 1}, got -1",
+        ),
+        (
+            lambda: corrupt.flip(np.zeros(4), 0.5, coding="ternary"),
+            ValueError,
+            "coding must be one of",
+        ),
         (lambda: corrupt.flip(np.zeros(4)), ValueError, "exactly one"),
         (lambda: corrupt.flip(np.zeros(4), 0.5, n_flips=2), ValueError, "exactly one"),
-        (lambda: corrupt.flip(np.zeros(4), n_flips=5), ValueError, "n_flips is 5"),
-        (lambda: corrupt.flip(np.zeros(4), n_flips=1.0), TypeError, "n_flips is 1.0"),
+        (
+            lambda: corrupt.flip(np.zeros(4), n_flips=5),
+            ValueError,
+            r"n_flips must be an int in 0\.\.4, got 5",
+        ),
+        (
+            lambda: corrupt.flip(np.zeros(4), n_flips=1.0),
+            TypeError,
+            r"n_flips must be an int in 0\.\.4, got 1.0",
+        ),
         (lambda: corrupt.flip(np.zeros((2, 2, 2)), 0.5), ValueError, r"\(2, 2, 2\)"),
         (lambda: corrupt.flip(np.array(["a"]), 0.5), TypeError, "<U1"),
     ],
@@ -319,3 +399,38 @@ def test_flip_counts(patterns, fraction, seed) -> None:
 def test_flip_refuses(call, error, text) -> None:
     with pytest.raises(error, match=text):
         call()
+
+
+def test_squares_of_the_widths_of_flat_images() -> None:
+    """Where a width is that of flattened images, as many rows are a batch, not one picture."""
+    assert corrupt._FLAT_SIZES == (784, 3072, 12288)
+    for width in (784, 3072):
+        with pytest.raises(ValueError, match="flat rows or one image: pass shape="):
+            corrupt.mask(np.ones((width, width), np.uint8), 0.5)
+    assert corrupt.mask(np.ones((783, 783), np.uint8), 0.5).shape == (783, 783)
+
+
+def test_flip_of_ones_without_a_sign_is_of_bits() -> None:
+    for dtype in (np.uint8, np.uint16, np.bool_):
+        assert not corrupt.flip(np.ones((2, 4), dtype), 1.0).any()
+        assert corrupt.flip(np.ones((2, 4), dtype), n_flips=1).sum() == 6
+    with pytest.raises(ValueError, match="patterns are bool, which coding='bipolar' says they"):
+        corrupt.flip(np.ones(4, bool), 0.5, coding="bipolar")
+
+
+@pytest.mark.parametrize("bad", [10**309, 10**5000, -(10**400)], ids=["large", "huge", "negative"])
+def test_integers_beyond_floats_are_refused_by_name(bad) -> None:
+    image, bits = np.ones((4, 4)), np.zeros(4, bool)
+    for name, call in (
+        ("fraction", lambda: corrupt.mask(image, bad)),
+        ("fraction", lambda: corrupt.inpaint(image, bad)),
+        ("fraction", lambda: corrupt.random_mask(image, bad)),
+        ("fraction", lambda: corrupt.flip(bits, bad)),
+        ("sigma", lambda: corrupt.gaussian(image, bad)),
+        ("n_flips", lambda: corrupt.flip(bits, n_flips=bad)),
+        ("seed", lambda: corrupt.flip(bits, 0.5, seed=bad)),
+        ("shape", lambda: corrupt.mask(image, shape=(bad, 1))),
+        ("shape", lambda: corrupt.mask(image, shape=(4, bad))),
+    ):
+        with pytest.raises(ValueError, match=f"{name} must be"):
+            call()

@@ -110,11 +110,15 @@ def test_without_pooch_the_refusal_is_the_same(bare_machine, monkeypatch) -> Non
 @pytest.mark.parametrize(
     ("arguments", "text"),
     [
-        ({"name": "imagenet"}, "data set is 'imagenet', expected one of fashion_mnist_small"),
-        ({"name": "mnist", "split": "valid"}, "split is 'valid'"),
-        ({"name": "fashion_mnist_small", "n": -1}, "n is -1"),
+        ({"name": "imagenet"}, "unknown data set 'imagenet'.* Known: fashion_mnist_small, mnist"),
+        ({"name": "mnist", "split": "valid"}, "split must be one of 'train', 'test', got 'valid'"),
+        ({"name": "fashion_mnist_small", "n": -1}, "n must be an int >= 0, got -1"),
+        ({"name": "fashion_mnist_small", "n": 10**5000}, "n must be an int >= 0"),
         ({"name": "fashion_mnist_small", "n": 1001}, "n is 1001"),
-        ({"name": "mnist", "data": "/no/such/folder"}, "data is '/no/such/folder'"),
+        (
+            {"name": "mnist", "data": "/no/such/folder"},
+            "data must be a folder .*, got '/no/such/fo",
+        ),
     ],
 )
 def test_bad_arguments(arguments, text) -> None:
@@ -149,6 +153,8 @@ def test_idx_files(tmp_path) -> None:
     (tmp_path / "other").write_bytes(b"hello")
     with pytest.raises(ValueError, match="not an idx file"):
         datasets.read_idx(tmp_path / "other")
+    with pytest.raises(FileNotFoundError):
+        datasets.read_idx(tmp_path / "missing")
 
 
 def cifar_archive(path: Path) -> np.ndarray:
@@ -186,6 +192,152 @@ def test_tinyimagenet_archive(tmp_path) -> None:
     assert arrays["classes"].tolist() == ["n01", "n02"] and arrays["labels"].tolist() == [0, 1]
     # The grey one is a grey picture, not the blank row that the paper's loader makes of it.
     assert (arrays["images"][0] == 100).all()
+
+
+# -- damaged files --------------------------------------------------------------------------------
+
+
+def small_npz(path: Path, save=np.savez) -> None:
+    images = np.arange(2 * 3 * 3, dtype=np.uint8).reshape(2, 3, 3)
+    save(path, images=images, labels=np.array([0, 9], np.uint8))
+
+
+def damaged(raw: bytes, step: int):
+    """Every byte changed in three ways, and the file cut off at every length."""
+    for place in range(0, len(raw), step):
+        for change in (0x01, 0x80, 0xFF):
+            yield raw[:place] + bytes([raw[place] ^ change]) + raw[place + 1 :]
+        yield raw[:place]
+        yield raw[:place] + raw[place + 1 :]
+
+
+FORMATS = {
+    "npz": lambda path: datasets.load("mnist", data=path.parent),
+    "npz deflated": lambda path: datasets.load("mnist", data=path.parent),
+    "keras": lambda path: _homes.HOMES["mnist"].read([path]),
+    "idx": datasets.read_idx,
+    "idx.gz": datasets.read_idx,
+    "tar.gz": lambda path: _homes.HOMES["cifar10"].read([path]),
+    "zip": lambda path: _homes.HOMES["tinyimagenet"].read([path]),
+}
+
+
+def written(path: Path, kind: str) -> None:
+    array = np.arange(24, dtype=np.uint8).reshape(2, 3, 4)
+    if kind.startswith("npz"):
+        small_npz(path, np.savez if kind == "npz" else np.savez_compressed)
+    elif kind == "keras":
+        np.savez_compressed(path, x_train=array, y_train=array, x_test=array, y_test=array)
+    elif kind.startswith("idx"):
+        path.write_bytes(idx(array) if kind == "idx" else gzip.compress(idx(array), mtime=0))
+    elif kind == "tar.gz":
+        cifar_archive(path)
+        # Noise does not compress; of zeros it is a file of which every byte can be tried.
+        with tarfile.open(path, "w:gz") as archive:
+            for name in (*(f"data_batch_{i}.bin" for i in range(1, 6)), "test_batch.bin"):
+                member = tarfile.TarInfo(f"cifar-10-batches-bin/{name}")
+                member.size = 3073
+                archive.addfile(member, io.BytesIO(bytes(3073)))
+    else:
+        image = pytest.importorskip("PIL.Image", reason="needs Pillow (amfast-memory[data])")
+        buffer = io.BytesIO()
+        image.new("L", (64, 64), 100).save(buffer, "JPEG")
+        with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+            archive.writestr("tiny/train/n01/images/n01_0.JPEG", buffer.getvalue())
+
+
+@pytest.mark.parametrize("kind", FORMATS)
+def test_a_damaged_file_is_named(kind, bare_machine) -> None:
+    """A ValueError that names it, or what it holds: nothing else comes out of a damaged file."""
+    path = bare_machine / "mnist.npz"
+    written(path, kind)
+    raw, read = path.read_bytes(), FORMATS[kind]
+    read(path)
+    refused = 0
+    for spoilt in damaged(raw, 1 if len(raw) < 300 else len(raw) // 150):
+        path.write_bytes(spoilt)
+        try:
+            found = read(path)
+        except ValueError as error:
+            assert str(path) in str(error) and "\n" not in str(error)
+            refused += 1
+        else:
+            assert isinstance(found, datasets.Dataset | dict | np.ndarray)
+    assert refused > 100
+
+
+def test_headers_that_announce_too_much(bare_machine) -> None:
+    """The size of an array is compared with the file's before anything is allocated."""
+    header = io.BytesIO()
+    big = {"descr": "|u1", "fortran_order": False, "shape": (10**6, 10**6, 10**6)}
+    np.lib.format.write_array_header_1_0(header, big)
+    with zipfile.ZipFile(bare_machine / "mnist.npz", "w") as archive:
+        archive.writestr("images.npy", header.getvalue())
+        archive.writestr("labels.npy", header.getvalue())
+    with pytest.raises(ValueError, match="mnist.npz is not a readable .npz file: an array has 0 b"):
+        datasets.load("mnist", data=bare_machine)
+    (bare_machine / "idx").write_bytes(b"\0\0\x08\xff" + b"\xff" * 4 * 255)
+    with pytest.raises(ValueError, match="idx is not an idx file .*: it has 1024 bytes, its head"):
+        datasets.read_idx(bare_machine / "idx")
+
+
+def test_python_objects_are_never_unpickled(bare_machine) -> None:
+    np.savez(bare_machine / "mnist.npz", images=np.array([{}], object), labels=np.zeros(1))
+    with pytest.raises(ValueError, match="mnist.npz is not .*: an array holds Python objects"):
+        datasets.load("mnist", data=bare_machine)
+
+
+def test_layouts_and_types_of_arrays_in_files(bare_machine) -> None:
+    images = np.asfortranarray(np.arange(24, dtype=np.uint8).reshape(2, 3, 4))
+    for labels in (np.array([1, 255]), np.array([1.0, 255.0]), np.array([1, 255], ">u2")):
+        np.savez(bare_machine / "tinyimagenet.npz", images=images, labels=labels, classes=["a"])
+        found = datasets.load("tinyimagenet", data=bare_machine)
+        np.testing.assert_array_equal(found.images, images)
+        assert found.labels.dtype == np.uint8 and found.labels.tolist() == [1, 255]
+        assert found.classes == ("a",) and found.images.flags.writeable
+
+
+@pytest.mark.parametrize(
+    ("labels", "text"),
+    [
+        (np.array([0, -1]), r"has the label -1 \(of image 1\), expected whole numbers in 0\.\.255"),
+        (np.array([300, 0]), r"has the label 300 \(of image 0\)"),
+        (np.array([0, 0.5]), r"has the label 0.5 \(of image 1\)"),
+        (np.array([0, np.nan]), r"has the label nan \(of image 1\)"),
+        (np.array([np.inf, 0], np.float32), r"has the label inf \(of image 0\)"),
+        (np.array([0, 1], "M8[D]"), r"has labels of dtype datetime64\[D\]"),
+        (np.array([0, 1], "m8[s]"), r"has labels of dtype timedelta64\[s\]"),
+        (np.array(["0", "1"]), "has labels of dtype <U1"),
+        (np.array([0, 1j]), "has labels of dtype complex128"),
+    ],
+)
+def test_labels_are_never_cast_with_loss(bare_machine, labels, text) -> None:
+    np.savez(bare_machine / "mnist.npz", images=np.zeros((2, 4, 4), np.uint8), labels=labels)
+    with pytest.raises(ValueError, match=f"mnist from .*mnist.npz {text}"):
+        datasets.load("mnist", data=bare_machine)
+
+
+def test_archives_that_lack_something(tmp_path) -> None:
+    path = tmp_path / "cifar.tar.gz"
+    for names, text in (
+        (("data_batch_1.bin",), "it lacks data_batch_2.bin"),
+        ((*(f"data_batch_{i}.bin" for i in range(1, 6)),), "it lacks test_batch.bin"),
+    ):
+        with tarfile.open(path, "w:gz") as archive:
+            for name in names:
+                member = tarfile.TarInfo(f"cifar/{name}")
+                member.size = 3073
+                archive.addfile(member, io.BytesIO(bytes(3073)))
+        with pytest.raises(ValueError, match=f"cifar.tar.gz is not the archive of .*: {text}"):
+            _homes.HOMES["cifar10"].read([path])
+    np.savez(tmp_path / "keras.npz", x_train=np.zeros(1))
+    with pytest.raises(ValueError, match="keras.npz is not Keras' copy of MNIST: 'y_train'"):
+        _homes.HOMES["mnist"].read([tmp_path / "keras.npz"])
+    pytest.importorskip("PIL.Image", reason="needs Pillow (amfast-memory[data])")
+    with zipfile.ZipFile(tmp_path / "tiny.zip", "w") as archive:
+        archive.writestr("other", b"")
+    with pytest.raises(ValueError, match="tiny.zip is not .*: it has training images of 0 classes"):
+        _homes.HOMES["tinyimagenet"].read([tmp_path / "tiny.zip"])
 
 
 def test_fetch_checks_the_hash_and_caches(bare_machine, monkeypatch) -> None:

@@ -487,3 +487,22 @@ def test_distribution_metrics_ignore_scale(rng):
         np.testing.assert_allclose(
             am.pairwise(q * 4, k * 0.25, metric), am.pairwise(q, k, metric), atol=1e-14
         )
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64", "uint8"])
+def test_an_infinite_radius_finds_all(rng, dtype):
+    q, k = draw(rng, (3, 5), dtype), draw(rng, (70, 5), dtype)
+    for metric, radius in (
+        ("manhattan", np.inf),
+        ("sqeuclidean", np.float32("inf")),
+        ("dot", -np.inf),
+    ):
+        indptr, indices, scores = am.within(q, k, radius, metric)
+        np.testing.assert_array_equal(indptr, [0, 70, 140, 210])
+        np.testing.assert_array_equal(indices, np.tile(np.arange(70), 3))
+        np.testing.assert_array_equal(scores, am.pairwise(q, k, metric).ravel())
+    bits = am.BitMatrix.random(4, 9, seed=0)
+    assert len(am.within(bits, bits, np.inf, "hamming")[1]) == 16
+    for metric, radius in (("manhattan", -np.inf), ("dot", np.inf), ("dot", np.nan)):
+        with pytest.raises(ValueError, match="radius must be"):
+            am.within(q, k, radius, metric)

@@ -14,6 +14,8 @@ array([0., 1., 0.])
 """
 
 from amfast import bits, corrupt, datasets, theory
+from amfast._check.savable import inspect, load
+from amfast._check.tensors import FileFormatError
 from amfast._stores.moments import SecondMoment
 from amfast._threads import get_num_threads, set_num_threads, threads
 from amfast.bits import BitMatrix, pack
@@ -66,6 +68,7 @@ __all__ = [
     "Elu",
     "Entmax",
     "Exponential",
+    "FileFormatError",
     "Fourier",
     "HebbianMemory",
     "Hopfield",
@@ -101,6 +104,8 @@ __all__ = [
     "datasets",
     "get_num_threads",
     "hebbian",
+    "inspect",
+    "load",
     "pack",
     "pairwise",
     "retrieve",

@@ -36,7 +36,8 @@ class _CpuInfo(TypedDict):
     available: list[str]
     version: str
     cores: int
-    features: list[str]
+    metrics: list[str]
+    separations: list[str]
     profile: str
 
 @final

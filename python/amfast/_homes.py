@@ -1,17 +1,21 @@
 """The public homes of the data sets: addresses, published hashes, readers of their file formats.
 
-No reader unpickles anything, so that a wrong file can be wrong but not harmful.
+No reader unpickles anything, so that a wrong file can be wrong but not harmful, and whatever a
+damaged file does to its reader becomes a ValueError that names the file.
 """
 
 from __future__ import annotations
 
+import contextlib
 import gzip
 import io
+import math
 import tarfile
 import zipfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -42,6 +46,62 @@ class Home:
     size: str
 
 
+@contextlib.contextmanager
+def reading(called: object, kind: str) -> Iterator[None]:
+    """Turn what a damaged or wrong file makes of its reader into a ValueError that names the file.
+
+    Parameters
+    ----------
+    called : str or Path
+        What the error calls the file.
+    kind : str
+        What it should be: "a readable .npz file".
+    """
+    try:
+        yield
+    except (MemoryError, ImportError, FileNotFoundError):
+        raise  # these are not about what the file holds
+    except Exception as error:
+        # zlib.error, EOFError, struct.error, KeyError, RuntimeError, NotImplementedError and more.
+        what = " ".join(str(error).split()) or "it is damaged"
+        raise ValueError(f"{called} is not {kind}: {what} ({type(error).__name__})") from error
+
+
+def read_npz(file: str | Path | io.BytesIO, called: object) -> Arrays:
+    """Read every array of an .npz file; nothing is allocated that the file does not hold.
+
+    Raises
+    ------
+    ValueError
+        When the file is no .npz file, is damaged, or holds Python objects.
+    """
+    with reading(called, "a readable .npz file"), zipfile.ZipFile(file) as archive:
+        members = [info for info in archive.infolist() if info.filename.endswith(".npy")]
+        return {info.filename[:-4]: _read_npy(archive.read(info)) for info in members}
+
+
+_NPY_HEADERS: dict[tuple[int, int], Callable[[Any], tuple[Any, ...]]] = {
+    (1, 0): np.lib.format.read_array_header_1_0,
+    (2, 0): np.lib.format.read_array_header_2_0,
+}
+
+
+def _read_npy(raw: bytes) -> Array:
+    file = io.BytesIO(raw)
+    version = np.lib.format.read_magic(file)
+    if version not in _NPY_HEADERS:
+        raise ValueError(f"an array has the unknown format {version}")
+    shape, fortran, dtype = _NPY_HEADERS[version](file)
+    if dtype.hasobject:
+        raise ValueError("an array holds Python objects")
+    # Arrays of strings of length 0 have no bytes at all.
+    expected, found = math.prod(shape) * dtype.itemsize, len(raw) - file.tell()
+    if expected != found:
+        raise ValueError(f"an array has {found} bytes, its header announces {expected}")
+    flat = np.frombuffer(raw, dtype, offset=file.tell()) if expected else np.empty(0, dtype)
+    return flat.reshape(shape, order="F" if fortran else "C").copy()
+
+
 def read_idx(path: str | Path) -> Bytes:
     """Read one idx file of unsigned bytes, gzipped or not.
 
@@ -58,19 +118,21 @@ def read_idx(path: str | Path) -> Bytes:
     Raises
     ------
     ValueError
-        When the file is not an idx file of unsigned bytes or is cut short.
+        When the file is not an idx file of unsigned bytes, is damaged or cut short, naming it.
     """
-    raw = Path(path).read_bytes()
-    if raw[:2] == b"\x1f\x8b":
-        raw = gzip.decompress(raw)
-    if len(raw) < 4 or raw[:3] != b"\x00\x00\x08":
-        raise ValueError(f"{path} is not an idx file of unsigned bytes")
-    dims = raw[3]
-    shape = tuple(int(v) for v in np.frombuffer(raw, ">u4", count=dims, offset=4))
-    expected = 4 + 4 * dims + int(np.prod(shape))
-    if len(raw) != expected:
-        raise ValueError(f"{path} has {len(raw)} bytes, its header announces {expected}")
-    return np.frombuffer(raw, np.uint8, offset=4 + 4 * dims).reshape(shape)
+    with reading(path, "an idx file of unsigned bytes"):
+        raw = Path(path).read_bytes()
+        if raw[:2] == b"\x1f\x8b":
+            raw = gzip.decompress(raw)
+        if len(raw) < 4 or raw[:3] != b"\x00\x00\x08":
+            raise ValueError("it begins with other bytes")
+        dims = raw[3]
+        start = 4 + 4 * dims
+        shape = tuple(int.from_bytes(raw[i : i + 4], "big") for i in range(4, start, 4))
+        expected = start + math.prod(shape)
+        if len(raw) != expected:
+            raise ValueError(f"it has {len(raw)} bytes, its header announces {expected}")
+        return np.frombuffer(raw, np.uint8, offset=start).reshape(shape)
 
 
 IDX_FILES = {
@@ -87,31 +149,49 @@ def read_idx_files(paths: list[Path]) -> Arrays:
 
 
 def _read_keras_mnist(paths: list[Path]) -> Arrays:
-    with np.load(paths[0], allow_pickle=False) as file:
+    found = read_npz(paths[0], paths[0])
+    names = {"images": "x", "labels": "y"}
+    with reading(paths[0], "Keras' copy of MNIST"):
         return {
-            "train_images": file["x_train"],
-            "train_labels": file["y_train"],
-            "test_images": file["x_test"],
-            "test_labels": file["y_test"],
+            f"{part}_{kind}": found[f"{letter}_{part}"]
+            for part in ("train", "test")
+            for kind, letter in names.items()
         }
+
+
+_CIFAR_FILES = {
+    "train": tuple(f"data_batch_{i}.bin" for i in range(1, 6)),
+    "test": ("test_batch.bin",),
+}
+_CIFAR_ROW = 1 + 3 * 32 * 32
 
 
 def _read_cifar_binary(paths: list[Path]) -> Arrays:
     """Read the archive for C programs: rows of one label byte and 3 x 32 x 32 pixel bytes."""
-    found: dict[str, list[bytes]] = {"train": [], "test": []}
-    with tarfile.open(paths[0]) as archive:
-        for member in sorted(archive.getmembers(), key=lambda m: m.name):
-            name = Path(member.name).name
-            kind = {"data": "train", "test": "test"}.get(name[:4])
-            file = archive.extractfile(member) if kind and name.endswith(".bin") else None
-            if file is not None and kind is not None:
-                found[kind].append(file.read())
-    arrays: Arrays = {}
-    for kind, parts in found.items():
-        rows = np.frombuffer(b"".join(parts), np.uint8).reshape(-1, 1 + 3 * 32 * 32)
-        arrays[f"{kind}_labels"] = rows[:, 0].copy()
-        pixels = rows[:, 1:].reshape(-1, 3, 32, 32).transpose(0, 2, 3, 1)
-        arrays[f"{kind}_images"] = np.ascontiguousarray(pixels)
+    wanted = {name for names in _CIFAR_FILES.values() for name in names}
+    found: dict[str, bytes] = {}
+    with reading(paths[0], "the archive of CIFAR-10"), gzip.open(paths[0]) as raw:
+        # As a stream, which is then read to its end: only there is the check sum of gzip.
+        with tarfile.open(fileobj=raw, mode="r|") as archive:
+            for member in archive:
+                name = Path(member.name).name
+                file = archive.extractfile(member) if name in wanted else None
+                if file is not None:
+                    found[name] = file.read()
+        while raw.read(1 << 20):
+            pass
+        arrays: Arrays = {}
+        for kind, names in _CIFAR_FILES.items():
+            missing = [name for name in names if name not in found]
+            if missing:
+                raise ValueError(f"it lacks {missing[0]}")
+            rows = np.frombuffer(b"".join(found[name] for name in names), np.uint8)
+            if not len(rows) or len(rows) % _CIFAR_ROW:
+                raise ValueError(f"its {kind} part has {len(rows)} bytes, not rows of {_CIFAR_ROW}")
+            rows = rows.reshape(-1, _CIFAR_ROW)
+            arrays[f"{kind}_labels"] = rows[:, 0].copy()
+            pixels = rows[:, 1:].reshape(-1, 3, 32, 32).transpose(0, 2, 3, 1)
+            arrays[f"{kind}_images"] = np.ascontiguousarray(pixels)
     return arrays
 
 
@@ -123,15 +203,23 @@ def _read_tinyimagenet(paths: list[Path]) -> Arrays:
         raise ImportError(
             'Tiny ImageNet comes as JPEG files: pip install "amfast-memory[data]"'
         ) from error
-    with zipfile.ZipFile(paths[0]) as archive:
+    with (
+        reading(paths[0], "the archive of Tiny ImageNet"),
+        zipfile.ZipFile(paths[0]) as archive,
+    ):
         inside = sorted(n for n in archive.namelist() if "/train/" in n and n.endswith(".JPEG"))
         classes = sorted({Path(name).name.split("_")[0] for name in inside})
+        if not 1 <= len(classes) <= 256:
+            raise ValueError(f"it has training images of {len(classes)} classes")
         index = {name: i for i, name in enumerate(classes)}
         images = np.empty((len(inside), 64, 64, 3), np.uint8)
         labels = np.empty(len(inside), np.uint8)
         for row, name in enumerate(inside):
             with Image.open(io.BytesIO(archive.read(name))) as picture:
-                images[row] = np.asarray(picture.convert("RGB"))
+                pixels = np.asarray(picture.convert("RGB"))
+            if pixels.shape != (64, 64, 3):
+                raise ValueError(f"{name} has {pixels.shape[1]} x {pixels.shape[0]} pixels")
+            images[row] = pixels
             labels[row] = index[Path(name).name.split("_")[0]]
     return {"images": images, "labels": labels, "classes": np.array(classes)}
 

@@ -21,6 +21,11 @@ from amfast import _check
 from amfast._typing import Array, Bytes, Mask, Signs
 
 CODINGS = ("bipolar", "binary", "bool")
+_DTYPES = {
+    "bipolar": np.dtype(np.int8),
+    "binary": np.dtype(np.uint8),
+    "bool": np.dtype(np.bool_),
+}
 # Entries read at a time: the comparisons of a piece stay in the processor's cache.
 _PIECE = 1 << 17
 _HINT = "binary patterns hold -1 and +1, 0 and 1, or bools; threshold first, e.g. x > 0"
@@ -90,28 +95,39 @@ class BitMatrix:
         if packed.dtype != np.uint8:
             raise TypeError(f"packed rows must be uint8, got dtype {packed.dtype}")
         if packed.ndim != 2:
-            hint = "; one row is row[None, :]" if packed.ndim == 1 else ""
+            hint = _check.one_dimensional(packed, packed, "row")
             raise ValueError(f"packed rows must be 2-d, got shape {packed.shape}{hint}")
         if packed.shape[1] != n_bytes(n_bits):
             raise ValueError(
                 f"packed rows have {packed.shape[1]} bytes, {n_bits} bits take {n_bytes(n_bits)}"
             )
-        if not packed.flags.c_contiguous:
-            _check.fits(packed.shape, packed.dtype, "packed rows")
-        packed = np.ascontiguousarray(packed)
-        bad = np.flatnonzero(packed[:, -1] & ~tail_mask(n_bits))
-        if len(bad):
-            raise ValueError(
-                f"packed row {bad[0]} has bits set beyond its {n_bits}; padding bits must be zero"
-            )
+        packed = _check.contiguous(packed, "packed rows")
+        for start in range(0, len(packed), _PIECE):
+            bad = np.flatnonzero(packed[start : start + _PIECE, -1] & ~tail_mask(n_bits))
+            if len(bad):
+                raise ValueError(
+                    f"packed row {start + int(bad[0])} has bits set beyond its {n_bits}; "
+                    "padding bits must be zero"
+                )
         return cls._of(packed, n_bits)
 
     @classmethod
     def random(cls, n: int, n_bits: int, seed: int) -> BitMatrix:
         """Draw ``n`` rows of fair coin flips, the same on every platform.
 
-        The first rows do not depend on ``n``. The bits are the output of NumPy's PCG64 as
-        little-endian bytes.
+        Parameters
+        ----------
+        n : int
+            Rows, >= 0. The first rows do not depend on it.
+        n_bits : int
+            Bits per row, >= 1.
+        seed : int
+            In 0..2**64 - 1. The bits are the output of NumPy's PCG64 as little-endian bytes.
+
+        Raises
+        ------
+        MemoryError
+            If the rows cannot fit, before anything is drawn.
 
         Examples
         --------
@@ -122,13 +138,16 @@ class BitMatrix:
         """
         n = _check.integer(n, "n", 0)
         n_bits = _check.integer(n_bits, "n_bits", 1)
-        seed = _check.integer(seed, "seed", 0)
+        source = np.random.PCG64(_check.seed(seed))
         width = n_bytes(n_bits)
-        _check.fits((n, width), np.dtype(np.uint8), "random bits")
-        words = np.random.PCG64(seed).random_raw(-(-n * width // 8))
-        stream = words.astype("<u8", copy=False).view(np.uint8)
-        packed = stream[: n * width].reshape(n, width)
-        packed[:, -1] &= tail_mask(n_bits)
+        words = _check.empty((-(-n * width // 8),), np.dtype("<u8"), f"random bits ({n}, {n_bits})")
+        # In pieces of one stream, so that Ctrl-C is heard between them.
+        for start in range(0, len(words), _PIECE):
+            piece = words[start : start + _PIECE]
+            piece[:] = source.random_raw(len(piece))
+        packed = words.view(np.uint8)[: n * width].reshape(n, width)
+        for start in range(0, n, _PIECE):
+            packed[start : start + _PIECE, -1] &= tail_mask(n_bits)
         return cls._of(packed, n_bits)
 
     @staticmethod
@@ -142,7 +161,10 @@ class BitMatrix:
                 raise TypeError(f"concatenate joins BitMatrix, got {type(part).__name__}")
             if part.n_bits != given[0].n_bits:
                 raise ValueError(f"rows of {given[0].n_bits} and of {part.n_bits} bits do not join")
-        return BitMatrix._of(np.concatenate([p._packed for p in given]), given[0].n_bits)
+        width = n_bytes(given[0].n_bits)
+        rows = _check.empty((sum(map(len, given)), width), np.dtype(np.uint8), "joined rows")
+        np.concatenate([p._packed for p in given], out=rows)
+        return BitMatrix._of(rows, given[0].n_bits)
 
     def to_packed(self) -> Bytes:
         """Return the rows, (N, ceil(n_bits / 8)) uint8, read-only: its own memory, no copy."""
@@ -155,18 +177,29 @@ class BitMatrix:
         ----------
         coding : {"bipolar", "binary", "bool"}
             -1 and +1 as int8, 0 and 1 as uint8, or bool.
+
+        Raises
+        ------
+        ValueError
+            For another coding.
+        MemoryError
+            If the elements cannot fit.
         """
         _check.choice(coding, "coding", CODINGS)
-        _check.fits(self.shape, np.dtype(np.uint8), "unpacked bits")
-        flat = np.unpackbits(self._packed, axis=1, count=self._n_bits)
-        if coding == "binary":
-            return flat
-        if coding == "bool":
-            return flat.view(np.bool_)
-        signed = flat.view(np.int8)
-        signed += signed
-        signed -= 1
-        return signed
+        return self._coded(coding, _DTYPES[coding], "unpacked bits")
+
+    def _coded(self, coding: str, dtype: np.dtype[Any], what: str) -> Array:
+        """Return one element per bit in any type, in one array that is asked for beforehand."""
+        out = _check.empty(self.shape, dtype, what)
+        step = max(1, _PIECE // self._n_bits)
+        for start in range(0, len(out), step):
+            flat = np.unpackbits(self._packed[start : start + step], axis=1, count=self._n_bits)
+            if coding == "bipolar":
+                signed = flat.view(np.int8)
+                signed += signed
+                signed -= 1
+            out[start : start + step] = flat.view(_DTYPES[coding])
+        return out
 
     @property
     def n_bits(self) -> int:
@@ -190,15 +223,28 @@ class BitMatrix:
     def __getitem__(self, rows: Any) -> BitMatrix:
         """Choose rows by an int (one row), a slice, indices or a bool mask of shape (N,)."""
         if isinstance(rows, slice):
-            return BitMatrix._of(np.ascontiguousarray(self._packed[rows]), self._n_bits)
-        index = np.asarray(rows)
+            chosen = _check.contiguous(self._packed[rows], "chosen rows")
+            return BitMatrix._of(chosen, self._n_bits)
+        index = _check.read(rows, "rows")
         if index.size == 0 and index.ndim == 1 and index.dtype.kind == "f":
             index = index.astype(np.int64)  # how NumPy reads []
         if index.dtype.kind not in "biu" or (index.ndim == 0 and index.dtype.kind == "b"):
             raise TypeError(f"rows are chosen by an int, slice, indices or mask, got {rows!r:.60}")
         if index.ndim > 1 or isinstance(rows, tuple):
             raise IndexError("only rows can be chosen; for columns unpack first")
-        return BitMatrix._of(self._packed[np.atleast_1d(index)], self._n_bits)
+        if index.dtype.kind == "b":
+            if len(index) != len(self):
+                raise IndexError(f"a mask of {len(index)} entries chooses among {len(self)} rows")
+            index = np.flatnonzero(index)
+        index = np.atleast_1d(index)
+        bad = np.flatnonzero((index >= len(self)) | (index < -len(self)))
+        if len(bad):
+            raise IndexError(f"row {index[bad[0]]} of a BitMatrix of {len(self)} rows")
+        shape = (len(index), n_bytes(self._n_bits))
+        chosen = _check.empty(shape, np.dtype(np.uint8), "chosen rows")
+        # Where the range is known, "wrap" counts from the end and needs no copy of its own.
+        np.take(self._packed, index.astype(np.int64, copy=False), axis=0, out=chosen, mode="wrap")
+        return BitMatrix._of(chosen, self._n_bits)
 
     def __eq__(self, other: object) -> bool:
         """Whether the other has the same width and the same rows."""
@@ -244,6 +290,8 @@ def pack(X: Any) -> BitMatrix:
         or if the array is not 2-d.
     TypeError
         For element types that are no real numbers.
+    MemoryError
+        If the packed rows cannot fit.
 
     Examples
     --------
@@ -259,28 +307,30 @@ def pack(X: Any) -> BitMatrix:
 
 @dataclass(frozen=True)
 class Kind:
-    """How binary rows were given, and so how the answer to them is."""
+    """How rows were given, and so how the answer to them is.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> one = Kind("numbers", single=True)
+    >>> one.answer(np.array([[1.0, 2.0]])), one.number(np.array([3.0]))
+    (array([1., 2.]), 3.0)
+    """
 
     coding: str = "packed"
-    """"bipolar", "binary", "bool", "packed" for a `BitMatrix`, or "numbers"."""
+    """"bipolar", "binary", "bool", "packed" for a `BitMatrix`, or "numbers" for any array."""
     dtype: np.dtype[Any] | None = None
-    """Element type of an array."""
+    """Element type of a binary array."""
     single: bool = False
     """Whether one 1-d row was given."""
 
-    def answer(self, rows: Array | BitMatrix) -> Any:
-        """Return rows in this kind: coded, typed and shaped as the question was.
-
-        Numbers are numbers in every kind, and only lose their axis where one row was given.
-        """
-        if not isinstance(rows, BitMatrix):
-            return rows[0] if self.single else rows
-        if self.dtype is None:
-            return rows
-        dtype = np.dtype(self.dtype)
-        _check.fits(rows.shape, dtype, "answers")
-        flat = rows.unpack(self.coding).astype(dtype, copy=False)
-        return flat[0] if self.single else flat
+    def answer(self, rows: BitMatrix | Array) -> Any:
+        """Return rows as the question was: bits coded and typed, the row of a single one alone."""
+        if isinstance(rows, BitMatrix):
+            if self.dtype is None:
+                return rows
+            rows = rows._coded(self.coding, np.dtype(self.dtype), "answers")
+        return rows[0] if self.single else rows
 
     def states(self, x: Array) -> Any:
         """Return states (Q, d) of -1 and +1 in this kind, as `answer` does.
@@ -295,7 +345,7 @@ class Kind:
         return flat[0] if self.single else flat
 
     def number(self, x: Array) -> Any:
-        """Return numbers (Q,), or a float where one row was given."""
+        """Return one number per row, (Q,), or the float of a single row."""
         return float(x[0]) if self.single else x
 
 
@@ -324,7 +374,7 @@ def binary(
         What decides about rows that hold nothing but ones, in a signed type: they are read as
         bipolar, or as {0, 1} if these are of that coding. (The bits are the same.)
     partners : int, optional
-        How many rows these belong to, one each: as many entries in 1-d were meant as a column.
+        Number of rows that these belong to, one each: what a 1-d array of as many was meant for.
 
     Returns
     -------
@@ -379,10 +429,7 @@ def _given(
         _check.array(given, name)  # says what it is instead
     if given.ndim != 2 and not (single and given.ndim == 1):
         what = f"{name} must be a BitMatrix or 2-d (N, n_bits){' or one 1-d row' * single}"
-        called = name if isinstance(x, np.ndarray) else f"np.asarray({name})"
-        hint = f"; one row is {called}[None, :]" if given.ndim == 1 else ""
-        if given.shape == (partners,):
-            hint = f"; one number per row is {called}[:, None]"
+        hint = _check.one_dimensional(x, given, name, partners)
         raise ValueError(f"{what}, got {given.ndim}-d of shape {given.shape}{hint}")
     flat = given if given.ndim == 2 else given[None]
     if flat.shape[1] == 0:
@@ -394,6 +441,7 @@ def _read(x: Array, name: str, like: Kind | None, take: Callable[[Mask, slice], 
     """Check rows and hand over, some rows at a time, where their ones are; return their coding."""
     step = max(1, _PIECE // x.shape[1])
     if x.dtype.kind == "b":
+        step *= 8  # nothing is compared, so nothing need stay in the cache
         for start in range(0, len(x), step):
             take(x[start : start + step], slice(start, start + step))
         return "bool"
@@ -406,8 +454,10 @@ def _read(x: Array, name: str, like: Kind | None, take: Callable[[Mask, slice], 
         take(is_one, slice(start, start + step))
         has_minus, has_zero, fine = _values(piece, is_one)
         minus, zero = minus or has_minus, zero or has_zero
-        if not fine or (minus and zero):
-            raise ValueError(_refusal(x[: start + step], name))
+        if not fine:
+            raise ValueError(_stranger(piece, name, start))
+        if minus and zero:
+            raise ValueError(_mixture(x[: start + step], name, step))
     if minus:
         return "bipolar"
     if zero or x.dtype.kind == "u" or (like is not None and like.coding in ("binary", "bool")):
@@ -431,24 +481,27 @@ def _values(piece: Array, is_one: Mask) -> tuple[bool, bool, bool]:
     return counts[0] > 0, counts[1] > 0, left == 0
 
 
-def _refusal(x: Array, name: str) -> str:
-    """Say which entry is not binary, or that codings are mixed."""
+def _stranger(piece: Array, name: str, start: int) -> str:
+    """Say which entry of rows from ``start`` on is not binary."""
+    odd = (piece != 1) & (piece != 0)
+    if piece.dtype.kind != "u":
+        odd &= piece != -1
+    row, column = (int(i) for i in np.argwhere(odd)[0])
+    hint = _HINT
+    if piece.dtype == np.uint8:
+        hint += " (packed rows are read by BitMatrix.from_packed)"
+    value = piece[row, column].item()
+    return f"{name} row {start + row}, column {column} is {value}; {hint}"
 
-    def first(mask: Array) -> str:
-        row, column = (int(i) for i in np.argwhere(mask)[0])
-        return f"row {row}, column {column}"
 
-    odd = (x != 1) & (x != 0)
-    if x.dtype.kind != "u":
-        odd &= x != -1
-    if odd.any():
-        where = first(odd)
-        value = x[odd][0].item()
-        hint = _HINT
-        if x.dtype == np.uint8:
-            hint += " (packed rows are read by BitMatrix.from_packed)"
-        return f"{name} {where} is {value}; {hint}"
-    return (
-        f"{name} mix two codings, 0 ({first(x == 0)}) and -1 ({first(x == -1)}): "
-        f"use -1 and +1, or 0 and 1"
-    )
+def _mixture(x: Array, name: str, step: int) -> str:
+    """Say where both codings occur, looking at ``step`` rows at a time."""
+
+    def first(value: int) -> str:
+        for start in range(0, len(x), step):
+            found = np.argwhere(x[start : start + step] == value)
+            if len(found):
+                return f"row {start + int(found[0, 0])}, column {int(found[0, 1])}"
+        raise AssertionError("both values were seen")
+
+    return f"{name} mix two codings, 0 ({first(0)}) and -1 ({first(-1)}): use -1 and +1, or 0 and 1"

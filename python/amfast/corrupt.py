@@ -60,10 +60,8 @@ def _read(given: ArrayLike, name: str) -> Array:
     """Read finite real numbers in the caller's dtype."""
     array = _check.read(given, name)
     if array.dtype.kind not in "buif":
-        raise TypeError(f"{name} have dtype {array.dtype}, expected real numbers or bool")
-    if array.dtype.kind == "f" and not np.isfinite(array).all():
-        worst = array[~np.isfinite(array)].flat[0]
-        raise ValueError(f"{name} contain {worst}, expected finite numbers")
+        _check.array(array, name)  # says what it is instead
+    _check.finite(array, name)
     return array
 
 
@@ -75,9 +73,7 @@ def _open(
 ) -> _Batch:
     """Copy ``images`` into (N, H, W, C) form; ``flat`` tells widths that flat rows may have."""
     array = _read(images, "images")
-    if layout not in ("hwc", "chw"):
-        raise ValueError(f"layout is {layout!r}, expected 'hwc' or 'chw'")
-    channels_first = layout == "chw"
+    channels_first = _check.choice(layout, "layout", ("hwc", "chw")) == "chw"
     single = _single_shape(array, shape, channels_first)
     if shape is None and array.ndim == 2 and _could_be_rows(array, flat):
         height, width = array.shape
@@ -121,17 +117,17 @@ def _single_shape(
         if not isinstance(lengths, list | tuple) or any(
             isinstance(n, bool | np.bool_) or not isinstance(n, int | np.integer) for n in lengths
         ):
-            raise TypeError(f"shape is {shape!r}, expected a tuple of ints, the shape of one image")
-        single = tuple(int(length) for length in lengths)
-        if len(single) not in (2, 3) or min(single) < 1:
-            raise ValueError(
-                f"shape is {single}, expected (H, W) or three positive lengths of one image"
+            raise TypeError(
+                f"shape must be a tuple of ints, the shape of one image, got {shape!r:.60}"
             )
+        single = tuple(_check.integer(length, "each length of shape", 1) for length in lengths)
+        if len(single) not in (2, 3):
+            raise ValueError(f"shape must be (H, W) or three lengths of one image, got {single}")
         size = math.prod(single)
         if array.shape not in (single, (size,)) and array.shape[1:] not in (single, (size,)):
             raise ValueError(
-                f"images have shape {array.shape}, expected {single}, (N, {_commas(single)}), "
-                f"({size},) or (N, {size}) for shape={single}"
+                f"images must have shape {single}, (N, {str(single)[1:-1]}), ({size},) or "
+                f"(N, {size}) for shape={single}, got {array.shape}"
             )
         return single
     if array.ndim == 2 and not channels_first:
@@ -142,42 +138,19 @@ def _single_shape(
     if array.ndim == 4:
         return array.shape[1:]
     raise ValueError(
-        f"images have shape {array.shape}, expected (H, W), (H, W, C), (N, H, W) or (N, H, W, C); "
+        f"images must have shape (H, W), (H, W, C), (N, H, W) or (N, H, W, C), got {array.shape}; "
         "flat rows need shape=, the shape of one image"
     )
 
 
-def _commas(lengths: tuple[int, ...]) -> str:
-    return ", ".join(str(length) for length in lengths)
-
-
-def _number(given: object, name: str, expected: str) -> float:
-    """Read a real number; None, bool and text are none."""
-    if isinstance(given, np.ndarray) and given.ndim == 0:
-        given = given[()]
-    if isinstance(given, bool) or not isinstance(given, int | float | np.integer | np.floating):
-        raise TypeError(f"{name} is {given!r}, expected {expected}")
-    try:
-        return float(given)
-    except OverflowError:
-        return math.inf
-
-
-def _check_fraction(fraction: float) -> float:
-    value = _number(fraction, "fraction", "a number from 0 to 1")
-    if not 0.0 <= value <= 1.0:
-        raise ValueError(f"fraction is {fraction}, expected a number from 0 to 1")
-    return value
+def _fraction(given: object) -> float:
+    return _check.number(given, "fraction", 0.0, 1.0)
 
 
 def _generator(seed: Seed) -> np.random.Generator:
     if isinstance(seed, np.random.Generator):
         return seed
-    if isinstance(seed, (bool, np.bool_)) or not isinstance(seed, (int, np.integer)):
-        raise TypeError(f"seed is {seed!r}, expected an int >= 0 or a numpy.random.Generator")
-    if seed < 0:
-        raise ValueError(f"seed is {seed}, expected an int >= 0")
-    return np.random.default_rng(int(seed))
+    return np.random.default_rng(_check.seed(seed))
 
 
 def mask(
@@ -227,9 +200,8 @@ def mask(
     >>> mask(np.ones((1, 8)), 0.5, keep="bottom", shape=(4, 2))
     array([[0., 0., 0., 0., 1., 1., 1., 1.]])
     """
-    fraction = _check_fraction(fraction)
-    if keep not in ("top", "bottom"):
-        raise ValueError(f"keep is {keep!r}, expected 'top' or 'bottom'")
+    fraction = _fraction(fraction)
+    _check.choice(keep, "keep", ("top", "bottom"))
     batch = _open(images, shape, layout, _flat_square)
     height = batch.pixels.shape[1]
     kept = int(height * (1 - fraction))
@@ -264,7 +236,7 @@ def gaussian(
     mode : {"fold", "clip"}, default "fold"
         What happens to values outside 0..1.
     seed : int or numpy.random.Generator, default 0
-        The only source of chance.
+        The only source of chance; an int in 0..2**64 - 1.
     shape : tuple of int, optional
         Shape of one image, only checked: noise needs none, but all perturbations are called alike.
 
@@ -293,15 +265,12 @@ def gaussian(
     array = _read(images, "images")
     if array.dtype != np.uint8 and array.dtype.newbyteorder("=") not in _FLOATS:
         raise TypeError(
-            f"images have dtype {array.dtype}, expected uint8, float16, float32 or float64"
+            f"images must be uint8, float16, float32 or float64, got dtype {array.dtype}"
         )
-    if mode not in ("fold", "clip"):
-        raise ValueError(f"mode is {mode!r}, expected 'fold' or 'clip'")
+    _check.choice(mode, "mode", ("fold", "clip"))
     if not 1 <= array.ndim <= 4:
-        raise ValueError(f"images have shape {array.shape}, expected 1 to 4 dimensions")
-    sigma = _number(sigma, "sigma", "a finite number >= 0")
-    if not (np.isfinite(sigma) and sigma >= 0):
-        raise ValueError(f"sigma is {sigma}, expected a finite number >= 0")
+        raise ValueError(f"images must have 1 to 4 dimensions, got shape {array.shape}")
+    sigma = _check.number(sigma, "sigma", 0.0)
     if shape is not None:
         _single_shape(array, shape, channels_first=False)
     precision = np.float64 if array.dtype.itemsize == 8 else np.float32
@@ -310,7 +279,7 @@ def gaussian(
         low, high = float(array.min()), float(array.max())
         if not (low >= 0 and high <= 1):
             raise ValueError(
-                f"images lie in {low:g}..{high:g}, expected 0..1 (or uint8 images in 0..255)"
+                f"images must lie in 0..1 (or be uint8 in 0..255), got {low:g}..{high:g}"
             )
     noisy = _generator(seed).standard_normal(array.shape, dtype=precision)
     noisy *= precision(min(sigma, _SIGMA_MAX))
@@ -343,7 +312,7 @@ def random_mask(
     fraction : float
         Probability of blanking, 0 (nothing) to 1 (everything).
     seed : int or numpy.random.Generator, default 0
-        The only source of chance.
+        The only source of chance; an int in 0..2**64 - 1.
     per : {"pixel", "value"}, default "pixel"
         "pixel" blanks all channels of a pixel together (the paper's figure 14), "value" draws for
         every channel by itself (its figure 12).
@@ -368,9 +337,8 @@ def random_mask(
     >>> bool(abs(random_mask(np.ones((50, 32, 32, 3)), 0.3).mean() - 0.7) < 0.01)
     True
     """
-    fraction = _check_fraction(fraction)
-    if per not in ("pixel", "value"):
-        raise ValueError(f"per is {per!r}, expected 'pixel' or 'value'")
+    fraction = _fraction(fraction)
+    _check.choice(per, "per", ("pixel", "value"))
     # Single values are drawn alike for flat rows and images; the channels of a pixel are not.
     batch = _open(images, shape, layout, _flat_colour if per == "pixel" else lambda _: False)
     count, height, width, channels = batch.pixels.shape
@@ -423,7 +391,7 @@ def inpaint(
            [0., 1., 1., 0.],
            [0., 0., 0., 0.]])
     """
-    fraction = _check_fraction(fraction)
+    fraction = _fraction(fraction)
     batch = _open(images, shape, layout, _flat_square)
     height, width = batch.pixels.shape[1:3]
     border = int(height * fraction // 2)
@@ -452,7 +420,7 @@ def flip(
     n_flips : int, optional
         Number of positions to flip, 0 to d. Exactly one of the two is given.
     seed : int or numpy.random.Generator, default 0
-        The only source of chance.
+        The only source of chance; an int in 0..2**64 - 1.
     coding : {"auto", "bipolar", "binary"}, default "auto"
         "auto" looks at the values. Signed patterns that are 1 everywhere could be either: say it.
 
@@ -476,7 +444,7 @@ def flip(
     """
     array = _read(patterns, "patterns")
     if array.ndim not in (1, 2):
-        raise ValueError(f"patterns have shape {array.shape}, expected (d,) or (N, d)")
+        raise ValueError(f"patterns must have shape (d,) or (N, d), got {array.shape}")
     width = array.shape[-1]
     count = _flip_count(fraction, n_flips, width)
     bipolar = _is_bipolar(array, coding)
@@ -500,21 +468,16 @@ def _flip_count(fraction: float | None, n_flips: int | None, width: int) -> int:
     if (fraction is None) == (n_flips is None):
         raise ValueError("flip needs exactly one of fraction and n_flips")
     if fraction is not None:
-        return round(_check_fraction(fraction) * width)
-    if isinstance(n_flips, bool) or not isinstance(n_flips, (int, np.integer)):
-        raise TypeError(f"n_flips is {n_flips!r}, expected an int")
-    if not 0 <= n_flips <= width:
-        raise ValueError(f"n_flips is {n_flips}, patterns have {width} positions")
-    return int(n_flips)
+        return round(_fraction(fraction) * width)
+    return _check.integer(n_flips, "n_flips", 0, width)
 
 
 def _is_bipolar(array: Array, coding: str) -> bool:
     """Say whether the patterns are {-1, +1} (True) or {0, 1} (False)."""
-    if coding not in ("auto", "bipolar", "binary"):
-        raise ValueError(f"coding is {coding!r}, expected 'auto', 'bipolar' or 'binary'")
+    _check.choice(coding, "coding", ("auto", "bipolar", "binary"))
     if array.dtype == bool:
         if coding == "bipolar":
-            raise ValueError("coding is 'bipolar', but the patterns are bool")
+            raise ValueError("patterns are bool, which coding='bipolar' says they are not")
         return False
     ones, zeros, minus_ones = array == 1, array == 0, array == -1
     if coding != "bipolar" and bool(np.all(ones | zeros)):
@@ -532,4 +495,4 @@ def _is_bipolar(array: Array, coding: str) -> bool:
         valid = ones | zeros | minus_ones
     strangers = array[~valid]
     came = f"{strangers.flat[0]!s}" if strangers.size else "both 0 and -1"
-    raise ValueError(f"patterns contain {came}, expected {allowed[coding]}")
+    raise ValueError(f"patterns must hold {allowed[coding]}, got {came}")

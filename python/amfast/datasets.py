@@ -26,7 +26,6 @@ import importlib
 import io
 import math
 import os
-import zipfile
 from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path
@@ -34,6 +33,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import DTypeLike
 
+from amfast import _check
 from amfast._homes import (
     DEBIAN_FOLDER,
     FASHION_CLASSES,
@@ -42,6 +42,7 @@ from amfast._homes import (
     Arrays,
     read_idx,
     read_idx_files,
+    read_npz,
 )
 from amfast._typing import Array, Bytes
 
@@ -113,7 +114,7 @@ class Dataset:
         if target == np.uint8:
             return rows.copy()
         if target.kind != "f":
-            raise TypeError(f"dtype is {target}, expected a float dtype or uint8")
+            raise TypeError(f"dtype must be a float dtype or uint8, got {target}")
         scaled: Array = rows.astype(target)
         scaled /= 255
         return scaled
@@ -164,7 +165,8 @@ def load(
     Raises
     ------
     ValueError
-        For an unknown name or split, an ``n`` that is not there, a file with other contents.
+        For an unknown name or split, an ``n`` that is not there, a file that is damaged or has
+        other contents: the message names it and says what is wrong.
     DatasetNotFoundError
         When the images are not on this machine and may or can not be fetched, or the download
         fails. The message has the command that gets them.
@@ -177,12 +179,11 @@ def load(
     >>> small.classes[small.labels[7]]
     'Sneaker'
     """
-    if name not in names():
-        raise ValueError(f"data set is {name!r}, expected one of {', '.join(names())}")
-    if split not in (None, "train", "test"):
-        raise ValueError(f"split is {split!r}, expected 'train', 'test' or None")
-    if n is not None and (isinstance(n, bool) or not isinstance(n, (int, np.integer)) or n < 0):
-        raise ValueError(f"n is {n!r}, expected an int >= 0 or None")
+    _check.name_of(name, names(), "data set")
+    if split is not None:
+        _check.choice(split, "split", ("train", "test"))
+    n = None if n is None else _check.integer(n, "n", 0)
+    _check.flag(download, "download")
     arrays, source = _find(name, data, download)
     images, labels = _part(arrays, split, f"{name} from {source}")
     if n is not None:
@@ -191,16 +192,14 @@ def load(
         images, labels = images[:n], labels[:n]
     classes = HOMES[name].classes if name in HOMES else _BUNDLED[name]
     if not classes:
-        classes = tuple(str(c) for c in arrays.get("classes", ()))
+        classes = tuple(str(c) for c in np.ravel(arrays.get("classes", np.empty(0))))
     return Dataset(name, images, labels, classes, source)
 
 
 def available(name: str, data: str | Path | None = None) -> bool:
     """Say whether `load` finds the data set on this machine, without fetching or reading it."""
-    if name in _BUNDLED:
+    if _check.name_of(name, names(), "data set") in _BUNDLED:
         return True
-    if name not in HOMES:
-        raise ValueError(f"data set is {name!r}, expected one of {', '.join(names())}")
     folder = _folder(data)
     if folder is not None and (folder / f"{name}.npz").is_file():
         return True
@@ -231,8 +230,7 @@ def fetch(name: str, *, data: str | Path | None = None) -> Path:
     ImportError
         Without pooch (or, for Tiny ImageNet, Pillow), with the command that installs it.
     """
-    if name not in HOMES:
-        raise ValueError(f"data set is {name!r}, expected one of {', '.join(HOMES)}")
+    _check.name_of(name, HOMES, "data set")
     try:
         # By name, because pooch has no type stubs.
         pooch = importlib.import_module("pooch")
@@ -282,11 +280,11 @@ def _find(name: str, data: str | Path | None, download: bool) -> tuple[Arrays, s
     if name in _BUNDLED:
         bundled = resources.files("amfast") / "data" / f"{name}.npz"
         with bundled.open("rb") as file:
-            return _read_npz(io.BytesIO(file.read()), "the bundled file"), "amfast itself"
+            return read_npz(io.BytesIO(file.read()), "the bundled file"), "amfast itself"
     folder = _folder(data)
     if folder is not None and (folder / f"{name}.npz").is_file():
         path = folder / f"{name}.npz"
-        return _read_npz(path, str(path)), str(path)
+        return read_npz(path, str(path)), str(path)
     if name == "fashion_mnist" and _debian_is_complete():
         paths = [DEBIAN_FOLDER / file for file in IDX_FILES.values()]
         return read_idx_files(paths), str(DEBIAN_FOLDER)
@@ -301,7 +299,7 @@ def _find(name: str, data: str | Path | None, download: bool) -> tuple[Arrays, s
             failed = f"; fetching it failed: {type(error).__name__}: {error}"
             raise DatasetNotFoundError(_not_found(name, folder) + failed) from error
     if cached.is_file():
-        return _read_npz(cached, str(cached)), str(cached)
+        return read_npz(cached, str(cached)), str(cached)
     raise DatasetNotFoundError(_not_found(name, folder))
 
 
@@ -318,7 +316,7 @@ def _folder(data: str | Path | None) -> Path | None:
     folder = Path(named).expanduser()
     if not folder.is_dir():
         argument = "data" if data is not None else "AMFAST_DATA"
-        raise ValueError(f"{argument} is {str(named)!r}, expected a folder that exists")
+        raise ValueError(f"{argument} must be a folder that exists, got {str(named)!r}")
     return folder
 
 
@@ -331,14 +329,6 @@ def _cache_file(name: str) -> Path:
 
 def _debian_is_complete() -> bool:
     return all((DEBIAN_FOLDER / file).is_file() for file in IDX_FILES.values())
-
-
-def _read_npz(file: Path | io.BytesIO, called: str) -> Arrays:
-    try:
-        with np.load(file, allow_pickle=False) as opened:
-            return {key: opened[key] for key in opened.files}
-    except (OSError, ValueError, zipfile.BadZipFile) as error:
-        raise ValueError(f"{called} is not a readable .npz file: {error}") from error
 
 
 def _part(arrays: Arrays, split: str | None, called: str) -> tuple[Bytes, Bytes]:
@@ -358,4 +348,17 @@ def _part(arrays: Arrays, split: str | None, called: str) -> tuple[Bytes, Bytes]
         )
     if labels.shape != (len(images),):
         raise ValueError(f"{called} has {len(images)} images and labels of shape {labels.shape}")
-    return images, labels.astype(np.uint8, copy=False)
+    return images, _labels(labels, called)
+
+
+def _labels(labels: Array, called: str) -> Bytes:
+    """Read labels of any number type that are the whole numbers 0..255."""
+    if labels.dtype.kind not in "iuf":
+        raise ValueError(f"{called} has labels of dtype {labels.dtype}, expected whole numbers")
+    bad = np.flatnonzero(~((labels >= 0) & (labels <= 255) & (labels == np.rint(labels))))
+    if len(bad):
+        raise ValueError(
+            f"{called} has the label {labels[bad[0]].item()} (of image {bad[0]}), expected whole "
+            "numbers in 0..255"
+        )
+    return labels.astype(np.uint8, copy=False)

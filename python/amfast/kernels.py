@@ -8,18 +8,7 @@ other integers become float64, which must be exact. Results do not depend on the
 
 Metrics, with q a query and k a key:
 
-================= ==================================================================
-``dot``           sum q k; the only one where larger is better
-``cosine``        1 - q.k / (|q| |k|); 1 if either row is zero
-``sqeuclidean``   sum (q - k)^2, by direct differences
-``euclidean``     its square root; also ``l2``
-``manhattan``     sum |q - k|; also ``cityblock``, ``l1``
-``kl``            KL(k || q) in nats of the rows divided by their sums, 0 ln 0 = 0, inf where
-                  q is 0 and k is not
-``reverse_kl``    KL(q || k), likewise
-``jensenshannon`` square root of the Jensen-Shannon divergence, as SciPy's
-``hamming``       how many bits differ, int32; SciPy's fraction is this divided by n_bits
-================= ==================================================================
+{metrics}
 
 ``hamming`` takes packed bits (`BitMatrix`), bools, or arrays of {0, 1} or {-1, +1}, which are
 packed on the way in; other values are a ValueError. Bipolar rows have the dot product
@@ -40,14 +29,17 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from amfast import _check, _core, bits, parts
-from amfast._engine import summing
+from amfast._engine import machine, summing
 from amfast._engine.reading import Source, read, result_type
-from amfast._engine.scoring import engine_rows, score_types
+from amfast._engine.scoring import blanked, engine_rows, score_types
 from amfast._stores.moments import patterns, signed_weights
 from amfast._threads import get_num_threads, resolve_threads
 from amfast._typing import Array, Float, Int
 from amfast.bits import BitMatrix
 from amfast.parts import metrics
+from amfast.parts.metrics import METRICS
+
+__doc__ = (__doc__ or "").replace("{metrics}", metrics.table())
 
 
 def cpu_info() -> dict[str, Any]:
@@ -59,7 +51,7 @@ def cpu_info() -> dict[str, Any]:
         ``isa`` in use, ``available`` instruction sets (choose with ``AMFAST_ISA``), ``threads``,
         ``cores``, ``version``, compiled-in ``features``, build ``profile``.
     """
-    return {**_core.cpu_info(), "threads": get_num_threads()}
+    return {**machine.info(), "threads": get_num_threads()}
 
 
 # -- scores ---------------------------------------------------------------------------------------
@@ -88,7 +80,7 @@ def _bits(cues: object, name: str, keys: object) -> tuple[BitMatrix, BitMatrix, 
 
 
 def _pair(queries: object, keys: object, metric: str) -> _Pair:
-    if metric == "hamming":
+    if METRICS[metric].bits:
         b, kb, single = _bits(queries, "queries", keys)
         return _Pair(b.to_packed(), kb.to_packed(), np.dtype(np.int32), single, kb.n_bits)
     q, single = _check.cues(queries, "queries")
@@ -214,9 +206,9 @@ def within(
     queries : (Q, d) or (d,) array, or BitMatrix
     keys : (N, d) array or BitMatrix
     radius : float
-        Finite. Keys at a distance <= radius are found (>= 0), or with ``dot`` >= radius. Among
-        bits it is at most n_bits. It is rounded to the type of floating scores before they are
-        compared, as NumPy does.
+        Keys at a distance <= radius are found (>= 0), or with ``dot`` >= radius; infinity finds
+        all. Among bits a finite one is at most n_bits. It is rounded to the type of floating scores
+        before they are compared, as NumPy does.
     metric : str
         One of the module's metrics.
     threads : int, optional
@@ -234,8 +226,8 @@ def within(
     Raises
     ------
     ValueError, TypeError, MemoryError
-        As `pairwise`; ValueError for a radius that is not finite, a negative distance or more
-        than n_bits.
+        As `pairwise`; ValueError for a radius that is NaN, a negative distance or more than
+        n_bits.
 
     Examples
     --------
@@ -245,9 +237,17 @@ def within(
     """
     name = metrics.resolve(metric)
     n_threads = resolve_threads(threads)
-    _check.radius(radius, name == "dot")
+    larger = METRICS[name].larger_is_better
+    everything = isinstance(radius, float | np.floating) and radius == (
+        -np.inf if larger else np.inf
+    )
+    if not everything:
+        _check.radius(radius, larger)
     q, k, dtype, _, n_bits = _pair(queries, keys, name)
-    radius = _check.radius(radius, name == "dot", n_bits)
+    if not everything:
+        radius = _check.radius(radius, larger, n_bits)
+    elif n_bits is not None:
+        radius = n_bits
     if len(q) == 0:
         return np.zeros(1, np.int64), np.empty(0, np.int64), np.empty(0, dtype)
     return _core.within(q, k, radius, name, n_threads)
@@ -283,7 +283,7 @@ def retrieve(
     beta : float, optional
         The softmax's inverse temperature, finite and >= 0. None means 1.
     log_weight : (N,) array, optional
-        Natural logarithms of item weights; -inf leaves an item out.
+        Natural logarithms of item weights; -inf leaves an item out, whatever it holds.
     threads : int, optional
         None means the setting.
 
@@ -313,7 +313,7 @@ def retrieve(
         v = values if isinstance(values, BitMatrix) else _check.rows(values, "values")
     q: Array | BitMatrix
     k: Array | BitMatrix
-    if similar.metric == "hamming":
+    if similar.metric is not None and METRICS[similar.metric].bits:
         q, k, single = _bits(cues, "cues", keys)
         if v is None:
             v = k if isinstance(keys, BitMatrix) else _numbers(keys)
@@ -325,6 +325,8 @@ def retrieve(
     if v is not None and len(v) != len(k):
         raise ValueError(f"values have {len(v)} rows, the keys have {len(k)}")
     b = None if log_weight is None else _check.log_weights(log_weight, len(k))
+    if b is not None and not (b > -np.inf).all():
+        k, v = blanked(k, b == -np.inf), blanked(v, b == -np.inf)
     n_bits = k.n_bits if isinstance(k, BitMatrix) else None
     separate.check(len(k), bool(similar.larger_is_better), n_bits)
     if not isinstance(q, BitMatrix):

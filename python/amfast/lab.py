@@ -11,8 +11,11 @@ from typing import Any, Literal
 
 import numpy as np
 
-from amfast import _check, _console
+from amfast import _check, _console, theory
 from amfast._typing import Array, Float, Int
+from amfast.memories.base import Memory
+from amfast.memories.dense.memory import DenseAssociativeMemory
+from amfast.memories.hopfield.memory import Hopfield
 
 __all__ = ["Capacity", "capacity"]
 
@@ -66,13 +69,11 @@ class Capacity:
         float
             Number of patterns; inf where success stays above 1/2, 0 where it begins below.
         """
-        level = float(self.corruptions[0]) if corruption is None else corruption
-        column = np.flatnonzero(self.corruptions == level)
-        if len(column) == 0:
-            raise ValueError(
-                f"corruption must be one of {self.corruptions.tolist()}, got {corruption!r}"
-            )
-        success = self.success[:, column[0]]
+        levels = self.corruptions.tolist()
+        level = levels[0] if corruption is None else corruption
+        if level not in levels:
+            raise ValueError(f"corruption must be one of {levels}, got {corruption!r:.60}")
+        success = self.success[:, levels.index(level)]
         below = np.flatnonzero(success < 0.5)
         if len(below) == 0:
             return float("inf")
@@ -238,8 +239,11 @@ def capacity(
     max_cues = _check.integer(max_cues, "max_cues", 1)
     seed = _check.integer(seed, "seed", 0)
     draw, d, binary = _source(patterns, width, max(counts))
+    table = (3, trials, len(counts), len(levels))
+    _check.fits(table, np.dtype(np.float64), "results of all trials")
+    _check.fits((max(counts), d), np.dtype(np.int8), "patterns of the largest load")
     spoil = corrupt or (_flip if binary else _noise)
-    found = np.zeros((3, trials, len(counts), len(levels)))
+    found = np.zeros(table)
     with _console.progress("capacity", len(counts) * trials if progress else 0) as step:
         for i, n in enumerate(counts):
             for t in range(trials):
@@ -253,10 +257,11 @@ def capacity(
                     found[:, t, i, j] = _judge(np.asarray(trial.recall(cues, **recall)), asked)
                 step(f"{n} patterns")
     overlap, success, exact = found.mean(axis=1)
-    theory, curve = _theory(make(), d, np.asarray(counts))
+    empty, stored_counts = make(), np.asarray(counts, np.int64)
+    named, curve = _theory(empty, d, stored_counts)
     return Capacity(
-        repr(make()), d, np.asarray(counts, np.int64), np.asarray(levels), success, exact, overlap,
-        found[1].std(axis=0), trials, theory, curve,
+        repr(empty), d, stored_counts, np.asarray(levels), success, exact, overlap,
+        found[1].std(axis=0), trials, named, curve,
     )  # fmt: skip
 
 
@@ -323,34 +328,35 @@ def _judge(recalled: Array, stored: Array) -> tuple[float, float, float]:
     return float(overlaps.mean()), float((overlaps > _RECALLED).mean()), float(close.mean())
 
 
-def _theory(memory: Any, d: int, loads: Array) -> tuple[dict[str, float], Float | None]:
-    """Return the loads that theory names, and the overlap it expects at each load measured."""
-    from amfast import theory
+def _theory(memory: Any, d: int, loads: Int) -> tuple[dict[str, float], Float | None]:
+    """Return the loads that a memory's theory names, and the overlap it expects at each measured.
 
-    kind = type(memory).__name__
+    A memory of this library answers for itself; of others, and of one unit, nothing is known.
+    """
     if d < 2:
         return {}, None
-    if kind == "Hopfield" and memory.rule == "hebbian":
+    if isinstance(memory, Memory) and hasattr(memory, "_theory"):
+        named: tuple[dict[str, float], Float | None] = memory._theory(d, loads)
+        return named
+    return _of_units(memory, d, loads)
+
+
+def _of_units(memory: Any, d: int, loads: Int) -> tuple[dict[str, float], Float | None]:
+    """Answer for memories of units that do not yet answer for themselves."""
+    if isinstance(memory, Hopfield) and memory.rule == "hebbian":
         named = {
             "0.138 d, retrieval ends (d to infinity)": theory.hopfield_critical_load() * d,
             "one step without error, half of the time": theory.hopfield_n50(d, "one"),
         }
         return named, np.array([theory.hopfield_overlap(n / d) for n in loads])
-    if kind == "Hopfield":
+    if isinstance(memory, Hopfield):
         return {"d, the rank of the projection": float(d)}, None
-    if kind == "DenseAssociativeMemory" and memory.interaction == "exponential":
-        return {"all patterns, exp(d ln 2 / 2)": theory.exponential_capacity(d)}, None
-    if kind == "DenseAssociativeMemory" and memory.n >= 2:
-        return {
-            "no errors (textbook)": theory.dense_capacity(d, memory.n),
-            "half are exact fixed points": theory.dense_n50(
-                d, memory.n, interaction=memory.interaction
-            ),
-        }, None
-    if kind == "SparseDistributedMemory":
-        curve = [
-            1 - 2 * theory.sdm_new_distance(d, memory.n_locations, memory.radius, int(n), 0) / d
-            for n in loads
-        ]
-        return {}, np.array(curve)
+    if isinstance(memory, DenseAssociativeMemory):
+        if memory.interaction == "exponential":
+            return {"all patterns, exp(d ln 2 / 2)": theory.exponential_capacity(d)}, None
+        if memory.n >= 2:
+            kind: Any = memory.interaction
+            half = theory.dense_n50(d, memory.n, interaction=kind)
+            textbook = theory.dense_capacity(d, memory.n)
+            return {"no errors (textbook)": textbook, "half are exact fixed points": half}, None
     return {}, None

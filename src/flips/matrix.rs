@@ -4,7 +4,7 @@
 //! that may be a tie is summed anew.
 
 use super::{EPS, Exact, Field, Sum};
-use crate::isa::Isa;
+use crate::simd::Isa;
 use std::ops::{Add, AddAssign, Neg, Sub};
 
 /// An element of the matrix.

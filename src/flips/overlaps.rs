@@ -8,9 +8,9 @@
 
 use super::{EPS, Exact, Field, Sum};
 use crate::error::Error;
-use crate::isa::{Isa, Level, Work};
 use crate::parallel::{Context, map};
-use crate::simd::Vector;
+use crate::simd::{Isa, Level, Vector, Work};
+use crate::table::turned::Square;
 
 /// Terms that are added side by side, whatever the width of the registers: a sum has the same bits on all of them.
 const ABREAST: usize = 32;
@@ -320,31 +320,15 @@ fn columns(rows: &[u8], len: usize, width: usize) -> Result<Vec<u64>, Error> {
                 let row = &rows[row * size..][..size][first / 8..];
                 let n = row.len().min(8);
                 part[..n].copy_from_slice(&row[..n]);
-                *bits = u64::from_be_bytes(part).reverse_bits();
+                *bits = u64::from_ne_bytes(part);
             }
-            transpose(&mut square);
-            for (bits, unit) in square.iter().zip(first..width) {
-                out[unit * words + word] = *bits;
+            let square = Square::of(square);
+            for unit in first..width.min(first + 64) {
+                out[unit * words + word] = square.column(unit - first);
             }
         }
     }
     Ok(out)
-}
-
-/// Transposes a square of bits by swapping ever smaller blocks (Warren, *Hacker's Delight*, section 7-3).
-fn transpose(square: &mut [u64; 64]) {
-    let (mut j, mut mask) = (32, u64::from(u32::MAX));
-    while j != 0 {
-        let mut k = 0;
-        while k < 64 {
-            let swapped = ((square[k] >> j) ^ square[k + j]) & mask;
-            square[k] ^= swapped << j;
-            square[k + j] ^= swapped;
-            k = (k + j + 1) & !j;
-        }
-        j >>= 1;
-        mask ^= mask << j;
-    }
 }
 
 // -- one step, read out on units of their own -------------------------------------------------------

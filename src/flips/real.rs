@@ -5,9 +5,7 @@
 //! the overlaps in double precision.
 
 use super::{EPS, Exact, Field, Sum};
-use crate::isa::Isa;
-use crate::math;
-use crate::simd::Vector;
+use crate::simd::{Isa, Vector, math};
 
 /// What an overlap is worth.
 #[derive(Clone, Copy, Debug)]

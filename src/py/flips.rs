@@ -1,6 +1,6 @@
 //! Binding of `flips`: states in, where they come to rest out.
 
-use super::{engine, level};
+use super::edge::{engine, level};
 use crate::error::Error;
 use crate::flips::matrix::{Coupling, Matrix};
 use crate::flips::overlaps::{Patterns, Table, signs};
@@ -11,7 +11,7 @@ use numpy::{Element, PyArray1, PyArray2, PyArrayMethods, PyReadonlyArray1, PyRea
 use pyo3::exceptions::{PyTypeError, PyValueError};
 use pyo3::prelude::*;
 
-/// The attributes of `amfast._flips.Rules`.
+/// The attributes of the rules that Python hands over.
 #[derive(FromPyObject)]
 struct GivenRules {
     update: String,
@@ -165,7 +165,7 @@ fn table<'a>(given: Option<&'a [f64]>, beta: Option<f64>, own: bool, width: usiz
     }
 }
 
-/// Flips under the energy of packed patterns; see `flips.pyi`.
+/// Flips under the energy of packed patterns; see `_core.pyi`.
 #[pyfunction]
 #[pyo3(signature = (states, patterns, weights, table, energy, beta, scale, self_term, bias, clamp, rules, threads))]
 #[allow(clippy::too_many_arguments)] // The Python signature.
@@ -207,7 +207,7 @@ fn flip_overlaps<'py>(
     })
 }
 
-/// Signs of one-step fields; see `flips.pyi`.
+/// Signs of one-step fields; see `_core.pyi`.
 #[pyfunction]
 #[pyo3(signature = (cues, patterns, weights, table, beta, values, n_values, threads))]
 #[allow(clippy::too_many_arguments)] // The Python signature.
@@ -240,7 +240,7 @@ fn overlap_signs<'py>(
     PyArray1::from_vec(py, found).reshape([cues.shape()[0], n_values])
 }
 
-/// Flips under a symmetric matrix; see `flips.pyi`.
+/// Flips under a symmetric matrix; see `_core.pyi`.
 #[pyfunction]
 #[pyo3(signature = (states, matrix, scale, self_term, bias, clamp, rules, threads))]
 #[allow(clippy::too_many_arguments)] // The Python signature.
@@ -284,7 +284,7 @@ fn flip_matrix<'py>(
     }
 }
 
-/// Flips under the energy of real patterns; see `flips.pyi`.
+/// Flips under the energy of real patterns; see `_core.pyi`.
 #[pyfunction]
 #[pyo3(signature = (states, columns, weights, interaction, parameter, scale, bias, clamp, rules, threads))]
 #[allow(clippy::too_many_arguments)] // The Python signature.
@@ -323,7 +323,7 @@ fn flip_real<'py>(
 }
 
 /// Registers what is here.
-pub fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
+pub(super) fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_function(wrap_pyfunction!(flip_overlaps, module)?)?;
     module.add_function(wrap_pyfunction!(flip_matrix, module)?)?;
     module.add_function(wrap_pyfunction!(flip_real, module)?)?;

@@ -1,12 +1,12 @@
 //! Sums of outer products.
 
-use super::{engine, level, rows};
-use crate::bits::Source;
+use super::edge::{engine, level, rows};
 use crate::error::{Error, Side};
 use crate::hebbian::{Patterns, Signs, hebbian, hebbian_signs};
 use crate::pack::Scored;
-use crate::rows::{Dtype, Rows};
 use crate::sink::sum::{Entry, Total};
+use crate::table::turned::Source;
+use crate::table::{Dtype, Rows};
 use numpy::{
     Element, PyArray2, PyArrayDescrMethods, PyArrayMethods, PyReadonlyArray1, PyUntypedArray, PyUntypedArrayMethods,
 };
@@ -35,7 +35,7 @@ fn told(error: Error, integers: bool) -> Error {
 #[pyfunction(name = "hebbian")]
 #[allow(clippy::too_many_arguments)] // The Python signature.
 #[pyo3(signature = (x, y, weights, out, add, double, threads))]
-pub(super) fn hebbian_py(
+fn hebbian_py(
     py: Python<'_>,
     x: &Bound<'_, PyUntypedArray>,
     y: Option<&Bound<'_, PyUntypedArray>>,
@@ -104,7 +104,7 @@ fn signs<'a>(array: &'a Bound<'_, PyUntypedArray>, n_bits: Option<usize>, name: 
 #[pyfunction(name = "hebbian_signs")]
 #[allow(clippy::too_many_arguments)] // The Python signature.
 #[pyo3(signature = (x, x_bits, y, y_bits, minus, out, add, threads))]
-pub(super) fn hebbian_signs_py(
+fn hebbian_signs_py(
     py: Python<'_>,
     x: &Bound<'_, PyUntypedArray>,
     x_bits: Option<usize>,
@@ -128,4 +128,10 @@ pub(super) fn hebbian_signs_py(
     let out = out.as_slice_mut()?;
     let signs = Signs { x, y, minus };
     engine(py, threads, |context| hebbian_signs(context, level(), signs, out, add).map_err(|error| told(error, true)))
+}
+
+/// Registers what is here.
+pub(super) fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
+    module.add_function(wrap_pyfunction!(hebbian_py, module)?)?;
+    module.add_function(wrap_pyfunction!(hebbian_signs_py, module)?)
 }

@@ -1,6 +1,6 @@
 //! `_core.peel`: errors of cues under a sparse constraint matrix.
 
-use super::engine;
+use super::edge::engine;
 use crate::peel::{Graph, peel};
 use numpy::{PyArray1, PyReadonlyArray1, PyReadonlyArray2, PyReadwriteArray2, PyUntypedArrayMethods};
 use pyo3::exceptions::PyValueError;
@@ -9,7 +9,7 @@ use pyo3::prelude::*;
 /// Writes the errors into `errors` and returns the steps taken per cue.
 #[pyfunction(name = "peel")]
 #[allow(clippy::too_many_arguments)] // The Python signature.
-pub fn peel_py<'py>(
+fn peel_py<'py>(
     py: Python<'py>,
     cues: PyReadonlyArray2<'py, f64>,
     starts: PyReadonlyArray1<'py, i64>,
@@ -28,4 +28,9 @@ pub fn peel_py<'py>(
     let (cues, errors) = (cues.as_slice()?, errors.as_slice_mut()?);
     let steps = engine(py, threads, |context| peel(context, &graph, cues, tolerances, errors))?;
     Ok(PyArray1::from_vec(py, steps))
+}
+
+/// Registers what is here.
+pub(super) fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
+    module.add_function(wrap_pyfunction!(peel_py, module)?)
 }

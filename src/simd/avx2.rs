@@ -1,8 +1,11 @@
 //! AVX2 with FMA: eight floats or thirty-two bytes a register, sixteen registers.
 
-use super::{Bits, Vector, Words};
-use crate::isa::{Avx2, Isa, Work, tiles};
+use super::{Bits, Isa, Vector, Words, Work, tiles};
 use std::arch::x86_64::*;
+
+/// AVX2 and FMA (Haswell, Zen and later).
+#[derive(Clone, Copy)]
+pub struct Avx2;
 
 impl Isa for Avx2 {
     type F32 = F32;

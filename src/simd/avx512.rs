@@ -1,8 +1,15 @@
 //! AVX-512 (F, BW, DQ, VL, VNNI): sixteen floats or sixty-four bytes a register.
 
-use super::{Bits, Vector, Words};
-use crate::isa::{Avx512, Avx512Counting, Isa, Work, tiles};
+use super::{Bits, Isa, Vector, Words, Work, tiles};
 use std::arch::x86_64::*;
+
+/// AVX-512 F, BW, DQ, VL and VNNI (Cascade Lake, Zen 4 and later).
+#[derive(Clone, Copy)]
+pub struct Avx512;
+
+/// The same with VPOPCNTDQ, which its first CPUs with VNNI (Cascade Lake) lack. Only what counts bits is compiled for it.
+#[derive(Clone, Copy)]
+pub struct Avx512Counting;
 
 /// One struct per set of CPU features.
 macro_rules! isa {

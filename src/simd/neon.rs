@@ -1,8 +1,11 @@
 //! NEON: four floats or sixteen bytes a register, thirty-two registers. Every arm64 has it.
 
-use super::{Bits, Vector, Words};
-use crate::isa::{Isa, Neon, Work, tiles};
+use super::{Bits, Isa, Vector, Words, Work, tiles};
 use std::arch::aarch64::*;
+
+/// NEON, part of every arm64.
+#[derive(Clone, Copy)]
+pub struct Neon;
 
 impl Isa for Neon {
     type F32 = F32;

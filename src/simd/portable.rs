@@ -1,7 +1,10 @@
 //! No intrinsics: what the compiler makes of four-element arrays with the architecture's baseline features.
 
-use super::{Bits, Float, Vector, Words};
-use crate::isa::{Isa, Portable, Work, tiles};
+use super::{Bits, Float, Isa, Vector, Words, Work, tiles};
+
+/// What every CPU has.
+#[derive(Clone, Copy)]
+pub struct Portable;
 
 impl Isa for Portable {
     type F32 = Array<f32>;

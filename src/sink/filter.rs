@@ -3,10 +3,10 @@
 use super::Scratch;
 use super::matrix::GROUP;
 use crate::error::Error;
-use crate::isa::{Isa, Level, Work};
 use crate::metric::Score;
-use crate::parallel::{Context, Stop, map};
-use crate::sweep::{Search, Sink, Worker, pieces};
+use crate::parallel::{Context, Stop, map, pieces};
+use crate::simd::{Isa, Level, Work};
+use crate::sweep::{Search, Sink, Worker};
 use std::marker::PhantomData;
 use std::ops::Range;
 

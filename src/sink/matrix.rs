@@ -2,10 +2,10 @@
 
 use super::Scratch;
 use crate::error::Error;
-use crate::isa::{Isa, Level, Work};
 use crate::metric::Score;
-use crate::parallel::{Context, Shared, Stop, map};
-use crate::sweep::{Search, Sink, Worker, pieces};
+use crate::parallel::{Context, Shared, Stop, map, pieces};
+use crate::simd::{Isa, Level, Work};
+use crate::sweep::{Search, Sink, Worker};
 use std::ops::Range;
 
 struct Matrix<'a, T> {

@@ -6,14 +6,12 @@
 //! cuts depend on the shapes alone, so the sums have the same bits for any number of threads.
 
 use super::Scratch;
-use crate::columns::Strided;
 use crate::error::Error;
-use crate::isa::{Isa, Level, Work};
 use crate::metric::Score;
-use crate::pack::{Kernel, Keys, Table};
-use crate::parallel::{Context, Shared, Stop, map};
-use crate::simd::prefetch;
-use crate::sweep::{Search, Sink, Worker, pieces};
+use crate::pack::{Kernel, Keys, Strided, Table};
+use crate::parallel::{Context, Shared, Stop, map, pieces};
+use crate::simd::{Isa, Level, Work, prefetch};
+use crate::sweep::{Search, Sink, Worker};
 use std::marker::PhantomData;
 use std::ops::{AddAssign, Range};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -207,7 +205,7 @@ where
     assert_eq!(out.len(), o * d);
     let side = (TOTALS / size_of::<A>()).isqrt();
     let even = |n: usize, step: usize| pieces(n, n.div_ceil(n.div_ceil(side)).next_multiple_of(step));
-    let (rows, columns) = (even(o, sums.kernel.tiles.0[0].rows), even(d, 4 * sums.kernel.lanes));
+    let (rows, columns) = (even(o, sums.kernel.tiles.0[0].rows), even(d, 4 * sums.kernel.layout.lanes));
     let mut regions = Vec::new();
     for rows in rows {
         let met = columns.iter().filter(|columns| !sums.symmetric || columns.end > rows.start);
@@ -235,7 +233,7 @@ where
         store(region, totals);
         Ok(Vec::new())
     };
-    let cost = (o * sums.words / sums.kernel.lanes).saturating_mul(d);
+    let cost = (o * sums.words / sums.kernel.layout.lanes).saturating_mul(d);
     let mut parts = map(context, regions.len() * stretches.len(), cost, Default::default, body)?;
     if odd.load(Ordering::Relaxed) {
         return Ok(false);

@@ -5,9 +5,9 @@
 
 use super::filter::{Collect, filter};
 use crate::error::Error;
-use crate::isa::Level;
 use crate::metric::Score;
 use crate::parallel::Context;
+use crate::simd::Level;
 use crate::sweep::Search;
 use std::cmp::Ordering;
 

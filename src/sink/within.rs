@@ -2,9 +2,9 @@
 
 use super::filter::{Collect, filter};
 use crate::error::Error;
-use crate::isa::Level;
 use crate::metric::Score;
 use crate::parallel::Context;
+use crate::simd::Level;
 use crate::sweep::Search;
 
 struct Near<T> {

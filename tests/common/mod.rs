@@ -2,14 +2,17 @@
 #![allow(dead_code)] // No test file uses all of it.
 
 use _core::error::Error;
-use _core::isa::Level;
-use _core::metric::{MetricName, Score};
+use _core::flips::chance::{GAMMA, mix};
+use _core::metric::{Kind, MetricName, Score};
 use _core::pack::{Keys, Panels, Scored};
 use _core::parallel::Context;
-use _core::rows::Rows;
+use _core::projection::BLOCK;
+use _core::separation::{self, Separation};
 use _core::simd::Float;
+use _core::simd::Level;
 use _core::sink::{matrix, retrieve, topk, within};
 use _core::sweep::Search;
+use _core::table::Rows;
 
 /// Whether to take fewer and smaller cases, for an emulator.
 pub fn quick() -> bool {
@@ -27,11 +30,8 @@ pub struct Random(pub u64);
 impl Random {
     /// 64 random bits.
     pub fn bits(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut z = self.0;
-        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        z ^ (z >> 31)
+        self.0 = self.0.wrapping_add(GAMMA);
+        mix(self.0)
     }
     /// In [0, 1).
     pub fn unit(&mut self) -> f64 {
@@ -64,7 +64,7 @@ impl Random {
 }
 
 /// The float types, with what tests need of them.
-pub trait Real: retrieve::Real + Scored + _core::rows::Numeric {
+pub trait Real: separation::Real + Scored + _core::table::Numeric {
     /// Half the distance from 1 to the next number.
     const UNIT: f64;
     /// Nearest value.
@@ -202,13 +202,13 @@ impl Run {
         queries: Rows,
         keys: Rows,
         values: Rows,
-        separation: retrieve::Separation,
+        separation: Separation,
         log_weight: Option<&[f64]>,
     ) -> Result<(Vec<E>, Vec<f64>), Error> {
         let mut out = vec![E::of(f64::NAN); queries.len() * values.width()];
         let mut scale = vec![f64::NAN; queries.len()];
         let sign = if self.metric.larger_is_better() { 1.0 } else { -1.0 };
-        let run = self.most(self.most.min(retrieve::BLOCK));
+        let run = self.most(self.most.min(BLOCK));
         run.search::<E, _>(queries, keys, values.width() * size_of::<E>(), |context, search| {
             let retrieval = retrieve::Retrieval::new(separation, values, log_weight, sign);
             retrieve::retrieve(context, self.level, search, &retrieval, &mut out, &mut scale)
@@ -321,8 +321,8 @@ pub fn roundings(d: usize) -> f64 {
 
 /// Rows fit for a metric: distributions are of numbers above zero.
 pub fn rows_for<E: Real>(random: &mut Random, metric: MetricName, n: usize) -> Vec<E> {
-    match metric {
-        MetricName::Kl | MetricName::ReverseKl | MetricName::JensenShannon => random.floats(n, 0.01, 1.0),
+    match metric.kind() {
+        Kind::Masses => random.floats(n, 0.01, 1.0),
         _ => random.floats(n, -1.0, 1.0),
     }
 }
@@ -341,9 +341,16 @@ pub fn shapes() -> Vec<(usize, usize, usize)> {
     if quick() { all.into_iter().step_by(7).collect() } else { all }
 }
 
+/// The metric of floats whose turn it is in a list of cases. Every round has another order, so that no metric meets the same
+/// kind of case again and again, however many metrics there are.
+pub fn metric_of(case: usize) -> MetricName {
+    let all: Vec<_> = all_metrics().collect();
+    all[(case + case / all.len()) % all.len()]
+}
+
 /// The metrics of floats.
 pub fn all_metrics() -> impl Iterator<Item = MetricName> {
-    MetricName::ALL.into_iter().map(|(_, metric)| metric).filter(|&metric| metric != MetricName::Hamming)
+    MetricName::ALL.iter().map(|&(_, metric)| metric).filter(|metric| metric.kind() != Kind::Bits)
 }
 
 /// Fails unless both are the same number or close.

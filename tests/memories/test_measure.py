@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+import copy
+import pickle
 import warnings
+from fractions import Fraction
 
+import hypothesis.strategies as st
 import numpy as np
 import pytest
 from conftest import layouts
+from hypothesis import settings
+from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
 import amfast as am
 from amfast import theory
@@ -126,6 +132,63 @@ def test_margin(rng) -> None:
     assert am.Measure(np.array([[250, 0], [0, 250]], np.uint8)).margin().smallest == 62500
 
 
+@pytest.mark.parametrize("offset", [0, 100, 10_000, 1_000_000])
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_a_margin_is_that_of_the_points_as_they_are(rng, offset, dtype) -> None:
+    """Against exact fractions: points far from the origin lose no digits."""
+    points = (rng.normal(size=(12, 4)) + offset).astype(dtype)
+    exact = [[Fraction(float(x)) for x in row] for row in points]
+    gaps = {
+        (i, j): sum(a * (a - b) for a, b in zip(exact[i], exact[j], strict=True))
+        for i in range(12)
+        for j in range(12)
+        if i != j
+    }
+    margin = am.Measure(points).margin()
+    assert margin.smallest == pytest.approx(float(min(gaps.values())), rel=1e-9)
+    rows = np.unique(points, axis=0)
+    order = [int(np.flatnonzero((points == rows[i]).all(axis=1))[0]) for i in margin.pair]
+    assert gaps[order[0], order[1]] == min(gaps.values())
+
+
+def test_margins_of_any_size() -> None:
+    huge = am.Measure(np.eye(3) * 1e200)
+    assert huge.margin().smallest == np.inf and huge.margin().beta == 0
+    assert huge.retrieve([1e-200, 0, 0], 3.0)[0] > 8e199
+    tiny = am.Measure(np.eye(3) * 1e-150).margin()
+    assert tiny.smallest == pytest.approx(1e-300) and 1e300 < tiny.beta < np.inf
+    assert am.Measure(np.eye(3) * 1e-200).margin().beta == np.inf
+    assert am.Measure([[0.0, 0.0], [0.0, 1.0]]).margin().smallest == 0
+
+
+def test_what_has_no_mass_may_hold_anything(rng) -> None:
+    points, values = tokens(rng, 9)
+    masses = rng.random(9)
+    masses[[2, 5]] = 0
+    nu = am.Measure(points, masses, values)
+    cues = rng.normal(size=(4, 6))
+    for junk in (np.nan, np.inf, 1e308):
+        p, v = points.copy(), values.copy()
+        p[2], v[5], v[2, 0] = junk, junk, -junk
+        other = am.Measure(p, masses, v)
+        np.testing.assert_array_equal(other.points, p)
+        np.testing.assert_array_equal(other.values, v)
+        for one, two in [(other, nu), (other.merged(), nu.merged())]:
+            expected = two.retrieve(cues, 3.0, warn=False)
+            np.testing.assert_array_equal(one.retrieve(cues, 3.0, warn=False), expected)
+            assert one.margin() == two.margin()
+        both = am.Measure.mixture([other, nu], [1, 0])
+        np.testing.assert_allclose(
+            both.retrieve(cues, 3.0, warn=False), nu.retrieve(cues, 3.0, warn=False), atol=1e-13
+        )
+        np.testing.assert_array_equal(other.expect(lambda x: x), nu.expect(lambda x: x))
+        assert other.expect(lambda x: x[:, 0]) == nu.expect(lambda x: x[:, 0])
+    p = points.copy()
+    p[3, 1] = np.nan
+    with pytest.raises(ValueError, match="points row 3 has a NaN"):
+        am.Measure(p, masses, values)
+
+
 def test_warnings_name_the_rule() -> None:
     tags = am.Measure(np.eye(64))
     with pytest.warns(
@@ -150,9 +213,13 @@ def test_inputs_are_copied_and_any_layout_will_do(rng) -> None:
         for _, v in layouts(values):
             other = am.Measure(p, masses, v).retrieve(points, 3.0, warn=False)
             np.testing.assert_array_equal(other, expected)
-    points[:] = 0
-    assert nu.points.any() and not nu.points.flags.writeable and not nu.masses.flags.writeable
-    small = am.Measure(nu.points.astype(np.float32), masses, values.astype(np.float32))
+    held = nu.points.copy(), nu.masses.copy(), nu.values.copy()
+    points[:], masses[:], values[:] = 0, 1, 0
+    for now, before in zip((nu.points, nu.masses, nu.values), held, strict=True):
+        np.testing.assert_array_equal(now, before)
+        assert not now.flags.writeable
+    assert nu.points.any()
+    small = am.Measure(nu.points.astype(np.float32), nu.masses, nu.values.astype(np.float32))
     got = small.retrieve(nu.points.astype(np.float32), 3.0, warn=False)
     assert got.dtype == np.float32 and small.merged().values.dtype == np.float32
     np.testing.assert_allclose(got, expected, atol=1e-5)
@@ -172,7 +239,9 @@ def test_bad_input() -> None:
         (lambda: am.Measure(eye, values=eye[:2]), "values have 2 rows, points have 3"),
         (lambda: am.Measure(eye, values=[[1], [np.inf], [2]]), "values row 1"),
         (lambda: nu.retrieve(eye, -1.0), "beta must be a finite number >= 0"),
-        (lambda: nu.retrieve(np.eye(2), 1.0), "cues have 2 columns"),
+        (lambda: nu.retrieve(eye, 10**400), "beta must be a finite number >= 0, got 1000"),
+        (lambda: nu.retrieve(np.eye(2), 1.0), "cues have 2 columns, the points have 3"),
+        (lambda: nu.retrieve([np.nan, 0, 0], 1.0), "cues row 0 has a NaN"),
         (lambda: am.Measure.mixture([]), "measures are empty"),
         (lambda: am.Measure.mixture([nu, am.Measure(np.eye(2))]), "points of measure 1 have 2"),
         (lambda: am.Measure.mixture([nu, am.Measure(eye, values=eye)]), "in having values"),
@@ -195,12 +264,89 @@ def test_closed_forms() -> None:
     for n, expected in ((1e3, (0.149, 0.072, 0.027)), (1e6, (0.091, 0.024, 0.0032))):
         for alpha, rate in zip((0.5, 1, 2), expected, strict=True):
             assert theory.measure_excess_risk(n, alpha) == pytest.approx(rate, rel=0.03)
-    for call in (
-        lambda: theory.measure_beta(3, margin=0),
-        lambda: theory.measure_weight(-1, 3),
-        lambda: theory.measure_excess_risk(0.5, 1),
-        lambda: theory.measure_excess_risk(10, 0),
-        lambda: theory.measure_sampling_error(0, 1),
+    for call, message in (
+        (lambda: theory.measure_beta(3, margin=0), "margin must be > 0"),
+        (lambda: theory.measure_weight(-1, 3), "beta must be a finite number >= 0, got -1"),
+        (lambda: theory.measure_excess_risk(0.5, 1), "n must be a finite number >= 1, got 0.5"),
+        (lambda: theory.measure_excess_risk(10, 0), "alpha must be > 0, got 0"),
+        (lambda: theory.measure_sampling_error(0, 1), "n_features must be an int >= 1, got 0"),
     ):
-        with pytest.raises(ValueError):
+        with pytest.raises(ValueError, match=message):
             call()
+
+
+GRID = np.array([[0.0, 0.0], [1.0, 0.0], [0.0, 1.0], [-1.0, 0.5], [2.0, -1.0], [-0.0, 0.0]])
+MASSES = st.sampled_from([0.0, 0.25, 1.0, 3.0])
+
+
+def drawn(data):
+    """Points, masses of which one at least is above 0, and values."""
+    n = data.draw(st.integers(1, 4))
+    points = GRID[data.draw(st.lists(st.integers(0, 5), min_size=n, max_size=n))]
+    masses = np.array(data.draw(st.lists(MASSES, min_size=n, max_size=n)))
+    masses[0] = masses[0] or 1.0
+    values = data.draw(st.lists(st.integers(-9, 9), min_size=n, max_size=n))
+    return points, masses / masses.sum(), np.array(values, float)[:, None]
+
+
+class Twins(RuleBasedStateMachine):
+    """A measure beside the lists of what is in it, through everything that makes new ones."""
+
+    def __init__(self):
+        super().__init__()
+        self.points, self.masses, self.values = GRID[:1], np.ones(1), np.ones((1, 1))
+        self.nu = am.Measure(self.points, self.masses, self.values)
+
+    @rule(data=st.data(), share=st.sampled_from([0.0, 0.3, 1.0]))
+    def mix(self, data, share):
+        points, masses, values = drawn(data)
+        other = am.Measure(points, masses * 7, values)
+        self.nu = am.Measure.mixture([self.nu, other], [1 - share, share])
+        self.points = np.concatenate([self.points, points])
+        self.masses = np.concatenate([(1 - share) * self.masses, share * masses])
+        self.values = np.concatenate([self.values, values])
+
+    @rule()
+    def merge(self):
+        self.nu = self.nu.merged()
+        assert len(self.nu) == len(np.unique(self.nu.points, axis=0))
+        assert (self.nu.masses > 0).all()
+
+    @rule(seed=st.integers(0, 99))
+    def permute(self, seed):
+        order = np.random.default_rng(seed).permutation(len(self.nu))
+        nu = self.nu
+        self.nu = am.Measure(nu.points[order], nu.masses[order], nu.values[order])
+
+    @rule(how=st.sampled_from([copy.copy, copy.deepcopy, lambda x: pickle.loads(pickle.dumps(x))]))
+    def go_on_with_a_copy(self, how):
+        before = self.nu
+        self.nu = how(before)
+        np.testing.assert_array_equal(self.nu.points, before.points)
+        np.testing.assert_array_equal(self.nu.masses, before.masses)
+
+    @invariant()
+    def same_measure(self):
+        assert self.nu.masses.sum() == pytest.approx(1, abs=1e-12)
+        mean = self.nu.expect(lambda x: x)
+        np.testing.assert_allclose(mean, self.masses @ self.points, atol=1e-12)
+
+    @invariant()
+    def same_answers(self):
+        for beta in (0.0, 2.0):
+            expected = literal(GRID, self.points, self.masses, self.values, beta)
+            got = self.nu.retrieve(GRID, beta, warn=False)
+            np.testing.assert_allclose(got, expected, atol=1e-11)
+
+    @invariant()
+    def same_margin(self):
+        points = np.unique(self.points[self.masses > 0] + 0, axis=0)
+        gaps = ((points * points).sum(axis=1)[:, None] - points @ points.T)[
+            ~np.eye(len(points), dtype=bool)
+        ]
+        assert self.nu.margin().n_points == len(points)
+        assert self.nu.margin().smallest == (gaps.min() if len(gaps) else np.inf)
+
+
+TestTwins = Twins.TestCase
+TestTwins.settings = settings(max_examples=25, stateful_step_count=15, deadline=None)

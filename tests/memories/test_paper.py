@@ -363,3 +363,24 @@ def test_same_bits_for_any_threads(rng):
         m.store(x)
         first, *others = (m.recall(q, threads=t).tobytes() for t in (1, 2, 3))
         assert all(first == other for other in others)
+
+
+def test_a_threshold_may_leave_all_out():
+    memory = am.UniversalHopfield("manhattan", am.Threshold(0.9), convention="paper")
+    memory.store([[1.0, 0.0], [0.0, 1.0]])
+    np.testing.assert_array_equal(memory.weights([[0.5, 0.5], [1.0, 0.01]]), [[0, 0], [1, 0]])
+    np.testing.assert_array_equal(memory.recall([0.5, 0.5]), [0, 0])
+
+
+@pytest.mark.parametrize("larger", [True, False])
+def test_overflow_names_the_functions_type(larger):
+    huge = am.Similarity(
+        lambda q, k: (np.abs(q).sum(axis=1)[:, None] + np.zeros(len(k))) * np.float32(1e38),
+        larger_is_better=larger,
+    )
+    memory = am.UniversalHopfield(huge, "max", convention="paper")
+    memory.store(np.ones((2, 3), np.float32))
+    cues = np.ones((2, 3), np.float32)
+    cues[1] = 1e30
+    with np.errstate(over="ignore"), pytest.raises(ValueError, match="row 1 .* largest float32"):
+        memory.recall(cues)

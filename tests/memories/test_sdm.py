@@ -195,20 +195,38 @@ def test_radius_by_probability():
 # -- weights, saturation, merging -----------------------------------------------------------------
 
 
-def test_counters_saturate():
-    memory = SDM(8, 2, radius=0, addresses=[[0] * 8, [1] * 8], counter_dtype="int8")
+@pytest.mark.parametrize("dtype", ["int8", "int16", "int32"])
+def test_counters_saturate(dtype):
+    low, high = np.iinfo(dtype).min, np.iinfo(dtype).max
+    memory = SDM(8, 2, radius=0, addresses=[[0] * 8, [1] * 8], counter_dtype=dtype)
     word = [1, 0, 0, 0, 0, 0, 0, 0]
-    memory.write([0] * 8, word, 120)
+    memory.write([0] * 8, word, high - 7)
     memory.write([0] * 8, word, 100)
-    np.testing.assert_array_equal(memory.counters, [[127] + [-128] * 7, [0] * 8])
-    memory.write([0] * 8, word, -300)
-    np.testing.assert_array_equal(memory.counters[0], [-128] + [127] * 7)
+    np.testing.assert_array_equal(memory.counters, [[high] + [low] * 7, [0] * 8])
+    memory.write([0] * 8, word, -2 * high - 46)
+    np.testing.assert_array_equal(memory.counters[0], [low] + [high] * 7)
     memory.write([0] * 8, word, 10**30)
-    np.testing.assert_array_equal(memory.counters[0], [127] + [-128] * 7)
+    np.testing.assert_array_equal(memory.counters[0], [high] + [low] * 7)
     np.testing.assert_array_equal(memory.read([0] * 8), word)
     other = copy.copy(memory)
     assert memory.merge(other) is memory
-    np.testing.assert_array_equal(memory.counters[0], [127] + [-128] * 7)
+    np.testing.assert_array_equal(memory.counters[0], [high] + [low] * 7)
+    np.testing.assert_array_equal(other.counters, memory.counters)
+    np.testing.assert_array_equal(memory.merge(memory).counters, other.counters)
+    assert memory.counters.dtype == memory.counter_dtype == np.dtype(dtype)
+
+
+def test_a_sum_of_counters_stops_where_its_type_does():
+    """Counters near their ends, of either sign, against sums of Python's integers."""
+    for dtype in ("int8", "int16", "int32"):
+        low, high = np.iinfo(dtype).min, np.iinfo(dtype).max
+        ends = [low, low + 1, -1, 0, 1, high - 1, high]
+        memory = SDM(7, 7, radius=0, addresses=np.tri(7, dtype=np.uint8), counter_dtype=dtype)
+        other = copy.copy(memory)
+        for one, table in ((memory, np.repeat(ends, 7)), (other, np.tile(ends, 7))):
+            one._store.restore({"counters": table.reshape(7, 7).astype(dtype)}, {"written": 1})
+        expected = [[min(max(a + b, low), high) for b in ends] for a in ends]
+        np.testing.assert_array_equal(memory.merge(other).counters, expected)
 
 
 def test_weights_are_repetitions_and_minus_one_forgets(stored, rng):
@@ -291,6 +309,7 @@ def tied(tie, seed=0):
 
 
 def test_ties():
+    assert tied("keep").tie == "keep" and tied(-1).tie == -1 and SDM(64, 9000).tie == "random"
     zero = np.zeros(70, np.uint8)
     assert tied(1).read(zero).all()
     assert not tied(-1).read(zero).any()
@@ -327,9 +346,15 @@ def test_a_cue_without_locations_is_reported():
     np.testing.assert_array_equal(found.converged, [False, True])
     np.testing.assert_array_equal(found.n_iter, [1, 1])
     np.testing.assert_array_equal(found.state[0], far[0])
-    with pytest.warns(UserWarning, match="1 of 2 addresses activate no location"):
+    with pytest.warns(UserWarning, match="1 of 2 addresses activate no location") as seen:
         active = memory.write(np.concatenate([far, ~far]))
     np.testing.assert_array_equal(active, [0, 1])
+    with pytest.warns(UserWarning, match="1 of 1 addresses activate no location") as again:
+        memory.store(far)
+    assert seen[0].filename == again[0].filename == __file__
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        memory.write(far, weight=0)
 
 
 # -- bad input ------------------------------------------------------------------------------------
@@ -393,7 +418,7 @@ def test_bad_words(stored):
     ]:
         with pytest.raises(ValueError, match=what):
             call()
-    for weight in (True, "2", None, np.ones(40, bool), 1j):
+    for weight in (True, "2", np.ones(40, bool), 1j):
         with pytest.raises(TypeError, match="weight"):
             memory.write(words, weight=weight)
     with pytest.raises(TypeError, match="raw"):
@@ -420,10 +445,35 @@ def test_whole_floats_and_empty_batches(stored):
     memory.write(words, weight=np.full(40, 2.0))
     memory.write(words, weight=np.full(40, -2, np.int8))
     np.testing.assert_array_equal(memory.counters, before)
+    memory.write(words, weight=np.full(40, 3, np.uint64))
+    memory.write(words, weight=np.array(-4))
+    memory.write(words, weight=None)
+    np.testing.assert_array_equal(memory.counters, before)
     assert memory.write(words[:0]).shape == (0,)
     assert memory.read(words[:0]).shape == (0, 256)
     assert memory.read(words[:0], 3, raw=True).shape == (0, 256)
     assert memory.activated(words[:0]) == []
+
+
+def test_whole_numbers_of_any_size_saturate():
+    """More than the whole range of a counter makes no difference, however it is written."""
+    huge = 10**400
+    for weight in (
+        [huge, -huge, 2**63],
+        np.array([2.0**300, -(2.0**300), 2.0**63]),
+        np.array([huge, -huge, 1 << 64], object),
+    ):
+        memory = SDM(8, 3, radius=0, addresses=np.tri(8, dtype=np.uint8)[:3])
+        memory.write(memory.locations, np.ones((3, 8)), weight)
+        np.testing.assert_array_equal(memory.counters[:, 0], [2**15 - 1, -(2**15), 2**15 - 1])
+    most = np.full(3, 2**64 - 1, np.uint64)
+    memory.write(memory.locations, np.ones((3, 8)), most)
+    np.testing.assert_array_equal(memory.counters, 2**15 - 1)
+    with pytest.raises(ValueError, match="p must be"):
+        SDM(64, 100, p=10**400)
+    for bad in ([1.5, None, 2], [True, 2, 10**30], [1 + 0j, 2, 3]):
+        with pytest.raises(TypeError, match="weight must hold whole numbers"):
+            memory.write(memory.locations, weight=bad)
 
 
 @pytest.mark.parametrize(("radius", "count"), [(0, "1.49e-06"), (64, "6.4e\\+03 of 6400")])
@@ -441,22 +491,30 @@ def test_useless_radius_warns(radius, count):
 
 def test_what_it_cannot_give(stored):
     memory, words = stored
-    for call in (
-        lambda: memory.keys,
-        lambda: memory.values,
-        lambda: memory.scores(words),
-        lambda: memory.weights(words),
-        lambda: memory.energy(words),
-        lambda: memory.delete([0]),
-    ):
-        with pytest.raises(ValueError, match="memory"):
+    for name, call in {
+        "keys": lambda: memory.keys,
+        "values": lambda: memory.values,
+        "ids": lambda: memory.ids,
+        "scores": lambda: memory.scores(words),
+        "weights": lambda: memory.weights(words),
+        "delete": lambda: memory.delete([0]),
+    }.items():
+        with pytest.raises(ValueError, match=f"^{name}: .* keeps counters, not items: .*weight=-1"):
             call()
+    with pytest.raises(ValueError, match="no energy: the sums of active counters"):
+        memory.energy(words)
+    with pytest.raises(ValueError, match="no items to delete"):
+        memory._store.delete(np.array([0]))
 
 
 # -- size -----------------------------------------------------------------------------------------
 
 
 def test_size_is_known_before():
+    for n_bits, words in ((1, 1), (63, 1), (64, 1), (65, 2), (128, 2), (129, 3)):
+        assert SDM.required(n_bits, 10, 5, "int8") == 10 * (8 * words + 5)
+        memory = SDM(n_bits, 640, radius=n_bits // 2, value_bits=5, counter_dtype="int8")
+        assert memory.nbytes == SDM.required(n_bits, 640, 5, "int8")
     assert SDM.required(1000, 1_000_000) == 1_000_000 * (128 + 2000)
     memory = SDM(1000, 10_000, value_bits=300, counter_dtype="int32")
     need = SDM.required(1000, 10_000, 300, "int32")
@@ -464,6 +522,15 @@ def test_size_is_known_before():
     assert f"{memory.nbytes / 1e6:.4g} MB" in repr(memory)
     with pytest.raises(MemoryError, match=r"take 9139.7 GB, the machine has \d+\.\d GB"):
         SDM(1000, 2**32 - 1)
+
+
+def test_more_active_locations_than_memory_are_refused():
+    with pytest.warns(UserWarning, match="words would hardly differ"):
+        memory = SDM(8, 200_000, radius=8, counter_dtype="int8")
+    words = am.BitMatrix.random(3_000_000, 8, seed=1)
+    expected = "active locations, 2e.05 of each of 3000000 words, take 4800.0 GB"
+    with pytest.raises(MemoryError, match=expected):
+        memory.activated(words)
 
 
 def test_too_little_memory_is_refused_with_numbers():

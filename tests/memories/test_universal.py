@@ -564,3 +564,72 @@ def test_byte_cues_of_byte_keys(rng):
             again = m.recall(q.astype(np.float32), max_iter=3, details=True)
             np.testing.assert_array_equal(details.n_iter, again.n_iter)
             assert m.recall(q[:0]).dtype == np.float32
+
+
+def test_the_trace_has_every_step(rng):
+    memory = am.ModernHopfield(0.3)
+    memory.store(rng.normal(size=(12, 6)))
+    cues = rng.normal(size=(9, 6))
+    found = memory.recall(cues, max_iter=6, tol=0.0, details=True)
+    for steps in range(1, 6):
+        state = memory.recall(cues, max_iter=steps, tol=0.0)
+        np.testing.assert_allclose(found.energy_trace[:, steps], memory.energy(state), rtol=1e-12)
+    assert len({row.tobytes() for row in found.energy_trace[:, 1:4].T}) == 3
+    np.testing.assert_array_equal(found.energy_trace[:, 0], memory.energy(cues))
+
+
+@pytest.mark.parametrize("metric", ["dot", "sqeuclidean", "manhattan"])
+def test_byte_cues_are_compared_exactly(metric):
+    d = 784
+    keys = np.full((3, d), 255, np.uint8)
+    keys[0, 0], keys[1, 1] = 253, 254  # squared distances from the cue differ by 1 above 2**24
+    cue = np.zeros(d, np.uint8)
+    cue[:2] = 1
+    memory = am.UniversalHopfield(metric, "max")
+    memory.store(keys)
+    wide = keys.astype(np.int64) - cue.astype(np.int64)
+    score = {
+        "dot": (keys.astype(np.int64) * cue).sum(axis=1),
+        "sqeuclidean": -(wide**2).sum(axis=1),
+        "manhattan": -np.abs(wide).sum(axis=1),
+    }[metric]
+    np.testing.assert_array_equal(memory.recall(cue), keys[score.argmax()].astype(np.float32))
+
+
+def test_what_items_without_weight_hold_does_not_matter(rng):
+    keys, values = rng.normal(size=(5, 3)), rng.normal(size=(5, 2))
+    weights = np.array([1.0, 0.0, 2.0, 0.0, 1.0])
+    junk_keys, junk_values = keys.copy(), values.copy()
+    junk_keys[1], junk_keys[3], junk_values[1, 0], junk_values[3] = np.nan, 1e308, np.inf, -1e308
+    live = weights > 0
+    for separation in ("softmax", "max", am.TopK(2, 1.0), "cube", np.tanh, am.Sparsemax()):
+        for metric in ("dot", "euclidean", "cosine", "manhattan"):
+            memory, clean = (am.UniversalHopfield(metric, separation) for _ in range(2))
+            memory.store(junk_keys, junk_values, weights=weights)
+            clean.store(keys[live], values[live], weights=weights[live])
+            cues = rng.normal(size=(4, 3))
+            np.testing.assert_allclose(memory.recall(cues), clean.recall(cues), rtol=1e-9)
+            with np.errstate(divide="ignore"):
+                b = np.log(weights)
+            got = am.retrieve(
+                cues, junk_keys, junk_values, similarity=metric, separation=separation, log_weight=b
+            )
+            np.testing.assert_allclose(got, clean.recall(cues), rtol=1e-9)
+    assert np.isnan(junk_keys[1]).all()
+    with pytest.raises(ValueError, match="keys row 0"):
+        am.UniversalHopfield().store([[np.nan]], weights=[1e-300])
+
+
+@pytest.mark.parametrize("separation", ["max", am.TopK(1, 1.0), np.tanh])
+def test_values_with_nan_are_refused_on_every_way(separation):
+    with pytest.raises(ValueError, match="values row 1 has a NaN"):
+        am.retrieve(np.eye(2), np.eye(2), [[1.0], [np.nan]], separation=separation)
+    with pytest.raises(ValueError, match="keys row 1 has a NaN"):
+        am.retrieve(
+            np.eye(2), [[1.0, 0.0], [np.nan, 0.0]], similarity=lambda q, k: q @ np.nan_to_num(k).T
+        )
+
+
+def test_similarities_are_names_or_functions():
+    with pytest.raises(TypeError, match="metric's name or callable, got 3"):
+        am.Similarity(3)

@@ -6,37 +6,42 @@ shapes), TypeError (element types) or MemoryError (what cannot fit) that names t
 was expected and what came.
 """
 
+from amfast._check import weights
 from amfast._check.arrays import (
-    EXACT_INTEGERS,
     array,
-    compute_type,
+    contiguous,
     cues,
     finite,
     frozen,
     nonempty,
     nonnegative,
+    one_dimensional,
     read,
     rows,
     same_width,
     vector,
-    widen,
 )
+from amfast._check.elements import EXACT_INTEGERS, compute_type, widen
 from amfast._check.numbers import (
+    MAX_SEED,
     MAX_THREADS,
     choice,
     flag,
     function,
+    indices,
     integer,
     item_ids,
     name_of,
     name_of_function,
     number,
     radius,
+    seed,
 )
 from amfast._check.outputs import (
     empty,
     fits,
     out,
+    retyped,
     room,
 )
 from amfast._check.weights import (
@@ -46,10 +51,12 @@ from amfast._check.weights import (
 
 __all__ = [
     "EXACT_INTEGERS",
+    "MAX_SEED",
     "MAX_THREADS",
     "array",
     "choice",
     "compute_type",
+    "contiguous",
     "cues",
     "empty",
     "finite",
@@ -57,6 +64,7 @@ __all__ = [
     "flag",
     "frozen",
     "function",
+    "indices",
     "integer",
     "item_ids",
     "item_weights",
@@ -66,12 +74,16 @@ __all__ = [
     "nonempty",
     "nonnegative",
     "number",
+    "one_dimensional",
     "out",
     "radius",
     "read",
+    "retyped",
     "room",
     "rows",
     "same_width",
+    "seed",
     "vector",
+    "weights",
     "widen",
 ]

@@ -1,16 +1,16 @@
-"""Rows, cues, vectors, and their element types."""
+"""Rows, cues and vectors."""
 
 from __future__ import annotations
 
-from typing import Any
+import math
 
 import numpy as np
 
-from amfast._check.outputs import fits
+from amfast._check.elements import number_type
+from amfast._check.foreign import foreign, refuse_masked, stacked
+from amfast._check.outputs import retyped
 from amfast._typing import Array, Float
 
-# Larger integers are not all float64 numbers.
-EXACT_INTEGERS = 2**53
 _SCAN_BYTES = 1 << 23
 
 
@@ -19,7 +19,7 @@ def array(x: object, name: str) -> Array:
 
     float16, float32, float64, uint8 and int8 are kept; bool and other integers become float64.
     """
-    return _number_type(read(x, name), name)
+    return number_type(read(x, name), name)
 
 
 def frozen(x: Array) -> Array:
@@ -28,78 +28,41 @@ def frozen(x: Array) -> Array:
 
 
 def read(x: object, name: str) -> Array:
-    """Read ``x`` as an ndarray of any element type, refusing masked entries and sparse matrices."""
-    if isinstance(x, np.ma.MaskedArray):
-        if np.ma.is_masked(x):
-            raise ValueError(f"{name} have masked entries; fill or drop them first")
-        return np.asarray(x.data)
-    if isinstance(x, np.ndarray):
-        return np.asarray(x)
-    if hasattr(x, "toarray") and hasattr(x, "nnz"):
-        raise TypeError(f"{name} are a sparse {type(x).__name__}; pass {name}.toarray()")
-    if hasattr(x, "__dlpack__"):
-        try:
-            return np.from_dlpack(x)
-        except Exception:
-            pass  # e.g. an element type DLPack has no name for: the array protocol may do
-    try:
-        result = np.asarray(x)
-    except Exception as error:  # whatever an __array__ of the caller's raises
-        kind = next((k for k in (ValueError, MemoryError) if isinstance(error, k)), TypeError)
-        raise kind(f"{name} cannot be read as an array of numbers: {error}") from error
-    if isinstance(x, list | tuple) and result.dtype.kind == "f" and result.dtype.itemsize == 8:
-        _refuse_rounded_integers(x, result, name)
-    return result
+    """Read ``x`` as an ndarray of any element type.
+
+    Objects of other libraries convert themselves (``__array__``); DLPack is asked where they do
+    not. Refused are masked and missing entries, sparse matrices, and what neither way yields.
+    """
+    if not isinstance(x, np.ndarray):
+        return foreign(x, name)
+    refuse_masked(x, name)
+    result = np.asarray(x)
+    return stacked(result, name) if result.dtype == object and result.ndim == 1 else result
 
 
-def _refuse_rounded_integers(x: object, result: Array, name: str) -> None:
-    """Refuse a nested list whose mixture with floats rounded an integer on the way in."""
-    if result.size and np.nanmax(np.abs(result), initial=0.0) >= EXACT_INTEGERS:
-        for given in np.asarray(x, dtype=object).ravel():
-            if isinstance(given, int | np.integer) and int(float(given)) != int(given):
-                raise ValueError(f"{name} hold the integer {given}, which float64 cannot hold")
+def rows(x: object, name: str, symbol: str = "N", *, partners: int | None = None) -> Array:
+    """Read ``x`` as rows, shape (N, d) with d >= 1, ready for the engine.
 
-
-def _number_type(x: Array, name: str) -> Array:
-    dtype = x.dtype
-    if dtype.kind in "biuf" and dtype.char != "g":
-        if not dtype.isnative:
-            fits(x.shape, dtype, name)
-            x = x.astype(dtype.newbyteorder("="))
-        if dtype.kind == "f" or (dtype.kind in "ui" and dtype.itemsize == 1):
-            return x
-        fits(x.shape, np.dtype(np.float64), name)
-        if dtype.itemsize == 8 and x.size:
-            low, high = int(x.min()), int(x.max())
-            if high > EXACT_INTEGERS or low < -EXACT_INTEGERS:
-                worst = high if high > EXACT_INTEGERS else low
-                raise ValueError(
-                    f"{name} hold the integer {worst}; beyond 2**53 float64 is not exact"
-                )
-        return x.astype(np.float64)
-    what = {
-        "c": "complex",
-        "O": "Python objects or ragged lists",
-        "U": "strings",
-        "S": "bytes",
-        "T": "strings",
-        "M": "dates",
-        "m": "time spans",
-        "V": "records",
-        "f": "extended precision, which float64 cannot hold",
-    }.get(dtype.kind, "unsupported")
-    raise TypeError(f"{name} must be real numbers, got dtype {dtype} ({what})")
-
-
-def rows(x: object, name: str, symbol: str = "N") -> Array:
-    """Read ``x`` as rows, shape (N, d) with d >= 1, ready for the engine."""
+    ``partners`` is the number of rows that these belong to, one each: as many numbers, 1-d, were
+    meant as a column.
+    """
     result = array(x, name)
     if result.ndim != 2:
-        hint = f"; one row is {name}[None, :]" if result.ndim == 1 else ""
+        hint = one_dimensional(x, result, name, partners)
         raise ValueError(
             f"{name} must be 2-d ({symbol}, d), got {result.ndim}-d of shape {result.shape}{hint}"
         )
     return _layout(result, name)
+
+
+def one_dimensional(given: object, x: Array, name: str, partners: int | None = None) -> str:
+    """Say how what came in 1-d becomes rows, in words that run: "; one row is keys[None, :]"."""
+    if x.ndim != 1:
+        return ""
+    first = "" if isinstance(given, np.ndarray) else f"with {name} = np.asarray({name}), "
+    if partners is not None and len(x) == partners:
+        return f"; {first}one number per row is {name}[:, None]"
+    return f"; {first}one row is {name}[None, :]"
 
 
 def cues(x: object, name: str = "cues") -> tuple[Array, bool]:
@@ -116,9 +79,14 @@ def cues(x: object, name: str = "cues") -> tuple[Array, bool]:
 def _layout(x: Array, name: str) -> Array:
     if x.shape[1] == 0:
         raise ValueError(f"{name} have 0 columns; at least 1 is needed")
-    if not x.flags.c_contiguous:
-        fits(x.shape, x.dtype, name)  # a broadcast array is larger than it looks
-    return np.require(x, requirements=["C", "A"])
+    return contiguous(x, name)
+
+
+def contiguous(x: Array, name: str) -> Array:
+    """Return ``x`` C-contiguous and aligned, in new memory only where it is not."""
+    if x.flags.c_contiguous and x.flags.aligned:
+        return x
+    return retyped(x, x.dtype, name)  # a broadcast array is larger than it looks
 
 
 def nonempty(keys: Array, name: str = "keys") -> None:
@@ -134,14 +102,24 @@ def same_width(given: Array, name: str, width: int, owner: str) -> None:
 
 
 def finite(x: Array, name: str) -> None:
-    """Refuse NaN and infinity, naming the first bad row. Scans in pieces, so it needs no copy."""
+    """Refuse NaN and infinity, naming the first bad row of a matrix, else the first bad entry.
+
+    Scans in pieces, so it needs no copy.
+    """
     if x.dtype.kind != "f" or x.size == 0:
         return
-    step = max(1, _SCAN_BYTES // (x.shape[1] * x.itemsize))
+    if x.ndim == 0:
+        x = x[None]
+    step = max(1, _SCAN_BYTES // (math.prod(x.shape[1:]) * x.itemsize))
     for start in range(0, len(x), step):
-        bad = np.flatnonzero(~np.isfinite(x[start : start + step]).all(axis=1))
-        if len(bad):
-            raise ValueError(f"{name} row {start + int(bad[0])} has a NaN or infinite entry")
+        fine = np.isfinite(x[start : start + step])
+        if fine.all():
+            continue
+        where = np.argwhere(~fine)[0] + [start, *[0] * (x.ndim - 1)]
+        if x.ndim == 2:
+            raise ValueError(f"{name} row {where[0]} has a NaN or infinite entry")
+        place = ", ".join(str(i) for i in where)
+        raise ValueError(f"{name} have a NaN or infinite entry, at ({place})")
 
 
 def nonnegative(x: Array, name: str, why: str) -> None:
@@ -156,15 +134,4 @@ def vector(x: object, name: str, length: int) -> Float:
     result = array(x, name)
     if result.shape != (length,):
         raise ValueError(f"{name} must have shape ({length},), got {result.shape}")
-    return np.ascontiguousarray(result, np.float64)
-
-
-def compute_type(*arrays: Array) -> np.dtype[Any]:
-    """float64 if any of the arrays is, else float32."""
-    return np.dtype(np.float64 if any(a.dtype == np.float64 for a in arrays) else np.float32)
-
-
-def widen(first: np.dtype[Any], second: np.dtype[Any]) -> np.dtype[Any]:
-    """Return the narrowest stored type that holds both without loss."""
-    both = np.promote_types(first, second)
-    return np.dtype(np.float32) if both == np.int16 else both
+    return retyped(result, np.dtype(np.float64), name)

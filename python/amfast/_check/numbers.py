@@ -1,4 +1,4 @@
-"""Ints, floats, flags, choices, names and ids."""
+"""Ints, floats, flags, choices, names, seeds, ids and indices."""
 
 from __future__ import annotations
 
@@ -10,9 +10,13 @@ from typing import Any
 
 import numpy as np
 
+from amfast._check.arrays import read
 from amfast._typing import Int
 
 MAX_THREADS = 1024
+MAX_SEED = 2**64 - 1
+# Python's integers have no end, but what is computed from them does.
+_LARGEST = int(np.finfo(np.float64).max)
 
 
 def name_of(given: object, known: Iterable[str], what: str, also: str = "") -> str:
@@ -28,7 +32,10 @@ def name_of(given: object, known: Iterable[str], what: str, also: str = "") -> s
 
 
 def integer(given: object, name: str, low: int, high: int | None = None) -> int:
-    """Read an integer within bounds; bool and float are no integers."""
+    """Read an integer within bounds; bool and float are no integers.
+
+    Without ``high`` the bound is the largest float, so that no formula overflows on the way in.
+    """
     limits = f"an int >= {low}" if high is None else f"an int in {low}..{high}"
     if isinstance(given, bool | np.bool_):
         raise TypeError(f"{name} must be {limits}, got a bool")
@@ -38,12 +45,22 @@ def integer(given: object, name: str, low: int, high: int | None = None) -> int:
         raise TypeError(f"{name} must be {limits}, got {_short(given)}") from None
     if value < low or (high is not None and value > high):
         raise ValueError(f"{name} must be {limits}, got {_short(value)}")
+    if high is None and value > _LARGEST:
+        raise ValueError(f"{name} must be {limits} that a float can hold, got {_short(value)}")
     return value
 
 
-def number(given: object, name: str, low: float = -math.inf) -> float:
-    """Read a finite real number >= ``low``."""
-    limits = "a finite number" if low == -math.inf else f"a finite number >= {low:g}"
+def seed(given: object, name: str = "seed") -> int:
+    """Read a seed: an integer in 0..2**64 - 1."""
+    return integer(given, name, 0, MAX_SEED)
+
+
+def number(given: object, name: str, low: float = -math.inf, high: float = math.inf) -> float:
+    """Read a finite real number in ``low..high``, which are included."""
+    if high < math.inf:
+        limits = f"a number in {low:g}..{high:g}"
+    else:
+        limits = "a finite number" if low == -math.inf else f"a finite number >= {low:g}"
     real = isinstance(given, int | float | np.integer | np.floating) or (
         isinstance(given, np.ndarray) and given.ndim == 0 and given.dtype.kind in "uif"
     )
@@ -55,7 +72,7 @@ def number(given: object, name: str, low: float = -math.inf) -> float:
         value = float(given)  # type: ignore[arg-type]
     except OverflowError:
         value = math.inf
-    if not math.isfinite(value) or value < low:
+    if not math.isfinite(value) or not low <= value <= high:
         raise ValueError(f"{name} must be {limits}, got {_short(given)}")
     return value
 
@@ -91,23 +108,56 @@ def function(given: object, name: str) -> Callable[..., Any]:
 
 def item_ids(ids: object) -> Int:
     """Read the ids of items to delete: one or many ints, none of them twice; sorted."""
-    given = np.atleast_1d(np.asarray(ids))
-    if given.size == 0 and given.ndim == 1:
-        return np.empty(0, np.int64)
-    if given.dtype.kind not in "iu":
-        raise TypeError(f"ids must be integers, got dtype {given.dtype}")
-    if given.ndim != 1:
-        raise ValueError(f"ids must be an int or 1-d, got shape {given.shape}")
-    if given.max() > np.iinfo(np.int64).max:
-        raise ValueError(f"no item has the id {given.max()}")
-    unique, counts = np.unique(given.astype(np.int64), return_counts=True)
+    given = np.atleast_1d(_int64(ids, "ids", "an int or 1-d", "no item has the id {}"))
+    unique, counts = np.unique(given, return_counts=True)
     if (counts > 1).any():
         raise ValueError(f"ids name {unique[counts.argmax()]} twice")
     return unique
 
 
+def indices(given: object, name: str, length: int) -> Int:
+    """Read which of ``length`` rows: a bool mask of shape (length,), or ints in 0..length - 1.
+
+    Returns
+    -------
+    (n,) int64 array
+        In the order given; those of a mask rise.
+    """
+    x = read(given, name)
+    if x.dtype == np.bool_:
+        if x.shape != (length,):
+            raise ValueError(f"{name} as a mask must have shape ({length},), got {x.shape}")
+        return np.flatnonzero(x)
+    out_of_range = f"{name} must be in 0..{length - 1}, got {{}}"
+    index = _int64(x, name, "1-d", out_of_range)
+    if index.ndim != 1:
+        raise ValueError(f"{name} must be 1-d, got shape {index.shape}")
+    bad = np.flatnonzero((index < 0) | (index >= length))
+    if len(bad):
+        raise ValueError(out_of_range.format(index[bad[0]]))
+    return index
+
+
+def _int64(given: object, name: str, shape: str, too_large: str) -> Int:
+    """Read integers of at most one dimension; nothing in a list is no integers."""
+    x = read(given, name)
+    if x.size == 0 and x.ndim == 1:
+        return np.empty(0, np.int64)
+    if x.dtype.kind not in "iu":
+        raise TypeError(f"{name} must be integers, got dtype {x.dtype}")
+    if x.ndim > 1:
+        raise ValueError(f"{name} must be {shape}, got shape {x.shape}")
+    if x.max() > np.iinfo(np.int64).max:
+        raise ValueError(too_large.format(x.max()))
+    return x.astype(np.int64)
+
+
 def _short(given: object) -> str:
-    text = repr(given)
+    try:
+        text = repr(given)
+    except Exception:  # integers of thousands of digits have no repr, nor have some objects
+        size = f" of {given.bit_length()} bits" if isinstance(given, int) else ""
+        return f"an unprintable {type(given).__name__}{size}"
     return text if len(text) <= 60 else f"{text[:40]}... ({type(given).__name__})"
 
 

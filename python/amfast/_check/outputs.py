@@ -42,6 +42,18 @@ def empty(shape: tuple[int, ...], dtype: np.dtype[Any], what: str) -> Array:
         ) from error
 
 
+def retyped(x: Array, dtype: np.dtype[Any], what: str) -> Array:
+    """Return ``x`` in a type that holds it, C-contiguous; ``x`` itself if it has the type and is.
+
+    Where memory is needed it is asked for as by `empty`.
+    """
+    if x.dtype == dtype and x.flags.c_contiguous and x.flags.aligned:
+        return x
+    result = empty(x.shape, dtype, what)
+    np.copyto(result, x, casting="unsafe")
+    return result
+
+
 def out(given: object, shape: tuple[int, ...], dtype: np.dtype[Any], inputs: list[Array]) -> Array:
     """Check an output: exact shape and type, writable, C-contiguous, apart from the inputs."""
     if not isinstance(given, np.ndarray) or isinstance(given, np.ma.MaskedArray):

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from amfast import _check, _core
-from amfast._typing import Array, Float, Int
+from amfast._typing import Array, Float, Int, Mask
 from amfast.bits import BitMatrix
 from amfast.parts import Similarity
 from amfast.parts.metrics import METRICS
@@ -63,6 +63,15 @@ def engine_rows(x: Array | BitMatrix) -> Array:
 def numbers(x: Array | BitMatrix, rows: Any = slice(None)) -> Array:
     """Return some rows as numbers, bits as -1 and +1."""
     return x[rows].unpack() if isinstance(x, BitMatrix) else x[rows]
+
+
+def blanked(rows: Any, unused: Mask) -> Any:
+    """Put ones where nobody reads: what an item of weight 0 holds must not matter."""
+    if not isinstance(rows, np.ndarray):
+        return rows
+    rows = rows.copy()
+    rows[unused] = 1
+    return rows
 
 
 def score_type(cues: Array | BitMatrix) -> np.dtype[Any]:

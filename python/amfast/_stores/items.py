@@ -337,10 +337,11 @@ class Items:
         if meta.get("kind") is not None:
             coding, dtype = meta["kind"]
             kind = Kind(coding, None if dtype is None else np.dtype(dtype))
+        _check_columns(arrays, meta)
         held = {name: Rows.holding(x) for name, x in arrays.items()}
         columns = Columns(held["keys"], held.get("values"), held.get("weights"), held["ids"])
         bits = meta["n_bits"], meta["n_value_bits"]
-        self.now = Stored(self, columns, bits, int(meta["next_id"]), kind, {})
+        self.now = Stored(self, columns, bits, meta["next_id"], kind, {})
 
     def __getstate__(self) -> dict[str, Any]:
         """Everything but the lock and the packed copy, which is rebuilt when needed."""
@@ -357,3 +358,34 @@ class Items:
 def _extended(packed: _core.Keys, piece: Array) -> _core.Keys:
     packed.append(piece)
     return packed
+
+
+def _check_columns(arrays: dict[str, Array], meta: dict[str, Any]) -> None:
+    """Refuse columns that no store has."""
+    unknown = set(arrays) - {"keys", "values", "weights", "ids"}
+    if unknown:
+        raise ValueError(f"unknown arrays {sorted(unknown)}")
+    keys, ids, next_id = arrays["keys"], arrays["ids"], meta["next_id"]
+    for name, n_bits in (("keys", meta["n_bits"]), ("values", meta["n_value_bits"])):
+        if name in arrays:
+            _check_rows(name, arrays[name], len(keys), n_bits)
+    if ids.dtype != np.int64 or ids.shape != (len(keys),):
+        raise ValueError(f"ids must be int64 ({len(keys)},), got {ids.dtype} {ids.shape}")
+    if type(next_id) is not int or next_id < len(ids) or next_id > np.iinfo(np.int64).max:
+        raise ValueError(f"next_id {next_id!r} is no id after {len(ids)} items")
+    if len(ids) and (ids[0] < 0 or ids[-1] >= next_id or (np.diff(ids) <= 0).any()):
+        raise ValueError(f"ids must ascend from 0 on, below {next_id}")
+    weights = arrays.get("weights")
+    if weights is not None and (weights.dtype != np.float64 or weights.shape != ids.shape):
+        raise ValueError(
+            f"weights must be float64 {ids.shape}, got {weights.dtype} {weights.shape}"
+        )
+
+
+def _check_rows(name: str, rows: Array, n: int, n_bits: int | None) -> None:
+    if rows.ndim != 2 or len(rows) != n or rows.shape[1] == 0:
+        raise ValueError(f"{name} must be {n} rows, got shape {rows.shape}")
+    if n_bits is not None:
+        BitMatrix.from_packed(rows, n_bits)  # says what does not fit
+    elif rows.dtype.kind not in "fui" or (rows.dtype.kind != "f" and rows.dtype.itemsize > 1):
+        raise ValueError(f"{name} must be floats or bytes, got {rows.dtype}")

@@ -9,7 +9,7 @@ from importlib import metadata
 from pathlib import Path
 
 import amfast
-from amfast import _core
+from amfast._engine import machine
 
 # float32 multiply-adds (or differences and squares) per cycle and core. AVX2 and AVX-512 agree: the
 # figures are those of a core with two 256-bit multiply-add pipes (Zen 4), on which a 512-bit
@@ -80,7 +80,7 @@ class Machine:
 
 def describe(threads: int) -> Machine:
     """Measure the machine. The best of several readings counts: the limit is what it could do."""
-    readings = [_core.probe(threads) for _ in range(_READINGS)]
+    readings = [machine.probe(threads) for _ in range(_READINGS)]
     clocks = [reading["ghz"] for reading in readings]
     return Machine(
         cpu=_processor(),

@@ -9,9 +9,11 @@ from typing import Any, ClassVar, NoReturn, Protocol, TypeVar
 import numpy as np
 
 from amfast import _check
+from amfast._check.savable import Savable
 from amfast._stores.items import Batch, Stored
 from amfast._typing import Array, Float, Int
 from amfast.bits import BitMatrix
+from amfast.memories.files import decoded, encoded
 
 M = TypeVar("M", bound="Memory")
 
@@ -46,7 +48,7 @@ class Store(Protocol):
         """Count what is kept."""
 
 
-class Memory:
+class Memory(Savable):
     """An associative memory: parts that say how to recall, and a store that keeps.
 
     A memory says what it is made of (`_parameters`), reads what is to be stored (`_admit`), and
@@ -249,6 +251,22 @@ class Memory:
     def __copy__(self: M) -> M:
         """Copy what is stored too: two memories must not write into one buffer."""
         return copy.deepcopy(self)
+
+    def _saved(self) -> tuple[dict[str, Any], dict[str, Array]]:
+        parameters, arrays = encoded(self._parameters())
+        columns, meta = self._store.arrays()
+        return {"parameters": parameters, "store": meta}, arrays | columns
+
+    @classmethod
+    def _restored(cls: type[M], parts: dict[str, Any], arrays: dict[str, Array]) -> M:
+        columns = dict(arrays)
+        memory = cls(**decoded(parts["parameters"], columns))
+        memory._store.restore(columns, parts["store"])
+        memory._check_restored()
+        return memory
+
+    def _check_restored(self) -> None:
+        """Refuse what a store brought that this memory could not have stored."""
 
 
 def check_alike(memory: Memory, keys: Any, values: Any, unit: str = "columns") -> None:

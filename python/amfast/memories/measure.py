@@ -6,8 +6,9 @@ equal points with masses a and b are one point with mass a + b. Attention on a m
     Attn(nu, q) = int v(x) e^(beta <x, q>) dnu(x) / int e^(beta <x, q>) dnu(x),
 
 is softmax retrieval with the logarithms of the masses as log-weights, and inherits that (Kawata and
-Suzuki, *Measure-theoretic associative memory*, 2026, arXiv 2602.01863; the class is amfast's own
-construction, since the paper describes no software and no experiments).
+Suzuki, *Transformers as Measure-Theoretic Associative Memory: A Statistical Perspective and Minimax
+Optimality*, 2026, arXiv 2602.01863; the class is amfast's own construction, since the paper
+describes no software and no experiments).
 """
 
 from __future__ import annotations
@@ -20,8 +21,11 @@ from typing import Any
 import numpy as np
 
 from amfast import _check, theory
-from amfast._typing import Array, Float
-from amfast.kernels import retrieve, topk
+from amfast._engine.reading import Source, read, result_type
+from amfast._engine.scoring import best
+from amfast._threads import get_num_threads, resolve_threads
+from amfast._typing import Array, Float, Mask
+from amfast.parts import Similarity, Softmax
 
 __all__ = ["Margin", "Measure"]
 
@@ -30,6 +34,7 @@ __all__ = ["Margin", "Measure"]
 CHECKED_POINTS = 2048
 # ln I + this separates I components: 95 % of the weight.
 EXCESS = 3.0
+_DOT = Similarity("dot")
 
 
 @dataclass(frozen=True)
@@ -38,7 +43,7 @@ class Margin:
 
     smallest: float
     """min over i != j of x_i.x_i - x_i.x_j: how much worse another point answers x_i than x_i does;
-    <= 0 where another answers as well. Infinite for one point."""
+    <= 0 where another answers as well. Infinite for one point, and beyond float64."""
     pair: tuple[int, int]
     """The i and j of the minimum, rows of ``merged().points``; (0, 0) for one point."""
     n_points: int
@@ -48,12 +53,12 @@ class Margin:
     def beta(self) -> float:
         """(ln I + 3) / smallest: from here on a point's own weight is 95 % or more, at equal mass.
 
-        Infinite where points are not separated, 0 for one point.
+        Infinite where points are not separated, 0 where the margin is infinite.
         """
-        if self.n_points == 1:
-            return 0.0
         if self.smallest <= 0:
             return float("inf")
+        if self.smallest == float("inf"):
+            return 0.0
         return theory.measure_beta(self.n_points, self.smallest, EXCESS)
 
 
@@ -66,7 +71,7 @@ class Measure:
         The keys.
     masses : (N,) array, optional
         Finite and >= 0, with a sum > 0; divided by the sum. None means alike. A point of mass 0 is
-        kept but never answers.
+        kept but never answers, whatever it and its value hold: also NaN.
     values : (N, o) array, optional
         What the points answer with; None means the points themselves.
 
@@ -85,16 +90,20 @@ class Measure:
     def __init__(self, points: Any, masses: Any = None, values: Any = None) -> None:
         p = _check.rows(points, "points")
         _check.nonempty(p, "points")
-        _check.finite(p, "points")
         v = None if values is None else _check.rows(values, "values")
-        if v is not None:
-            if len(v) != len(p):
-                raise ValueError(f"values have {len(v)} rows, points have {len(p)}")
-            _check.finite(v, "values")
+        if v is not None and len(v) != len(p):
+            raise ValueError(f"values have {len(v)} rows, points have {len(p)}")
+        self._masses = _normalised(masses, len(p), "masses")
         self._points = p.copy()
         self._values = None if v is None else v.copy()
-        self._masses = _normalised(masses, len(p), "masses")
         self._margin: Margin | None = None
+        dead = self._masses == 0
+        # What `retrieve` reads: what is never an answer must not overflow either.
+        self._keys = _blanked(self._points, dead)
+        self._answers = None if self._values is None else _blanked(self._values, dead)
+        _check.finite(self._keys, "points")
+        if self._answers is not None:
+            _check.finite(self._answers, "values")
 
     @property
     def points(self) -> Array:
@@ -175,14 +184,15 @@ class Measure:
         Parameters
         ----------
         function : callable
-            Takes the points (N, d) and returns (N,) or (N, ...).
+            Takes the points (N, d) and returns (N,) or (N, ...). What it says of points without
+            mass is not looked at.
         """
         found = np.asarray(_check.function(function, "function")(self.points))
         if found.ndim == 0 or len(found) != len(self):
             raise ValueError(
                 f"function must return a row per point, {len(self)}, got shape {found.shape}"
             )
-        return np.tensordot(self._masses, found, axes=1)
+        return np.tensordot(self._masses, _blanked(found, self._masses == 0), axes=1)
 
     def retrieve(
         self, cues: Any, beta: float, *, warn: bool = True, threads: int | None = None
@@ -215,18 +225,26 @@ class Measure:
         -----
         UserWarning
             If beta times the `margin` is below ln I + 3 for I distinct points, so that others take
-            part in the answer of each; not looked at beyond 2048 points.
+            part in the answer of each; not looked at beyond 2048 points. The first call that looks
+            measures the margin, which takes longer than a retrieval.
         """
         beta = _check.number(beta, "beta", 0.0)
         warn = _check.flag(warn, "warn")
+        n_threads = resolve_threads(threads)
+        q, single = _check.cues(cues)
+        keys, values = self._keys, self._answers
+        _check.same_width(q, "cues", keys.shape[1], "the points have")
+        _check.finite(q, "cues")
+        stored = keys if values is None else values
+        q = q.astype(_check.compute_type(q, keys, stored), copy=False)
+        _check.fits((len(q), stored.shape[1]), result_type(q, stored), "recalled values")
         with np.errstate(divide="ignore"):
             log_mass = np.log(self._masses)
-        answers = retrieve(
-            cues, self._points, self._values, beta=beta, log_weight=log_mass, threads=threads
-        )
+        source = Source(keys, keys, values, log_mass)
+        answers, _ = read(q, source, _DOT, Softmax(beta), n_threads)
         if warn and len(self) <= CHECKED_POINTS:
             self._compare(beta)
-        return answers
+        return answers[0] if single else answers
 
     def _compare(self, beta: float) -> None:
         margin = self.margin()
@@ -250,24 +268,12 @@ class Measure:
     def margin(self) -> Margin:
         """Measure how well separated the distinct points with mass are.
 
-        Every point is scored against all others by the engine: N^2 d operations, once.
+        Every point is scored against all others by the engine, in float64: N^2 d operations, by
+        the first call alone. The margin itself is the sum of ``x_i (x_i - x_j)``, so that points
+        far from the origin do not cancel.
         """
         if self._margin is None:
-            points = self.merged()._points
-            if points.dtype.kind in "ui":
-                points = points.astype(np.float64)
-            if len(points) == 1:
-                self._margin = Margin(float("inf"), (0, 0), 1)
-            else:
-                # The best two may hold the point itself; the better of the rest is the rival.
-                scores, found = topk(points, points, 2, "dot")
-                own = np.arange(len(points))
-                place = (found[:, 0] == own).astype(int)
-                best = scores[own, place]
-                gap = np.einsum("ij,ij->i", points, points, dtype=np.float64) - best
-                worst = int(gap.argmin())
-                pair = (worst, int(found[worst, place[worst]]))
-                self._margin = Margin(float(gap[worst]), pair, len(points))
+            self._margin = _margin(self.merged()._points.astype(np.float64))
         return self._margin
 
     def __len__(self) -> int:
@@ -278,6 +284,32 @@ class Measure:
         """Say what the measure is of."""
         text = f"<Measure: {len(self)} points of {self._points.shape[1]} columns"
         return text + (">" if self._values is None else f" -> {self._values.shape[1]}>")
+
+
+def _margin(points: Float) -> Margin:
+    """Measure the margin of distinct points."""
+    if len(points) == 1:
+        return Margin(float("inf"), (0, 0), 1)
+    # By a power of two, so that no square leaves the range and nothing is rounded.
+    exponent = int(np.frexp(np.abs(points).max())[1])
+    points = np.ldexp(points, -exponent)
+    # x_i.x_0 taken from all scores of x_i leaves their order, and digits to points with an offset.
+    _, found = best(points, points - points[0], 2, "dot", get_num_threads())
+    # The best two may hold the point itself; the better of the rest is the rival.
+    own = np.arange(len(points))
+    rival = np.where(found[:, 0] == own, found[:, 1], found[:, 0])
+    gap = np.einsum("ij,ij->i", points, points - points[rival])
+    worst = int(gap.argmin())
+    with np.errstate(over="ignore"):
+        smallest = float(np.ldexp(gap[worst], 2 * exponent))
+    return Margin(smallest, (worst, int(rival[worst])), len(points))
+
+
+def _blanked(rows: Array, dead: Mask) -> Array:
+    """Return rows with zeros for the dead ones; the rows themselves if there are none."""
+    if not dead.any():
+        return rows
+    return np.where(dead.reshape(-1, *[1] * (rows.ndim - 1)), np.zeros((), rows.dtype), rows)
 
 
 def _normalised(given: Any, length: int, name: str) -> Float:

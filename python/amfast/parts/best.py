@@ -48,7 +48,7 @@ class TopK(Separation):
     def check(self, n_items: int, larger_is_better: bool, n_bits: int | None = None) -> None:
         """Refuse fewer items than k."""
         if self.k > n_items:
-            raise ValueError(f"{self!r} needs k = {self.k} items, there are {n_items}")
+            raise ValueError(f"{self!r}: k must be in 1..{n_items}, the number of items")
 
     def why_no_energy(self, dot: bool, raw: bool) -> str:
         """Say why: an item's weight does not help it among the k best."""

@@ -61,11 +61,11 @@ class Similarity:
             larger = _check.flag(larger, "larger_is_better")
         if isinstance(self.fn, str):
             metric = metrics.resolve(self.fn)
-            if larger is not None and larger != (metric == "dot"):
+            if larger is not None and larger != metrics.METRICS[metric].larger_is_better:
                 raise ValueError(f"larger_is_better={larger} contradicts the metric {metric!r}")
             object.__setattr__(self, "fn", metric)
             object.__setattr__(self, "name", metric)
-            larger = metric == "dot"
+            larger = metrics.METRICS[metric].larger_is_better
         elif isinstance(self.fn, type) or not callable(self.fn):
             raise TypeError(f"similarity must be a metric's name or callable, got {self.fn!r}")
         else:

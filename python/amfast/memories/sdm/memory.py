@@ -8,46 +8,31 @@ everything else there, and still comes back from an address with many wrong bits
 
 from __future__ import annotations
 
-import copy
 import warnings
-from collections.abc import Iterator
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
-from amfast import _check, _core
-from amfast._threads import resolve_threads
-from amfast._typing import Array, Bytes, Int
-from amfast.bits import BitMatrix, Kind, binary, n_bytes
+from amfast import _check
+from amfast._engine import counting
+from amfast._stores.items import Batch
+from amfast._threads import get_num_threads, resolve_threads
+from amfast._typing import Array, Bytes, Float, Int, Mask
+from amfast.bits import BitMatrix, binary, n_bytes
+from amfast.memories.base import Memory
 from amfast.memories.recall import Recall
-from amfast.memories.sdm.locations import Locations
-from amfast.memories.sdm.ties import TIES, NoItems, coins, sizes, whole
-from amfast.theory.sdm import activation_probability, sdm_radius
+from amfast.memories.sdm.locations import Counters, Locations, zeros
+from amfast.memories.sdm.ties import decide, reach, sizes, tie_rule, warn_of_radius, whole
+from amfast.parts.dynamics import settle
+from amfast.theory.sdm import activation_probability, sdm_new_distance
 
-# Kanerva's share of active locations: 1072 of 1,000,000 at 1000 bits.
-DEFAULT_P = 0.001
-# Sums that a read holds at a time, and counters that a merge does.
+# Sums that a read holds at a time.
 _SUMS = 1 << 23
-_CELLS = 1 << 18
+
+SdmRecall = Recall
 
 
-@dataclass(frozen=True, kw_only=True)
-class SdmRecall(Recall):
-    """What a read found, with one entry per cue; for one 1-d cue, its own entry.
-
-    ``converged`` says whether the last read left the word as it was. A cue that activates no
-    location is not read again and did not converge. Where data are not as wide as addresses there
-    is one read and ``converged`` is True. ``energy`` and ``log_scale`` are None: there are none.
-    """
-
-    n_active: Int
-    """(Q,) locations that the last read summed."""
-    undecided: Int
-    """(Q,) bits whose sum was 0 in the last read: the tie rule gave them."""
-
-
-class SparseDistributedMemory(NoItems):
+class SparseDistributedMemory(Memory):
     """Sparse distributed memory (Kanerva 1988) on packed bits.
 
     With M hard locations A and counters C, a word x activates ``{h : hamming(A_h, x) <= radius}``:
@@ -105,6 +90,15 @@ class SparseDistributedMemory(NoItems):
     iterated reads recover a word from `amfast.theory.sdm_convergence_distance` wrong bits, 200 of
     1000 for 10,000 items in 1,000,000 locations.
 
+    Making a memory packs its locations, so the first read is as fast as any; the first writes are
+    slower, since memory is taken from the system when counters are first touched.
+
+    `merge` adds the counters of a memory with equal sizes, radius and locations (ties may differ).
+    The result is that of writing everything into one memory as long as no counter saturated; sums
+    saturate too. `merge` and `reset` make new counters that take the old ones' place when they are
+    complete, so they need room for a second set meanwhile: a MemoryError or Ctrl-C leaves the
+    memory as it was.
+
     Words are BitMatrix, bool, {0, 1} or {-1, +1} arrays, and answers are of the kind of the
     question. Results do not depend on the number of threads. Many threads may read one memory at a
     time; `write`, `merge` and `reset` must not run beside other calls.
@@ -126,6 +120,14 @@ class SparseDistributedMemory(NoItems):
     0
     """
 
+    _keeps_no_items = (
+        "a sparse distributed memory keeps counters, not items: `counters` shows them, "
+        "activated(cues) lists the locations of a cue, and write(address, data, weight=-1) takes a "
+        "word back"
+    )
+
+    _store: Counters
+
     def __init__(
         self,
         n_bits: int,
@@ -139,41 +141,36 @@ class SparseDistributedMemory(NoItems):
         addresses: Any = None,
         tie: str | int = "random",
     ) -> None:
-        n, m, self._value_bits, self._dtype = sizes(n_bits, n_locations, value_bits, counter_dtype)
-        if radius is not None and p is not None:
-            raise ValueError(f"radius={radius!r} and p={p!r} exclude each other; give one")
-        if radius is None:
-            radius = sdm_radius(n, DEFAULT_P if p is None else p)
-        radius = _check.integer(radius, "radius", 0, n)
+        n, m, o, dtype = sizes(n_bits, n_locations, value_bits, counter_dtype)
+        radius = reach(n, radius, p)
         seed = _check.integer(seed, "seed", 0)
-        self._tie: str | int = _check.choice(tie, "tie", TIES)
-        if tie == "keep" and self._value_bits != n:
-            raise ValueError(
-                f"tie='keep' needs data as wide as addresses, got {self._value_bits} bits of data "
-                f"at {n} bits of address"
-            )
+        self._tie = tie_rule(tie, n, o)
         given = None
         if addresses is not None:
             given = binary(addresses, "addresses", n)[0].to_packed()
             if len(given) != m:
                 raise ValueError(f"addresses have {len(given)} rows, n_locations is {m}")
         else:
-            _warn_of_radius(n, m, radius)
-        what = f"{m} locations of {n} bits with {self._value_bits} {self._dtype} counters each"
-        need = self.required(n, m, self._value_bits, self._dtype)
+            warn_of_radius(n, m, radius)
+        what = f"{m} locations of {n} bits with {o} {dtype} counters each"
+        need = self.required(n, m, o, dtype)
         _check.room(need, what)
         try:
-            # Not np.zeros: NumPy asks for huge pages here and not there, and with them the first
-            # writes to gigabytes of scattered rows take a quarter of the time.
-            self._counters = np.empty((m, self._value_bits), self._dtype)
-            self._counters.fill(0)
-            self._locations = Locations(n, m, radius, seed, given)
+            counters = zeros(m, o, dtype)
+            self._store = Counters(Locations(n, m, radius, seed, given), counters)
         except MemoryError as error:
             raise MemoryError(
                 f"{what} take {need / 1e9:.2f} GB, which cannot be allocated"
             ) from error
-        self._written = np.zeros(1, np.int64)
-        self._kind: Kind | None = None
+
+    def _parameters(self) -> dict[str, Any]:
+        places, bits = self._store.locations, self.value_bits
+        return {
+            "n_bits": places.n_bits, "n_locations": places.n_locations, "radius": places.radius,
+            "value_bits": None if bits == places.n_bits else bits,
+            "counter_dtype": self.counter_dtype.name, "seed": places.seed,
+            "addresses": None if places.random else places.rows(), "tie": self._tie,
+        }  # fmt: skip
 
     @staticmethod
     def required(
@@ -226,46 +223,40 @@ class SparseDistributedMemory(NoItems):
 
         Notes
         -----
-        Ctrl-C leaves whole items: those of the first ``len(memory)`` rows are written.
+        A write that is interrupted, or fails for want of memory, leaves whole items: those of the
+        first rows are written, as many as ``len(memory)`` has grown by.
         """
         n_threads = resolve_threads(threads)
-        rows, kind = binary(addresses, "addresses", self.n_bits, single=True, like=self._kind)
-        if data is None:
-            if self._value_bits != self.n_bits:
-                raise ValueError(
-                    f"data must be given: they have {self._value_bits} bits, addresses "
-                    f"{self.n_bits}"
-                )
-            words = rows
-        else:
-            words, _ = binary(data, "data", self._value_bits, single=kind.single)
+        batch = self._admit(addresses, data, weight)
+        active = self._write(batch, n_threads)
+        return int(active[0]) if batch.kind and batch.kind.single else active
+
+    def _admit(self, keys: Any, values: Any, weights: Any) -> Batch:
+        like = self._store.now.kind
+        rows, kind = binary(keys, "addresses", self.n_bits, single=True, like=like)
+        words = None
+        if values is not None:
+            words, _ = binary(values, "data", self.value_bits, single=kind.single)
             if len(words) != len(rows):
                 raise ValueError(f"data have {len(words)} rows, addresses have {len(rows)}")
-        counts = whole(weight, len(rows))
-        active = np.zeros(len(rows), np.int64)
-        step = self._locations.batch
-        for start in range(0, len(rows), step):
-            part = slice(start, start + step)
-            active[part] = _core.sdm_write(
-                rows.to_packed()[part],
-                self._locations.keys,
-                self.radius,
-                words.to_packed()[part],
-                counts[part],
-                self._counters,
-                self._written,
-                n_threads,
+        elif self.value_bits != self.n_bits:
+            raise ValueError(
+                f"data must be given: they have {self.value_bits} bits, addresses {self.n_bits}"
             )
-            self._kind = kind
-        lost = int(np.count_nonzero((active == 0) & (counts != 0)))
+        counts: Any = whole(weights, len(rows))
+        return Batch(rows, words, counts, kind)
+
+    def _write(self, batch: Batch, threads: int) -> Int:
+        active: Int = self._store.write(batch, threads)
+        lost = int(np.count_nonzero((active == 0) & (batch.weights != 0)))
         if lost:
             warnings.warn(
-                f"{lost} of {len(rows)} addresses activate no location, so their words are not "
+                f"{lost} of {len(active)} addresses activate no location, so their words are not "
                 f"stored: radius {self.radius} activates {self.expected_active:.3g} random "
                 "locations on average",
-                stacklevel=2,
+                stacklevel=3,
             )
-        return int(active[0]) if kind.single else active
+        return active
 
     def store(self, keys: Any, values: Any = None, *, weights: Any = None) -> Int:
         """`write`, under the name all memories share.
@@ -277,52 +268,31 @@ class SparseDistributedMemory(NoItems):
             writing it again with weight -1.
         """
         first = len(self)
-        self.write(keys, values, 1 if weights is None else weights)
+        self._write(self._admit(keys, values, weights), get_num_threads())
         return np.arange(first, len(self))
 
-    def merge(self, other: SparseDistributedMemory) -> SparseDistributedMemory:
-        """Add the counters of a memory with the same locations, in place.
-
-        The result is that of writing everything into one memory as long as no counter saturated;
-        the sum saturates too.
-
-        Returns
-        -------
-        SparseDistributedMemory
-            This memory.
-
-        Raises
-        ------
-        ValueError
-            If sizes, radius, counters or locations differ.
-        """
-        if not isinstance(other, SparseDistributedMemory):
-            raise TypeError(f"other must be a SparseDistributedMemory, got {type(other).__name__}")
+    def _same_parameters(self, other: SparseDistributedMemory) -> bool:
+        """Refuse, by the name of what differs."""
         for name in ("n_bits", "n_locations", "radius", "value_bits", "counter_dtype"):
             mine, theirs = getattr(self, name), getattr(other, name)
             if mine != theirs:
                 raise ValueError(f"memories differ in {name}: {mine} and {theirs}")
-        if not self._locations.same(other._locations):
+        if not self._store.locations.same(other._store.locations):
             raise ValueError(
                 "memories have different hard locations; give both the same seed or addresses"
             )
-        limits = np.iinfo(self._dtype)
-        wide = np.int32 if self._dtype.itemsize < 4 else np.int64
-        step = max(1, _CELLS // self._value_bits)
-        for start in range(0, self.n_locations, step):
-            part = slice(start, start + step)
-            total = np.add(self._counters[part], other._counters[part], dtype=wide)
-            np.clip(total, limits.min, limits.max, out=total)
-            self._counters[part] = total
-        self._written += other._written
-        self._kind = self._kind or other._kind
-        return self
+        return True
+
+    def _check_merge(self, other: Any) -> None:
+        """Nothing more to compare."""
 
     def reset(self) -> None:
-        """Forget everything; the locations stay."""
-        self._counters.fill(0)
-        self._written[0] = 0
-        self._kind = None
+        """Forget everything; the locations stay.
+
+        New counters take the place of the old ones, so this too needs room for a second set: a
+        MemoryError or Ctrl-C leaves everything as it was.
+        """
+        self._store.reset()
 
     # -- reading ----------------------------------------------------------------------------------
 
@@ -364,50 +334,48 @@ class SparseDistributedMemory(NoItems):
         steps = _check.integer(max_iter, "max_iter", 1)
         raw, details = _check.flag(raw, "raw"), _check.flag(details, "details")
         n_threads = resolve_threads(threads)
-        rows, kind = self._cues(addresses)
-        alike = self._value_bits == self.n_bits
+        now, places = self._store.now, self._store.locations
+        if now.written[0] == 0:
+            raise ValueError("the memory is empty; write something first")
+        given, kind = binary(addresses, "addresses", places.n_bits, single=True, like=now.kind)
+        cues = given.to_packed()
+        n_bits = now.counters.shape[1]
+        alike = n_bits == places.n_bits
         if steps > 1 and not alike:
             raise ValueError(
-                f"max_iter > 1 needs data as wide as addresses: {self._value_bits} bits are no "
-                f"address of {self.n_bits}"
+                f"max_iter > 1 needs data as wide as addresses: {n_bits} bits are no address of "
+                f"{places.n_bits}"
             )
-        q = len(rows)
-        sums = _check.empty((q, self._value_bits), np.dtype(np.int64), "sums") if raw else None
-        words = np.zeros((q, n_bytes(self._value_bits)), np.uint8)
-        n_iter, active, undecided = (np.zeros(q, np.int64) for _ in range(3))
-        converged = np.full(q, not alike)
-        moving, cues = np.arange(q), rows.to_packed()
-        for _ in range(steps):
-            for part, total, n_active in self._sums(cues, n_threads):
-                at = moving[part]
-                words[at], undecided[at] = self._decide(total, cues[part])
-                active[at] = n_active
+        q = len(cues)
+        sums = _check.empty((q, n_bits), np.dtype(np.int64), "sums") if raw else None
+        active, undecided = np.empty(q, np.int64), np.empty(q, np.int64)
+
+        width = cues.shape[1] if alike else n_bytes(n_bits)
+
+        def step(words: Bytes, rows: Int) -> tuple[Array, None]:
+            new = np.empty((len(words), width), np.uint8)
+            for part in places.batches(len(words), _SUMS // n_bits):
+                at, some = rows[part], words[part]
+                total, active[at] = counting.sums(
+                    some, places.packed, places.radius, now.counters, n_threads
+                )
+                new[part], undecided[at] = decide(total, some, self._tie, places.seed)
                 if sums is not None:
                     sums[at] = total
-            n_iter[moving] += 1
-            if alike:
-                still = (words[moving] == cues).all(axis=1)
-                converged[moving] = still & (active[moving] > 0)
-                moving = moving[~still & (active[moving] > 0)]
-            if len(moving) == 0:
-                break
-            cues = words[moving]
-        state: Any
-        if sums is not None:
-            state = sums[0] if kind.single else sums
-        else:
-            state = kind.answer(BitMatrix.from_packed(words, self._value_bits))
+            return new, None
+
+        def still(new: Array, old: Array, rows: Int) -> Mask:
+            if not alike:
+                return np.ones(len(new), np.bool_)
+            return np.asarray((new == old).all(axis=1) | (active[rows] == 0))
+
+        end = settle(step, cues, max_iter=steps, still=still)
+        state = kind.answer(BitMatrix._of(end.states, n_bits) if sums is None else sums)
         if not details:
             return state
-        own = 0 if kind.single else slice(None)
-        return SdmRecall(
-            state,
-            n_iter[own],
-            converged[own],
-            energy=None,
-            log_scale=None,
-            n_active=active[own],
-            undecided=undecided[own],
+        found = (end.period == 1) & ((active > 0) | (not alike))
+        return Recall.of(
+            kind, state, n_iter=end.sweeps, converged=found, n_active=active, undecided=undecided
         )
 
     def recall(
@@ -415,38 +383,6 @@ class SparseDistributedMemory(NoItems):
     ) -> Any:
         """`read`, under the name all memories share."""
         return self.read(cues, max_iter, details=details, threads=threads)
-
-    def _cues(self, given: Any) -> tuple[BitMatrix, Kind]:
-        if len(self) == 0:
-            raise ValueError("the memory is empty; write something first")
-        return binary(given, "addresses", self.n_bits, single=True, like=self._kind)
-
-    def _sums(self, cues: Bytes, threads: int) -> Iterator[tuple[slice, Int, Int]]:
-        """Sum the active counters for some cues at a time: which, sums, active locations."""
-        step = max(1, min(self._locations.batch, _SUMS // self._value_bits))
-        for start in range(0, len(cues), step):
-            part = slice(start, start + step)
-            some = cues[part]
-            sums = _check.empty((len(some), self._value_bits), np.dtype(np.int64), "sums")
-            n_active = _core.sdm_read(
-                some, self._locations.keys, self.radius, self._counters, sums, threads
-            )
-            yield part, sums, n_active
-
-    def _decide(self, sums: Int, cues: Bytes) -> tuple[Bytes, Int]:
-        """Return packed words, and how many bits of each were ties."""
-        words = np.packbits(sums > 0, axis=1)
-        ties = sums == 0
-        undecided = np.count_nonzero(ties, axis=1)
-        at = np.flatnonzero(undecided)
-        if len(at) and self._tie != -1:
-            tied = np.packbits(ties[at], axis=1)
-            if self._tie == "keep":
-                tied &= cues[at]
-            elif self._tie == "random":
-                tied &= coins(cues[at], words.shape[1], self.seed)
-            words[at] |= tied
-        return words, undecided.astype(np.int64, copy=False)
 
     def activated(self, addresses: Any, *, threads: int | None = None) -> Any:
         """Find the hard locations that words activate.
@@ -462,6 +398,13 @@ class SparseDistributedMemory(NoItems):
         list of Q int64 arrays, or one array for a 1-d address
             Indices of rows of `locations` and `counters`, in ascending order.
 
+        Raises
+        ------
+        ValueError, TypeError
+            As `read`; nothing need be written.
+        MemoryError
+            For what does not fit: 8 bytes for every word and location that it activates.
+
         Examples
         --------
         >>> import numpy as np, amfast as am
@@ -471,8 +414,9 @@ class SparseDistributedMemory(NoItems):
         array([0, 1])
         """
         n_threads = resolve_threads(threads)
-        rows, kind = binary(addresses, "addresses", self.n_bits, single=True, like=self._kind)
-        found = self._locations.activated(rows.to_packed(), n_threads)
+        like = self._store.now.kind
+        rows, kind = binary(addresses, "addresses", self.n_bits, single=True, like=like)
+        found = self._store.locations.activated(rows.to_packed(), n_threads)
         return found[0] if kind.single else found
 
     # -- looking at it ----------------------------------------------------------------------------
@@ -480,22 +424,22 @@ class SparseDistributedMemory(NoItems):
     @property
     def n_bits(self) -> int:
         """Bits of an address."""
-        return self._locations.n_bits
+        return self._store.locations.n_bits
 
     @property
     def n_locations(self) -> int:
         """Hard locations."""
-        return self._locations.n_locations
+        return self._store.locations.n_locations
 
     @property
     def value_bits(self) -> int:
         """Bits of the data."""
-        return self._value_bits
+        return self._store.value_bits
 
     @property
     def radius(self) -> int:
         """Largest Hamming distance at which a location is active."""
-        return self._locations.radius
+        return self._store.locations.radius
 
     @property
     def p(self) -> float:
@@ -505,17 +449,17 @@ class SparseDistributedMemory(NoItems):
     @property
     def expected_active(self) -> float:
         """Locations that a word activates on average if locations are random."""
-        return self._locations.expected_active
+        return self._store.locations.expected_active
 
     @property
     def counter_dtype(self) -> np.dtype[Any]:
         """Element type of the counters."""
-        return self._dtype
+        return self._store.dtype
 
     @property
     def seed(self) -> int:
         """Seed of locations and ties."""
-        return self._locations.seed
+        return self._store.locations.seed
 
     @property
     def tie(self) -> str | int:
@@ -525,43 +469,32 @@ class SparseDistributedMemory(NoItems):
     @property
     def locations(self) -> BitMatrix:
         """The hard locations (M, n_bits), a copy made now."""
-        return self._locations.rows()
+        return self._store.locations.rows()
 
     @property
     def counters(self) -> Array:
-        """The counters (M, value_bits), read-only; later writes show in it."""
-        return _check.frozen(self._counters)
+        """The counters (M, value_bits), read-only.
 
-    @property
-    def nbytes(self) -> int:
-        """Bytes of packed locations and counters."""
-        return self._locations.nbytes + self._counters.nbytes
+        Later writes show in it; `merge` and `reset` put other counters in their place.
+        """
+        return _check.frozen(self._store.now.counters)
 
-    def __len__(self) -> int:
-        """Count the words written, those with negative weights and merged ones included."""
-        return int(self._written[0])
+    def _why_no_energy(self) -> str:
+        return "the sums of active counters are not the gradient of one"
+
+    def _theory(self, d: int, loads: Int) -> tuple[dict[str, float], Float | None]:
+        """Name no loads; expect the overlap of one read at the address of a stored word."""
+        distances = [sdm_new_distance(d, self.n_locations, self.radius, int(n), 0) for n in loads]
+        return {}, 1 - 2 * np.array(distances) / d
+
+    def _described(self) -> str:
+        text = f"n_bits={self.n_bits}, n_locations={self.n_locations}, radius={self.radius}"
+        if self.value_bits != self.n_bits:
+            text += f", value_bits={self.value_bits}"
+        return f"{text}, counter_dtype={self.counter_dtype.name!r}"
 
     def __repr__(self) -> str:
-        """Say what the memory is and how much was written."""
-        text = f"{type(self).__name__}(n_bits={self.n_bits}, n_locations={self.n_locations}"
-        text += f", radius={self.radius}"
-        if self._value_bits != self.n_bits:
-            text += f", value_bits={self._value_bits}"
-        text += f", counter_dtype={self._dtype.name!r})"
+        """Say what the memory is and what it holds: counters, also before anything is written."""
         active = f"{self.expected_active:.4g} active on average, {self.nbytes / 1e6:.4g} MB"
-        return f"<{text}: {len(self) or 'no'} words written, {active}>"
-
-    def __copy__(self) -> SparseDistributedMemory:
-        """Copy the counters too: two memories must not write into one."""
-        return copy.deepcopy(self)
-
-
-def _warn_of_radius(n_bits: int, n_locations: int, radius: int) -> None:
-    expected = n_locations * activation_probability(n_bits, radius)
-    if expected < 1 or expected > 0.9 * n_locations:
-        few = "most words would find none" if expected < 1 else "words would hardly differ"
-        warnings.warn(
-            f"radius {radius} of {n_bits} bits activates {expected:.3g} of {n_locations} "
-            f"locations on average: {few}",
-            stacklevel=3,
-        )
+        written = f"{len(self) or 'no'} words written"
+        return f"<{type(self).__name__}({self._described()}): {written}, {active}>"

@@ -1,59 +1,24 @@
-"""What the sparse distributed memory cannot give, its arguments, and the coins of its ties."""
+"""The arguments of a sparse distributed memory, and what bits read whose sums are ties."""
 
 from __future__ import annotations
 
 import operator
-from typing import Any, NoReturn
+import warnings
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from amfast import _check
 from amfast._typing import Bytes, Int
+from amfast.theory.sdm import activation_probability, sdm_radius
 
+# Kanerva's share of active locations: 1072 of 1,000,000 at 1000 bits.
+DEFAULT_P = 0.001
 TIES = ("random", "keep", 1, -1)
+# Distances are int32.
+_MOST_BITS = 2**31 - 1
 COUNTERS = ("int8", "int16", "int32")
-
-
-class NoItems:
-    """What all memories have and counters cannot give: each says why."""
-
-    def delete(self, ids: Any) -> NoReturn:
-        """Raise: items are not kept. Write a word again with weight -1 to take it back."""
-        raise ValueError(
-            "a sparse distributed memory keeps no items to delete; take a word back by "
-            "write(address, data, weight=-1)"
-        )
-
-    @property
-    def keys(self) -> NoReturn:
-        """Raise: items are not kept."""
-        raise ValueError("a sparse distributed memory keeps counters, not keys: see counters")
-
-    @property
-    def values(self) -> NoReturn:
-        """Raise: items are not kept."""
-        raise ValueError("a sparse distributed memory keeps counters, not values: see counters")
-
-    def scores(self, cues: Any) -> NoReturn:
-        """Raise: there are no items to score."""
-        raise ValueError(
-            "a sparse distributed memory keeps no items to score; activated(cues) lists the "
-            "locations of a cue"
-        )
-
-    def weights(self, cues: Any) -> NoReturn:
-        """Raise: there are no items to weigh."""
-        raise ValueError(
-            "a sparse distributed memory keeps no items to weigh; activated(cues) lists the "
-            "locations of a cue"
-        )
-
-    def energy(self, states: Any) -> NoReturn:
-        """Raise: a read need not decrease anything."""
-        raise ValueError(
-            "this memory has no energy: the sums of active counters are not the gradient of one"
-        )
 
 
 # -- arguments ------------------------------------------------------------------------------------
@@ -63,9 +28,9 @@ def sizes(
     n_bits: Any, n_locations: Any, value_bits: Any, counter_dtype: Any
 ) -> tuple[int, int, int, np.dtype[Any]]:
     """Check the sizes of a memory: n_bits, n_locations, value_bits and the counters' type."""
-    n = _check.integer(n_bits, "n_bits", 1)
+    n = _check.integer(n_bits, "n_bits", 1, _MOST_BITS)
     m = _check.integer(n_locations, "n_locations", 1, 2**32 - 1)
-    o = n if value_bits is None else _check.integer(value_bits, "value_bits", 1)
+    o = n if value_bits is None else _check.integer(value_bits, "value_bits", 1, _MOST_BITS)
     try:
         dtype = np.dtype(counter_dtype)
     except TypeError:
@@ -75,9 +40,46 @@ def sizes(
     return n, m, o, dtype
 
 
+def reach(n_bits: int, radius: Any, p: Any) -> int:
+    """Read the radius, or the probability that it stands for; one of them or neither."""
+    if radius is not None and p is not None:
+        raise ValueError(f"radius={radius!r} and p={p!r} exclude each other; give one")
+    if radius is None:
+        return sdm_radius(n_bits, DEFAULT_P if p is None else p)
+    return _check.integer(radius, "radius", 0, n_bits)
+
+
+def warn_of_radius(n_bits: int, n_locations: int, radius: int) -> None:
+    """Warn the caller's caller of a radius by which random locations say nothing of a word."""
+    expected = n_locations * activation_probability(n_bits, radius)
+    if expected < 1 or expected > 0.9 * n_locations:
+        few = "most words would find none" if expected < 1 else "words would hardly differ"
+        warnings.warn(
+            f"radius {radius} of {n_bits} bits activates {expected:.3g} of {n_locations} "
+            f"locations on average: {few}",
+            stacklevel=3,
+        )
+
+
+def tie_rule(tie: Any, n_bits: int, value_bits: int) -> str | int:
+    """Read what a tie reads; "keep" needs a bit of the cue to keep."""
+    chosen: str | int = _check.choice(tie, "tie", TIES)
+    if chosen == "keep" and value_bits != n_bits:
+        raise ValueError(
+            f"tie='keep' needs data as wide as addresses, got {value_bits} bits of data at "
+            f"{n_bits} bits of address"
+        )
+    return chosen
+
+
 def whole(weight: Any, length: int) -> Int:
-    """Read weights as whole numbers; beyond the range of counters more makes no difference."""
+    """Read weights as whole numbers, None as 1.
+
+    Beyond the range of counters more makes no difference.
+    """
     limit = np.iinfo(np.int64).max
+    if weight is None:
+        weight = 1
     if isinstance(weight, bool | np.bool_):
         raise TypeError("weight must be an int or an array of whole numbers, got a bool")
     try:
@@ -87,6 +89,8 @@ def whole(weight: Any, length: int) -> Int:
     else:
         return np.full(length, max(-limit, min(limit, scalar)), np.int64)
     given = _check.read(weight, "weight")
+    if given.dtype.kind == "O" and all(type(w) is int for w in given.flat):
+        given = np.clip(given, -limit, limit).astype(np.int64)
     if given.dtype.kind not in "iuf":
         raise TypeError(f"weight must hold whole numbers, got dtype {given.dtype}")
     if given.ndim == 0:
@@ -114,6 +118,30 @@ def _mix(z: NDArray[np.uint64]) -> NDArray[np.uint64]:
     z = (z ^ (z >> np.uint64(30))) * _MIX[0]
     z = (z ^ (z >> np.uint64(27))) * _MIX[1]
     return z ^ (z >> np.uint64(31))
+
+
+def decide(sums: Int, cues: Bytes, tie: str | int, seed: int) -> tuple[Bytes, Int]:
+    """Take the sign of sums (q, o), bit by bit.
+
+    Returns
+    -------
+    (q, ceil(o / 8)) uint8 array
+        Packed words.
+    (q,) int64 array
+        How many bits of each were ties.
+    """
+    words = np.packbits(sums > 0, axis=1)
+    ties = sums == 0
+    undecided = np.count_nonzero(ties, axis=1)
+    at = np.flatnonzero(undecided)
+    if len(at) and tie != -1:
+        tied = np.packbits(ties[at], axis=1)
+        if tie == "keep":
+            tied &= cues[at]
+        elif tie == "random":
+            tied &= coins(cues[at], words.shape[1], seed)
+        words[at] |= tied
+    return words, undecided.astype(np.int64, copy=False)
 
 
 def coins(cues: Bytes, width: int, seed: int) -> Bytes:

@@ -7,7 +7,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 from amfast import _check, bits, parts
-from amfast._engine.scoring import cue_tiles, numbers
+from amfast._engine.scoring import blanked, cue_tiles, numbers
 from amfast._stores.items import Batch, Stored
 from amfast._threads import resolve_threads
 from amfast._typing import Array, Float, Int, Mask
@@ -59,6 +59,10 @@ class UniversalHopfield(Memory):
 
     Notes
     -----
+    Item weights are finite and >= 0 and multiply an item's separated score; the exceptions are
+    `TopK` and `Max`, which choose k distinct items by score and then weigh those. Of an item of
+    weight 0, which is never recalled, neither key nor value is looked at or kept.
+
     Keys and values stay in the type they came in (float16, float32, float64, uint8, int8); a wider
     type in a later `store` widens the store. The answer is float64 if cues, keys or values are,
     else float32. Beside the keys a packed copy is kept for the engine. Many threads may read one
@@ -145,12 +149,14 @@ class UniversalHopfield(Memory):
             packed = binary and isinstance(values, BitMatrix)
             v = values if packed else _check.rows(values, "values")
         check_alike(self, k, v)
+        w = None if weights is None else _check.item_weights(weights, len(k))
+        if w is not None and not w.all():
+            k, v = blanked(k, w == 0), blanked(v, w == 0)
         if not isinstance(k, BitMatrix):
             _check.finite(k, "keys")
             self._model.check_domain(k, "keys")
         if isinstance(v, np.ndarray):
             _check.finite(v, "values")
-        w = None if weights is None else _check.item_weights(weights, len(k))
         return Batch(k, v, w, kind)
 
     @classmethod

@@ -261,6 +261,10 @@ def from_function(
     values: Array, similarity: Similarity, weight: Float | None, on_exact_match: str
 ) -> Float:
     """Scores that sum to 1 from what a Python similarity returned; distances enter as 1/d."""
+    beyond = np.flatnonzero(~np.isfinite(values).all(axis=1))
+    if len(beyond):
+        what = "a similarity" if similarity.larger_is_better else "a distance"
+        raise ValueError(f"cues row {beyond[0]} has {what} beyond the largest {values.dtype}")
     if similarity.larger_is_better:
         return normalised(values.astype(np.float64), weight)
     if values.size and values.min() < 0:

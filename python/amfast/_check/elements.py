@@ -1,0 +1,65 @@
+"""Element types: which numbers are read, and what would round them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from amfast._check.outputs import retyped
+from amfast._typing import Array
+
+# Larger integers are not all float64 numbers.
+EXACT_INTEGERS = 2**53
+_KINDS = {
+    "c": "complex",
+    "O": "Python objects or ragged lists",
+    "U": "strings",
+    "S": "bytes",
+    "T": "strings",
+    "M": "dates",
+    "m": "time spans",
+    "V": "records",
+    "f": "extended precision, which float64 cannot hold",
+}
+
+
+def number_type(x: Array, name: str) -> Array:
+    """Return ``x`` in an element type the engine knows, or say what it holds instead.
+
+    float16, float32, float64, uint8 and int8 stay, in native byte order; bool and other integers
+    become float64.
+    """
+    dtype = x.dtype
+    if dtype.kind not in "biuf" or dtype.char == "g":
+        raise TypeError(f"{name} must be real numbers, got dtype {dtype} ({_kind(dtype, name)})")
+    if dtype.kind == "f" or (dtype.kind in "ui" and dtype.itemsize == 1):
+        return x if dtype.isnative else retyped(x, dtype.newbyteorder("="), name)
+    exact(x, name)
+    return retyped(x, np.dtype(np.float64), name)
+
+
+def exact(x: Array, name: str) -> None:
+    """Refuse integers that float64 would round."""
+    if x.dtype.kind in "ui" and x.dtype.itemsize == 8 and x.size:
+        low, high = int(x.min()), int(x.max())
+        if high > EXACT_INTEGERS or low < -EXACT_INTEGERS:
+            worst = high if high > EXACT_INTEGERS else low
+            raise ValueError(f"{name} hold the integer {worst}; beyond 2**53 float64 is not exact")
+
+
+def _kind(dtype: np.dtype[Any], name: str) -> str:
+    if dtype.kind == "V" and dtype.type is not np.void:  # a type that another library registered
+        return f"not read as it is; pass {name}.astype('float32')"
+    return _KINDS.get(dtype.kind, "unsupported")
+
+
+def compute_type(*arrays: Array) -> np.dtype[Any]:
+    """float64 if any of the arrays is, else float32."""
+    return np.dtype(np.float64 if any(a.dtype == np.float64 for a in arrays) else np.float32)
+
+
+def widen(first: np.dtype[Any], second: np.dtype[Any]) -> np.dtype[Any]:
+    """Return the narrowest stored type that holds both without loss."""
+    both = np.promote_types(first, second)
+    return np.dtype(np.float32) if both == np.int16 else both

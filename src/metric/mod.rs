@@ -1,0 +1,303 @@
+//! How one key scores against one cue. A metric is a step over the words of a row, and what is done before and after.
+//!
+//! A row reaches the tile as *words*, one per float, or per four or eight bytes; [`Metric::step`] takes a register with
+//! that word of several keys and the same word of one query. Cosine and the divergences of Kullback and Leibler are dot
+//! products of rows that were prepared once, so they cost what a dot product costs.
+//!
+//! `metrics!` lists them, a line each. What metrics of one kind of rows share is a frame: [`floats`], among them those of
+//! [`distributions`], [`bytes`], and bits ([`hamming`]).
+
+pub mod bytes;
+pub mod distributions;
+pub mod floats;
+pub mod hamming;
+
+use crate::error::Side;
+use crate::simd::{Isa, Shaped, Vector, Words};
+use crate::table::{Dtype, Element};
+use bytes::{BYTE_WIDTH, ByteEuclidean, ByteManhattan, OnBytes, Products, SignedDot, UnsignedDot};
+use distributions::{Divergence, JensenShannon};
+use floats::{Cosine, Dot, Euclidean, Manhattan, OnFloats};
+use hamming::{BIT_WIDTH, BitMetric, Hamming};
+
+/// The rows that a metric compares.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// Numbers.
+    Numbers,
+    /// Numbers of at least zero, not all of them zero, which are read as a distribution.
+    Masses,
+    /// Bits, packed into bytes.
+    Bits,
+}
+
+/// Makes [`MetricName`] of the list of metrics: a line has the name, the variant, the rows that are compared, which score is
+/// better, what the metric is on floats (or on bits) and, where bytes have exact scores, what it is on unsigned and on
+/// signed ones.
+macro_rules! metrics {
+    ($($name:literal $metric:ident: $kind:ident $better:ident, $of:ty $(, bytes: $unsigned:ty, $signed:ty)?;)*) => {
+        /// The metrics by name.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+        #[allow(missing_docs)] // The names say it; API documentation is in Python.
+        pub enum MetricName {
+            $($metric,)*
+        }
+
+        impl MetricName {
+            /// All of them.
+            pub const ALL: &[(&str, MetricName)] = &[$(($name, MetricName::$metric),)*];
+
+            /// The rows that it compares.
+            pub fn kind(self) -> Kind {
+                match self {
+                    $(MetricName::$metric => Kind::$kind,)*
+                }
+            }
+
+            /// Whether a larger score is a better match.
+            pub fn larger_is_better(self) -> bool {
+                match self {
+                    $(MetricName::$metric => larger!($better),)*
+                }
+            }
+
+            /// Whether bytes have exact scores.
+            fn of_bytes(self) -> bool {
+                match self {
+                    $($(MetricName::$metric => !stringify!($unsigned).is_empty(),)?)*
+                    _ => false,
+                }
+            }
+
+            /// The metric on floats, or of bits with floats for scores.
+            pub fn on_floats<I: Isa, V: Vector<E: Element + Score> + 'static, K: OfMetric<V::E>>(self) -> K {
+                match self {
+                    $(MetricName::$metric => on_floats!($kind, $of, I, V, K),)*
+                }
+            }
+
+            /// The metric of bytes or bits with exact scores, if there is one: see [`MetricName::exact`].
+            pub fn on_bytes<I: Isa, K: OfMetric<i32>>(self, queries: Dtype) -> Option<K> {
+                let signed = queries == Dtype::I8;
+                match self {
+                    $(MetricName::$metric => on_bytes!($kind, $of, I, K, signed $(, $unsigned, $signed)?),)*
+                }
+            }
+        }
+    };
+}
+
+macro_rules! larger {
+    (larger) => {
+        true
+    };
+    (smaller) => {
+        false
+    };
+}
+
+macro_rules! on_floats {
+    (Bits, $of:ty, $i:ty, $v:ty, $k:ty) => {
+        <$of as BitMetric>::of::<$i, <$v as Vector>::E, $k>()
+    };
+    ($kind:ident, $of:ty, $i:ty, $v:ty, $k:ty) => {
+        <$k>::of::<$i, OnFloats<$v, $of>>()
+    };
+}
+
+macro_rules! on_bytes {
+    (Bits, $of:ty, $i:ty, $k:ty, $is_signed:ident) => {
+        Some(<$of as BitMetric>::of::<$i, i32, $k>())
+    };
+    ($kind:ident, $of:ty, $i:ty, $k:ty, $is_signed:ident) => {
+        None
+    };
+    ($kind:ident, $of:ty, $i:ty, $k:ty, $is_signed:ident, $unsigned:ty, $signed:ty) => {
+        Some(match $is_signed {
+            true => <$k>::of::<$i, OnBytes<$signed>>(),
+            false => <$k>::of::<$i, OnBytes<$unsigned>>(),
+        })
+    };
+}
+
+metrics! {
+    "dot" Dot: Numbers larger, Dot, bytes: Products<UnsignedDot>, Products<SignedDot>;
+    "cosine" Cosine: Numbers smaller, Cosine;
+    "sqeuclidean" SqEuclidean: Numbers smaller, Euclidean<false>, bytes: Products<ByteEuclidean>, Products<ByteEuclidean>;
+    "euclidean" Euclidean: Numbers smaller, Euclidean<true>;
+    "manhattan" Manhattan: Numbers smaller, Manhattan, bytes: ByteManhattan, ByteManhattan;
+    "kl" Kl: Masses smaller, Divergence<true>;
+    "reverse_kl" ReverseKl: Masses smaller, Divergence<false>;
+    "jensenshannon" JensenShannon: Masses smaller, JensenShannon;
+    "hamming" Hamming: Bits smaller, Hamming;
+}
+
+impl MetricName {
+    /// The metric of that name.
+    pub fn parse(name: &str) -> Option<MetricName> {
+        Self::ALL.iter().find(|(n, _)| *n == name).map(|(_, m)| *m)
+    }
+
+    /// Whether scores of rows of such types and so many elements are whole numbers in an i32.
+    pub fn exact(self, queries: Dtype, keys: Dtype, width: usize) -> bool {
+        if self.kind() == Kind::Bits {
+            return queries == Dtype::U8 && keys == Dtype::U8 && width <= BIT_WIDTH;
+        }
+        self.of_bytes() && queries == keys && matches!(keys, Dtype::U8 | Dtype::I8) && width <= BYTE_WIDTH
+    }
+}
+
+/// What can be made of a metric that is known as a type.
+pub trait OfMetric<T: Score>: Sized {
+    /// Makes it.
+    fn of<I: Isa, M: Metric<I, Score = T>>() -> Self;
+    /// Makes it of a metric that has another way for few queries.
+    fn with_few<I: Isa, M: Metric<I, Score = T>, Few: Metric<I, Score = T>>() -> Self;
+}
+
+/// What a metric says of a pair.
+pub trait Score: Copy + Default + PartialOrd + Send + Sync + std::fmt::Debug + 'static {
+    /// Worse than every score, when smaller is better.
+    const WORST: Self;
+    /// The score with its order turned round.
+    fn flip(self) -> Self;
+    /// The smallest score above `x` in this type, so that `score <= x` is `score < above(x)`.
+    fn above(x: f64) -> Self;
+    /// The nearest score to a count, which is the count itself unless it is beyond a float's whole numbers.
+    fn from_count(count: i32) -> Self;
+    /// Lanes that [`Score::less`] looks at.
+    fn lanes<I: Isa>() -> usize;
+    /// Bit i is set where `p[i] < than`.
+    ///
+    /// # Safety
+    /// Only below [`Isa::call`]; `p` must be readable for [`Score::lanes`].
+    unsafe fn less<I: Isa>(p: *const Self, than: Self) -> u32;
+}
+
+macro_rules! float_score {
+    ($t:ty, $v:ident) => {
+        impl Score for $t {
+            const WORST: Self = <$t>::INFINITY;
+            fn flip(self) -> Self {
+                -self
+            }
+            fn above(x: f64) -> Self {
+                (x as $t).next_up()
+            }
+            #[inline(always)]
+            fn from_count(count: i32) -> Self {
+                count as $t
+            }
+            #[inline(always)]
+            fn lanes<I: Isa>() -> usize {
+                I::$v::LANES
+            }
+            #[inline(always)]
+            unsafe fn less<I: Isa>(p: *const Self, than: Self) -> u32 {
+                I::$v::load(p).lt(I::$v::splat(than))
+            }
+        }
+    };
+}
+float_score!(f32, F32);
+float_score!(f64, F64);
+
+impl Score for i32 {
+    const WORST: Self = i32::MAX;
+    fn flip(self) -> Self {
+        -self
+    }
+    fn above(x: f64) -> Self {
+        (x.floor() + 1.0) as i32
+    }
+    #[inline(always)]
+    fn from_count(count: i32) -> Self {
+        count
+    }
+    #[inline(always)]
+    fn lanes<I: Isa>() -> usize {
+        I::F32::LANES
+    }
+    #[inline(always)]
+    unsafe fn less<I: Isa>(p: *const Self, than: Self) -> u32 {
+        I::Words::less(p, than)
+    }
+}
+
+/// A metric on one instruction set.
+pub trait Metric<I: Isa>: 'static {
+    /// What a prepared row is made of.
+    type Element: Element;
+    /// What comes out.
+    type Score: Score;
+    /// Moves words of a row into lanes: as many lanes as keys in a register, as many bytes as a word.
+    type Carrier: Vector;
+    /// The running score of a register of keys.
+    type Acc: Copy;
+    /// A register of keys, or where it is.
+    type Key: Copy;
+    /// What every step needs besides its operands.
+    type Constant: Copy;
+    /// Steps after which the running score is put aside and a new one begun: floats lose less that way.
+    const FOLD: usize;
+    /// Whether [`Metric::prepare`] does anything.
+    const PREPARES: bool;
+    /// Whether [`Metric::finish`] reads the keys' own shares.
+    const TERMS: bool;
+    /// Whether a step takes a register of every row of a panel, the rows standing one behind the other as they came.
+    const IN_PLACE: bool = false;
+    /// Bytes in a word of a query.
+    const WORD: usize =
+        size_of::<<Self::Carrier as Vector>::E>() * if Self::IN_PLACE { Self::Carrier::LANES } else { 1 };
+    /// Bytes from what one step reads of the keys to what the next does.
+    const STEP: usize = size_of::<<Self::Carrier as Vector>::E>() * Self::Carrier::LANES;
+
+    /// The shape of this metric's tiles.
+    fn tiles<S: Shaped>() -> S::Out;
+    /// Turns a row into what [`Metric::step`] reads and returns the row's own share of the score.
+    ///
+    /// # Safety
+    /// Only below [`Isa::call`].
+    unsafe fn prepare(row: &mut [Self::Element], side: Side) -> Result<Self::Score, &'static str>;
+    /// Nothing scored yet.
+    ///
+    /// # Safety
+    /// Only below [`Isa::call`].
+    unsafe fn zero() -> Self::Acc;
+    /// Made once a tile whose panels have so many bytes.
+    ///
+    /// # Safety
+    /// Only below [`Isa::call`].
+    unsafe fn constant(panel: usize) -> Self::Constant;
+    /// Reads a register of keys.
+    ///
+    /// # Safety
+    /// Only below [`Isa::call`]; `p` must be readable for a register.
+    unsafe fn key(p: *const u8) -> Self::Key;
+    /// Takes one word of the keys and of a query into the score.
+    ///
+    /// # Safety
+    /// Only below [`Isa::call`]; `query` must be readable for a word.
+    unsafe fn step(constant: Self::Constant, acc: Self::Acc, key: Self::Key, query: *const u8) -> Self::Acc;
+    /// Adds a score that was put aside.
+    ///
+    /// # Safety
+    /// Only below [`Isa::call`].
+    unsafe fn fold(total: Self::Acc, acc: Self::Acc) -> Self::Acc;
+    /// Writes the scores of a register of keys, and marks in `odd` if one is not finite.
+    ///
+    /// # Safety
+    /// Only below [`Isa::call`]; terms readable and out writable for the keys of a register.
+    unsafe fn finish(
+        acc: Self::Acc,
+        key_terms: *const Self::Score,
+        query_term: Self::Score,
+        out: *mut Self::Score,
+        odd: &mut Self::Acc,
+    );
+    /// Whether nothing was marked since `odd` was [`Metric::zero`].
+    ///
+    /// # Safety
+    /// Only below [`Isa::call`].
+    unsafe fn finite(odd: Self::Acc) -> bool;
+}

@@ -1,0 +1,130 @@
+//! Where keys come from, and how a block of them becomes panels.
+
+use super::columns::{Columns, To};
+use super::kernel::{Kernel, Layout};
+use super::panels::{PackBuffer, Packed};
+use crate::error::Error;
+use crate::metric::Score;
+use crate::simd::Line;
+use crate::table::Rows;
+use crate::tile::PANELS;
+use std::ops::Range;
+
+/// Where keys come from.
+#[derive(Clone, Copy)]
+pub enum Keys<'a, T> {
+    /// Rows, packed while they are read.
+    Rows(Rows<'a>),
+    /// Columns, likewise.
+    Columns(&'a Columns<'a>),
+    /// Panels, packed before.
+    Packed(Packed<'a, T>),
+}
+
+/// A block ready for the tiles.
+pub struct Block<T> {
+    /// The first panel.
+    pub panels: *const u8,
+    /// The keys' own terms, if they have any.
+    pub terms: *const T,
+    /// Panels, padding included.
+    pub count: usize,
+}
+
+impl<T> Block<T> {
+    fn of(buffer: &PackBuffer<T>, lanes: usize) -> Self {
+        Block { panels: buffer.data.as_ptr().cast(), terms: buffer.terms.as_ptr(), count: buffer.terms.len() / lanes }
+    }
+}
+
+/// The most queries that are few.
+const FEW: usize = 2;
+
+impl<T: Score> Kernel<T> {
+    /// The kernel for so many queries and these keys.
+    pub fn suited(self, queries: usize, keys: &Keys<T>) -> Self {
+        match (self.few, keys) {
+            (Some(few), Keys::Rows(rows)) if queries <= FEW => {
+                let few = few();
+                if rows.width().is_multiple_of(few.layout.word) { few } else { self }
+            }
+            _ => self,
+        }
+    }
+}
+
+impl<T: Score> Keys<'_, T> {
+    /// Keys.
+    pub fn len(&self) -> usize {
+        match self {
+            Keys::Rows(rows) => rows.len(),
+            Keys::Columns(columns) => columns.len(),
+            Keys::Packed(panels) => panels.len,
+        }
+    }
+    /// Whether there is none.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+    /// Elements of a key.
+    pub fn width(&self) -> usize {
+        match self {
+            Keys::Rows(rows) => rows.width(),
+            Keys::Columns(columns) => columns.width(),
+            Keys::Packed(panels) => panels.width,
+        }
+    }
+    /// The panels of `range`, which starts at a multiple of a block's granularity.
+    pub fn block(
+        &self,
+        kernel: &Kernel<T>,
+        range: Range<usize>,
+        buffer: &mut PackBuffer<T>,
+    ) -> Result<Block<T>, Error> {
+        let Layout { lanes, .. } = kernel.layout;
+        match self {
+            Keys::Rows(rows) if kernel.in_place && range.len().is_multiple_of(lanes * PANELS) => {
+                Ok(Block { panels: rows.row(range.start), terms: std::ptr::null(), count: range.len() / lanes })
+            }
+            Keys::Rows(rows) => {
+                kernel.pack(rows, range, buffer)?;
+                Ok(Block::of(buffer, lanes))
+            }
+            Keys::Columns(columns) => {
+                let count = kernel.layout.panels(range.len());
+                buffer.data.resize((count * kernel.layout.panel(columns.width())).div_ceil(64), Line::ZERO);
+                buffer.terms.clear();
+                buffer.terms.resize(count * lanes, T::default());
+                // SAFETY: the kernel was looked up for an instruction set that this CPU has; here is the room.
+                unsafe { (kernel.columns)(columns, range, To::Panels(count, buffer.data.as_mut_ptr().cast())) };
+                Ok(Block::of(buffer, lanes))
+            }
+            Keys::Packed(panels) => {
+                debug_assert!(range.start.is_multiple_of(lanes * PANELS));
+                let first = range.start / lanes;
+                let panel = kernel.layout.panel(panels.width);
+                Ok(Block {
+                    panels: panels.data.as_ptr().cast::<u8>().wrapping_add(first * panel),
+                    terms: if kernel.terms { panels.terms[range.start..].as_ptr() } else { std::ptr::null() },
+                    count: kernel.layout.panels(range.len()),
+                })
+            }
+        }
+    }
+    /// The memory that [`Keys::block`] or the tiles will read for these keys.
+    pub fn memory(&self, range: Range<usize>) -> &[u8] {
+        match self {
+            Keys::Rows(rows) => rows.memory(range),
+            // Panels are read from one end to the other, which the CPU notices by itself; columns have no memory of their own.
+            Keys::Packed(_) | Keys::Columns(_) => &[],
+        }
+    }
+    /// The first row with a NaN or an infinity; panels were checked when they were made.
+    pub fn first_non_finite(&self) -> Option<usize> {
+        match self {
+            Keys::Rows(rows) => rows.first_non_finite(),
+            Keys::Columns(columns) => columns.first_non_finite(),
+            Keys::Packed(_) => None,
+        }
+    }
+}

@@ -1,0 +1,189 @@
+//! Queries as the tiles read them: word after word, the rows of a tile side by side.
+
+use super::columns::{Columns, To};
+use super::kernel::Kernel;
+use crate::error::{Error, Side};
+use crate::metric::{Metric, Score};
+use crate::simd::{Isa, Line};
+use crate::table::Rows;
+use crate::tile::Tile;
+use std::ops::Range;
+
+/// Prepares a query; else tells why it cannot be scored.
+pub(super) type QueryFn<T> = unsafe fn(&Rows, usize, &mut [u8], &mut Vec<u8>) -> Result<T, &'static str>;
+
+pub(super) unsafe fn enter<I: Isa, M: Metric<I>>(
+    rows: &Rows,
+    i: usize,
+    out: &mut [u8],
+    scratch: &mut Vec<u8>,
+) -> Result<M::Score, &'static str> {
+    let bytes = rows.width() * size_of::<M::Element>();
+    scratch.clear();
+    scratch.resize(bytes + 8, 0);
+    let start = scratch.as_ptr().align_offset(8);
+    // SAFETY: aligned, and as long as the row.
+    let row = unsafe { std::slice::from_raw_parts_mut(scratch.as_mut_ptr().add(start).cast(), rows.width()) };
+    rows.read::<M::Element>(i, row);
+    // SAFETY: prepare has no intrinsics that are not inlined here; portable code is fine for a few rows.
+    let term = unsafe { M::prepare(row, Side::Query)? };
+    out[..bytes].copy_from_slice(&scratch[start..start + bytes]);
+    out[bytes..].fill(0);
+    Ok(term)
+}
+
+/// Who asks.
+#[derive(Clone)]
+pub enum Table<'a> {
+    /// Rows.
+    Rows(Rows<'a>),
+    /// Columns, whose elements are the metric's own or widened to them.
+    Columns(Columns<'a>),
+}
+
+impl<'a> From<Rows<'a>> for Table<'a> {
+    fn from(rows: Rows<'a>) -> Self {
+        Table::Rows(rows)
+    }
+}
+impl<'a> From<Columns<'a>> for Table<'a> {
+    fn from(columns: Columns<'a>) -> Self {
+        Table::Columns(columns)
+    }
+}
+
+impl Table<'_> {
+    /// Queries.
+    pub fn len(&self) -> usize {
+        match self {
+            Table::Rows(rows) => rows.len(),
+            Table::Columns(columns) => columns.len(),
+        }
+    }
+    /// Whether there is none.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+    /// Elements of a query.
+    pub fn width(&self) -> usize {
+        match self {
+            Table::Rows(rows) => rows.width(),
+            Table::Columns(columns) => columns.width(),
+        }
+    }
+    /// The first row of the table with a NaN or an infinity.
+    pub fn first_non_finite(&self) -> Option<usize> {
+        match self {
+            Table::Rows(rows) => rows.first_non_finite(),
+            Table::Columns(columns) => columns.first_non_finite(),
+        }
+    }
+}
+
+/// Queries side by side in the groups that the tiles take.
+pub struct Queries<T> {
+    /// The groups.
+    pub parts: Vec<Part<T>>,
+    data: Vec<Line>,
+    terms: Vec<T>,
+}
+
+/// One tile's queries.
+pub struct Part<T> {
+    /// The first of them.
+    pub first: usize,
+    /// How many.
+    pub rows: usize,
+    /// The tile that takes them.
+    pub tile: Tile<T>,
+    words: usize,
+    term: usize,
+}
+
+impl<T> Default for Queries<T> {
+    fn default() -> Self {
+        Queries { parts: Vec::new(), data: Vec::new(), terms: Vec::new() }
+    }
+}
+
+impl<T: Score> Queries<T> {
+    /// Packs the queries of `range` in place of those before.
+    pub fn pack(&mut self, kernel: &Kernel<T>, table: &Table, range: Range<usize>) -> Result<(), Error> {
+        let words = kernel.layout.words(table.width());
+        match table {
+            Table::Rows(rows) => {
+                self.data.clear(); // What is not written below has to be zero.
+                self.arrange(kernel, words, &range);
+                self.rows(kernel, words, rows)
+            }
+            Table::Columns(columns) => {
+                self.arrange(kernel, words, &range);
+                let base = self.data.as_mut_ptr();
+                let place = |part: &Part<T>| {
+                    (part.first - range.start, part.rows, part.tile.rows, base.wrapping_add(part.words).cast())
+                };
+                let parts: Vec<_> = self.parts.iter().map(place).collect();
+                // SAFETY: the kernel was looked up for an instruction set that this CPU has; `arrange` made the room.
+                unsafe { (kernel.columns)(columns, range, To::Parts(&parts)) };
+                Ok(())
+            }
+        }
+    }
+
+    /// Divides the queries of `range` among the tiles.
+    fn arrange(&mut self, kernel: &Kernel<T>, words: usize, range: &Range<usize>) {
+        let [many, few, one] = kernel.tiles.0;
+        self.parts.clear();
+        self.terms.clear();
+        let (mut first, mut at) = (range.start, 0);
+        while first < range.end {
+            let left = range.end - first;
+            // A large tile that is more than half full does less work than the small ones it would take.
+            let tile = if 2 * left > many.rows {
+                many
+            } else if left >= few.rows {
+                few
+            } else {
+                one
+            };
+            let n = left.min(tile.rows);
+            self.parts.push(Part { first, rows: n, tile, words: at, term: self.terms.len() });
+            self.terms.resize(self.terms.len() + tile.rows, T::default());
+            at += (tile.rows * words * kernel.layout.word).div_ceil(64);
+            first += n;
+        }
+        self.data.resize(at, Line::ZERO);
+    }
+
+    fn rows(&mut self, kernel: &Kernel<T>, words: usize, rows: &Rows) -> Result<(), Error> {
+        let bytes = words * kernel.layout.word;
+        let mut row = vec![0u8; bytes];
+        let mut scratch = Vec::new();
+        for part in &self.parts {
+            let base = self.data[part.words..].as_mut_ptr().cast::<u8>();
+            for r in 0..part.rows {
+                // SAFETY: `row` has the length of a packed row.
+                let term = unsafe { (kernel.query)(rows, part.first + r, &mut row, &mut scratch) };
+                self.terms[part.term + r] =
+                    term.map_err(|what| Error::NotADistribution(Side::Query, part.first + r, what))?;
+                for w in 0..words {
+                    // SAFETY: word w of row r lies inside the part that `at` made room for.
+                    unsafe {
+                        let to = base.add((w * part.tile.rows + r) * kernel.layout.word);
+                        std::ptr::copy_nonoverlapping(row.as_ptr().add(w * kernel.layout.word), to, kernel.layout.word);
+                    }
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Where a part's words are.
+    pub fn words(&self, part: &Part<T>) -> *const u8 {
+        self.data[part.words..].as_ptr().cast()
+    }
+    /// Where a part's terms are.
+    pub fn terms(&self, part: &Part<T>) -> *const T {
+        self.terms[part.term..].as_ptr()
+    }
+}

@@ -1,0 +1,246 @@
+//! Keys as they come, an array or panels packed before ([`PyKeys`]), and what queries and keys of a call come to ([`Request`]).
+
+use super::edge::{level, metric, rows};
+use crate::metric::{Kind, MetricName};
+use crate::pack::{Keys, Packed, Panels, Scored};
+use crate::sweep::Search;
+use crate::table::{Dtype, Rows};
+use numpy::PyUntypedArray;
+use pyo3::exceptions::{PyTypeError, PyValueError};
+use pyo3::prelude::*;
+use std::sync::{RwLock, RwLockReadGuard};
+
+/// The panels of one score type.
+pub(super) enum AnyPanels {
+    F32(Panels<f32>),
+    F64(Panels<f64>),
+    I32(Panels<i32>),
+}
+
+/// Keys packed once for one metric.
+#[pyclass(frozen, name = "Keys", module = "amfast._core")]
+pub(super) struct PyKeys {
+    panels: RwLock<AnyPanels>,
+    metric: MetricName,
+    pub(super) metric_name: String,
+    dtype: Dtype,
+    pub(super) width: usize,
+}
+
+impl PyKeys {
+    pub(super) fn read(&self) -> RwLockReadGuard<'_, AnyPanels> {
+        self.panels.read().unwrap_or_else(|e| e.into_inner())
+    }
+}
+
+#[pymethods]
+impl PyKeys {
+    #[new]
+    fn new(array: &Bound<'_, PyUntypedArray>, metric: &str) -> PyResult<Self> {
+        let rows = rows(array, "keys")?;
+        let (name, dtype, width) = (metric.to_owned(), rows.dtype(), rows.width());
+        let metric = self::metric(metric)?;
+        let panels = match dtype {
+            _ if metric.kind() == Kind::Bits && dtype != Dtype::U8 => {
+                return Err(PyTypeError::new_err(format!("{name} keys are packed bits in uint8")));
+            }
+            Dtype::F32 => AnyPanels::F32(Panels::new(f32::kernel(level(), metric, dtype), width)),
+            Dtype::F64 => AnyPanels::F64(Panels::new(f64::kernel(level(), metric, dtype), width)),
+            _ if metric.exact(dtype, dtype, width) => {
+                AnyPanels::I32(Panels::new(i32::kernel(level(), metric, dtype), width))
+            }
+            _ => {
+                return Err(PyTypeError::new_err(format!(
+                    "keys of dtype {dtype:?} are not packed for metric {name:?}; pass the array itself"
+                )));
+            }
+        };
+        let keys = PyKeys { panels: RwLock::new(panels), metric, metric_name: name, dtype, width };
+        keys.append(array)?;
+        Ok(keys)
+    }
+
+    fn append(&self, array: &Bound<'_, PyUntypedArray>) -> PyResult<()> {
+        let rows = rows(array, "keys")?;
+        if rows.width() != self.width || rows.dtype() != self.dtype {
+            return Err(PyValueError::new_err(format!(
+                "keys have {} columns of {:?}, the store holds {} of {:?}",
+                rows.width(),
+                rows.dtype(),
+                self.width,
+                self.dtype
+            )));
+        }
+        array.py().detach(|| {
+            let mut panels = self.panels.write().unwrap_or_else(|e| e.into_inner());
+            match &mut *panels {
+                AnyPanels::F32(p) => p.append(&rows),
+                AnyPanels::F64(p) => p.append(&rows),
+                AnyPanels::I32(p) => p.append(&rows),
+            }
+        })?;
+        Ok(())
+    }
+
+    pub(super) fn __len__(&self) -> usize {
+        match &*self.read() {
+            AnyPanels::F32(p) => p.len(),
+            AnyPanels::F64(p) => p.len(),
+            AnyPanels::I32(p) => p.len(),
+        }
+    }
+
+    #[getter]
+    fn shape(&self) -> (usize, usize) {
+        (self.__len__(), self.width)
+    }
+
+    #[getter]
+    fn dtype(&self) -> &'static str {
+        match self.dtype {
+            Dtype::F32 => "float32",
+            Dtype::F64 => "float64",
+            Dtype::F16 => "float16",
+            Dtype::U8 | Dtype::Bipolar => "uint8",
+            Dtype::I8 => "int8",
+        }
+    }
+
+    #[getter]
+    fn metric(&self) -> &str {
+        &self.metric_name
+    }
+
+    #[getter]
+    fn nbytes(&self) -> usize {
+        match &*self.read() {
+            AnyPanels::F32(p) => p.bytes(),
+            AnyPanels::F64(p) => p.bytes(),
+            AnyPanels::I32(p) => p.bytes(),
+        }
+    }
+}
+
+/// Keys as they come: an array, or panels.
+#[derive(FromPyObject)]
+pub(super) enum AnyKeys<'py> {
+    Packed(Bound<'py, PyKeys>),
+    Rows(Bound<'py, PyUntypedArray>),
+}
+
+/// Keys for the length of a call; panels stay locked against `append` meanwhile.
+enum Held<'a> {
+    Rows(Rows<'a>),
+    Panels(RwLockReadGuard<'a, AnyPanels>),
+}
+
+/// What a call's arguments come to.
+pub(super) struct Request<'a> {
+    pub(super) queries: Rows<'a>,
+    held: Held<'a>,
+    pub(super) metric: MetricName,
+    pub(super) exact: bool,
+}
+
+impl<'a> Request<'a> {
+    pub(super) fn new(queries: &'a Bound<'_, PyUntypedArray>, keys: &'a AnyKeys<'_>, name: &str) -> PyResult<Self> {
+        let metric = metric(name)?;
+        let queries = rows(queries, "queries")?;
+        let (held, dtype, width, len) = match keys {
+            AnyKeys::Rows(array) => {
+                let rows = rows(array, "keys")?;
+                (Held::Rows(rows), rows.dtype(), rows.width(), rows.len())
+            }
+            AnyKeys::Packed(keys) => {
+                let keys = keys.get();
+                if keys.metric != metric {
+                    return Err(PyValueError::new_err(format!(
+                        "the keys were packed for metric {:?}, not for {name:?}",
+                        keys.metric_name
+                    )));
+                }
+                (Held::Panels(keys.read()), keys.dtype, keys.width, keys.__len__())
+            }
+        };
+        if queries.width() != width {
+            return Err(PyValueError::new_err(format!("queries have {} columns, keys have {width}", queries.width())));
+        }
+        if len == 0 {
+            return Err(PyValueError::new_err("keys have 0 rows, expected at least 1"));
+        }
+        let exact = metric.exact(queries.dtype(), dtype, width);
+        let lossless = match queries.dtype() {
+            _ if metric.kind() == Kind::Bits => exact,
+            Dtype::F64 => !matches!(&held, Held::Panels(_)) || dtype == Dtype::F64,
+            Dtype::F32 => dtype != Dtype::F64,
+            _ => exact,
+        };
+        if !lossless {
+            return Err(PyTypeError::new_err(format!(
+                "{:?} queries cannot be scored against {dtype:?} keys",
+                queries.dtype()
+            )));
+        }
+        Ok(Request { queries, held, metric, exact })
+    }
+
+    pub(super) fn search<T: Scored>(&self, extra: usize, most: usize) -> Search<'_, T>
+    where
+        AnyPanels: Of<T>,
+    {
+        let keys = match &self.held {
+            Held::Rows(rows) => Keys::Rows(*rows),
+            Held::Panels(panels) => Keys::Packed(panels.of()),
+        };
+        Search::new(T::kernel(level(), self.metric, self.queries.dtype()), self.queries, keys, extra, most)
+    }
+}
+
+/// The panels of one score type; the dtypes were compared before.
+pub(super) trait Of<T> {
+    fn of(&self) -> Packed<'_, T>;
+}
+macro_rules! of {
+    ($t:ty, $variant:ident) => {
+        impl Of<$t> for AnyPanels {
+            fn of(&self) -> Packed<'_, $t> {
+                match self {
+                    AnyPanels::$variant(panels) => panels.all(),
+                    // Bits, which retrieval scores as floats.
+                    AnyPanels::I32(panels) => panels.all_for(),
+                    _ => unreachable!("dtypes were checked"),
+                }
+            }
+        }
+    };
+}
+of!(f32, F32);
+of!(f64, F64);
+impl Of<i32> for AnyPanels {
+    fn of(&self) -> Packed<'_, i32> {
+        match self {
+            AnyPanels::I32(panels) => panels.all(),
+            _ => unreachable!("dtypes were checked"),
+        }
+    }
+}
+
+/// Runs one generic call for the score type of a request.
+macro_rules! by_score {
+    ($request:expr, $call:ident($($argument:expr),*)) => {
+        match ($request.exact, $request.queries.dtype()) {
+            (true, _) => $call::<i32>($($argument),*),
+            (false, Dtype::F32) => $call::<f32>($($argument),*),
+            (false, _) => $call::<f64>($($argument),*),
+        }
+    };
+}
+pub(super) use by_score;
+
+/// As many keys in a block as the cache holds.
+pub(super) const ANY: usize = usize::MAX / 2;
+
+/// Registers what is here.
+pub(super) fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
+    module.add_class::<PyKeys>()
+}

@@ -1,0 +1,93 @@
+//! Scores, weights and weighted values in one call.
+
+use super::edge::{bipolar, engine, level, rows};
+use super::keys::{AnyKeys, AnyPanels, Of, Request};
+use crate::metric::Kind;
+use crate::pack::Scored;
+use crate::projection::BLOCK;
+use crate::separation::{Real, Separation};
+use crate::sink::retrieve::{Retrieval, retrieve};
+use crate::table::{Dtype, Rows};
+use numpy::{Element, PyArray1, PyArray2, PyArrayMethods, PyReadonlyArray1, PyUntypedArray};
+use pyo3::exceptions::{PyTypeError, PyValueError};
+use pyo3::prelude::*;
+
+/// The longest rows of packed bits whose counts are all exact in an f32.
+const EXACT_BYTES: usize = (1 << 24) / 8;
+
+type Answer<'py> = (Bound<'py, PyAny>, Bound<'py, PyArray1<f64>>);
+
+#[pyfunction(name = "retrieve")]
+#[allow(clippy::too_many_arguments)] // The Python signature.
+#[pyo3(signature = (cues, keys, values, metric, separation, param, log_weight, threads, value_bits=None))]
+fn retrieve_py<'py>(
+    py: Python<'py>,
+    cues: &Bound<'py, PyUntypedArray>,
+    keys: AnyKeys<'py>,
+    values: Option<&Bound<'py, PyUntypedArray>>,
+    metric: &str,
+    separation: &str,
+    param: f64,
+    log_weight: Option<PyReadonlyArray1<'py, f64>>,
+    threads: usize,
+    value_bits: Option<usize>,
+) -> PyResult<Answer<'py>> {
+    fn run<'py, E: Scored + Real + Element>(
+        py: Python<'py>,
+        request: &Request<'_>,
+        values: Rows<'_>,
+        separation: Separation,
+        log_weight: Option<&[f64]>,
+        threads: usize,
+    ) -> PyResult<Answer<'py>>
+    where
+        AnyPanels: Of<E>,
+    {
+        let search = request.search::<E>(values.width() * size_of::<E>(), BLOCK);
+        if values.len() != search.keys.len() || log_weight.is_some_and(|w| w.len() != search.keys.len()) {
+            return Err(PyValueError::new_err("values and log_weight must have as many rows as keys"));
+        }
+        let sign = if request.metric.larger_is_better() { 1.0 } else { -1.0 };
+        let retrieval = Retrieval::<E>::new(separation, values, log_weight, sign);
+        let out = PyArray2::<E>::zeros(py, [search.queries.len(), values.width()], false);
+        let scale = PyArray1::<f64>::zeros(py, search.queries.len(), false);
+        {
+            let (mut out, mut scale) = (out.readwrite(), scale.readwrite());
+            let (out, scale) = (out.as_slice_mut()?, scale.as_slice_mut()?);
+            engine(py, threads, |context| retrieve(context, level(), &search, &retrieval, out, scale))?;
+        }
+        Ok((out.into_any(), scale))
+    }
+    let request = Request::new(cues, &keys, metric)?;
+    let own = match &keys {
+        AnyKeys::Rows(array) if request.metric.kind() != Kind::Bits => Some(array),
+        _ => None,
+    };
+    let Some(values) = values.or(own) else {
+        return Err(PyValueError::new_err("packed keys and bits need values"));
+    };
+    let values = match value_bits {
+        Some(n_bits) => bipolar(values, n_bits)?,
+        None => rows(values, "values")?,
+    };
+    let separation = Separation::parse(separation, param)?;
+    let log_weight = log_weight.as_ref().map(|w| w.as_slice()).transpose()?;
+    let dtype = match request.queries.dtype() {
+        // Counts are floats from here on: of the values' type, if that holds every count.
+        Dtype::U8 if request.exact && request.metric.kind() == Kind::Bits => {
+            let wide = values.dtype() == Dtype::F64 || request.queries.width() > EXACT_BYTES;
+            if wide { Dtype::F64 } else { Dtype::F32 }
+        }
+        other => other,
+    };
+    match dtype {
+        Dtype::F32 => run::<f32>(py, &request, values, separation, log_weight, threads),
+        Dtype::F64 => run::<f64>(py, &request, values, separation, log_weight, threads),
+        other => Err(PyTypeError::new_err(format!("retrieval takes float32 or float64 cues, got {other:?}"))),
+    }
+}
+
+/// Registers what is here.
+pub(super) fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
+    module.add_function(wrap_pyfunction!(retrieve_py, module)?)
+}

@@ -1,0 +1,132 @@
+//! All scores, the best k, and what lies within a radius.
+
+use super::edge::{dtype, engine, level};
+use super::keys::{ANY, AnyKeys, AnyPanels, Of, Request, by_score};
+use crate::metric::Kind;
+use crate::pack::Scored;
+use crate::sink::matrix::matrix;
+use crate::sink::topk::topk;
+use crate::sink::within::within;
+use crate::table::Dtype;
+use numpy::{Element, PyArray1, PyArray2, PyArrayMethods, PyUntypedArray, PyUntypedArrayMethods};
+use pyo3::exceptions::{PyTypeError, PyValueError};
+use pyo3::prelude::*;
+
+#[pyfunction]
+fn pairwise(
+    py: Python<'_>,
+    queries: &Bound<'_, PyUntypedArray>,
+    keys: AnyKeys<'_>,
+    metric: &str,
+    out: &Bound<'_, PyUntypedArray>,
+    threads: usize,
+) -> PyResult<()> {
+    fn run<T: Scored + Element>(
+        py: Python<'_>,
+        request: &Request<'_>,
+        out: &Bound<'_, PyUntypedArray>,
+        threads: usize,
+    ) -> PyResult<()>
+    where
+        AnyPanels: Of<T>,
+    {
+        let search = request.search::<T>(0, ANY);
+        let out = out.cast::<PyArray2<T>>().map_err(|_| PyTypeError::new_err("out has the wrong dtype"))?;
+        if out.shape() != [search.queries.len(), search.keys.len()] {
+            return Err(PyValueError::new_err("out has the wrong shape"));
+        }
+        let mut out = out.readwrite();
+        let out = out.as_slice_mut()?;
+        engine(py, threads, |context| matrix(context, level(), &search, out))
+    }
+    let request = Request::new(queries, &keys, metric)?;
+    // Counts are written as floats too, for who computes with them.
+    match dtype(out) {
+        Ok(Dtype::F32) if request.metric.kind() == Kind::Bits => run::<f32>(py, &request, out, threads),
+        Ok(Dtype::F64) if request.metric.kind() == Kind::Bits => run::<f64>(py, &request, out, threads),
+        _ => by_score!(request, run(py, &request, out, threads)),
+    }
+}
+
+type Pair<'py> = (Bound<'py, PyAny>, Bound<'py, PyAny>);
+
+#[pyfunction(name = "topk")]
+fn topk_py<'py>(
+    py: Python<'py>,
+    queries: &Bound<'py, PyUntypedArray>,
+    keys: AnyKeys<'py>,
+    k: usize,
+    metric: &str,
+    threads: usize,
+) -> PyResult<Pair<'py>> {
+    fn run<'py, T: Scored + Element>(
+        py: Python<'py>,
+        request: &Request<'_>,
+        k: usize,
+        threads: usize,
+    ) -> PyResult<Pair<'py>>
+    where
+        AnyPanels: Of<T>,
+    {
+        let search = request.search::<T>(0, ANY);
+        if k == 0 || k > search.keys.len() {
+            return Err(PyValueError::new_err(format!("k must be between 1 and {}, got {k}", search.keys.len())));
+        }
+        let scores = PyArray2::<T>::zeros(py, [search.queries.len(), k], false);
+        let indices = PyArray2::<i64>::zeros(py, [search.queries.len(), k], false);
+        {
+            let (mut scores, mut indices) = (scores.readwrite(), indices.readwrite());
+            let (scores, indices) = (scores.as_slice_mut()?, indices.as_slice_mut()?);
+            let larger = request.metric.larger_is_better();
+            engine(py, threads, |context| topk(context, level(), &search, k, larger, scores, indices))?;
+        }
+        Ok((scores.into_any(), indices.into_any()))
+    }
+    let request = Request::new(queries, &keys, metric)?;
+    by_score!(request, run(py, &request, k, threads))
+}
+
+type Csr<'py> = (Bound<'py, PyArray1<i64>>, Bound<'py, PyArray1<i64>>, Bound<'py, PyAny>);
+
+#[pyfunction(name = "within")]
+fn within_py<'py>(
+    py: Python<'py>,
+    queries: &Bound<'py, PyUntypedArray>,
+    keys: AnyKeys<'py>,
+    radius: f64,
+    metric: &str,
+    threads: usize,
+) -> PyResult<Csr<'py>> {
+    fn run<'py, T: Scored + Element>(
+        py: Python<'py>,
+        request: &Request<'_>,
+        radius: f64,
+        threads: usize,
+    ) -> PyResult<Csr<'py>>
+    where
+        AnyPanels: Of<T>,
+    {
+        let search = request.search::<T>(0, ANY);
+        let larger = request.metric.larger_is_better();
+        let rows = engine(py, threads, |context| within(context, level(), &search, radius, larger))?;
+        let mut starts = vec![0i64];
+        let (mut indices, mut scores) = (Vec::new(), Vec::new());
+        for row in rows {
+            for (score, index) in row {
+                indices.push(index as i64);
+                scores.push(score);
+            }
+            starts.push(indices.len() as i64);
+        }
+        Ok((PyArray1::from_vec(py, starts), PyArray1::from_vec(py, indices), PyArray1::from_vec(py, scores).into_any()))
+    }
+    let request = Request::new(queries, &keys, metric)?;
+    by_score!(request, run(py, &request, radius, threads))
+}
+
+/// Registers what is here.
+pub(super) fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
+    module.add_function(wrap_pyfunction!(pairwise, module)?)?;
+    module.add_function(wrap_pyfunction!(topk_py, module)?)?;
+    module.add_function(wrap_pyfunction!(within_py, module)?)
+}

@@ -1,0 +1,35 @@
+//! What is kept of the scores, one file each: everything ([`matrix`]), the best k ([`topk`]), what lies within a radius
+//! ([`within`]), what separation and projection make of them ([`retrieve`]), or their sums over many searches ([`sum`]).
+
+pub(crate) mod filter;
+pub mod matrix;
+pub mod retrieve;
+pub mod sum;
+pub mod topk;
+pub mod within;
+
+/// Scores of one tile that a sink looks at and forgets. Large enough for every tile shape of every instruction set.
+#[repr(align(64))]
+pub(crate) struct Scratch<T>([T; SIZE]);
+
+const SIZE: usize = 1024;
+
+impl<T: Copy + Default> Scratch<T> {
+    pub(crate) fn new() -> Box<Self> {
+        Box::new(Scratch([T::default(); SIZE]))
+    }
+    /// Room for a tile: where, and the distance between its rows.
+    #[inline(always)]
+    pub(crate) fn place(&mut self, rows: usize, width: usize) -> (*mut T, usize) {
+        debug_assert!(rows * width <= SIZE);
+        (self.0.as_mut_ptr(), width)
+    }
+    #[inline(always)]
+    pub(crate) fn as_mut_ptr(&mut self) -> *mut T {
+        self.0.as_mut_ptr()
+    }
+    #[inline(always)]
+    pub(crate) fn as_ptr(&self) -> *const T {
+        self.0.as_ptr()
+    }
+}
