@@ -127,7 +127,9 @@ def test_timers_do_not_break_a_merge():
             time.sleep(0.01)
         except KeyboardInterrupt:
             broken += 1
-        timer.join()
+        finally:
+            timer.cancel()
+            timer.join()
         whole = len(memory) // 7 - 14
         assert whole - merges in (0, 1) and len(memory) == 100 + 7 * whole
         np.testing.assert_array_equal(memory.counters, one + whole * two)
