@@ -19,7 +19,7 @@ from hypothesis import strategies as st
 
 import amfast as am
 from amfast import bits
-from amfast.bits import BitMatrix, Kind, binary
+from amfast.bits import BitMatrix, Kind, binary, matrix
 
 WIDTHS = (1, 7, 8, 9, 63, 64, 65, 1000)
 SIGNED = ("int8", "int16", "int32", "int64", "float16", "float32", "float64", "longdouble")
@@ -427,7 +427,7 @@ def test_random_rows_have_the_stream_of_one_draw():
     expected = words.view(np.uint8)[: n * width].reshape(n, width).copy()
     expected[:, -1] &= 0xF8
     found = BitMatrix.random(n, n_bits, seed=9).to_packed()
-    assert found.nbytes > 2 * 8 * bits._PIECE
+    assert found.nbytes > 2 * 8 * matrix._PIECE
     np.testing.assert_array_equal(found, expected)
     assert BitMatrix.random(2, 12, 2**64 - 1) != BitMatrix.random(2, 12, 0)
     with pytest.raises(ValueError, match=r"seed must be an int in 0\.\.18446744073709551615"):
@@ -463,9 +463,9 @@ except KeyboardInterrupt:
 
 
 def test_padding_is_checked_beyond_the_first_piece():
-    raw = np.zeros((2 * bits._PIECE, 1), np.uint8)
+    raw = np.zeros((2 * matrix._PIECE, 1), np.uint8)
     raw[-1] = 1
-    with pytest.raises(ValueError, match=f"row {2 * bits._PIECE - 1} has bits set beyond its 7"):
+    with pytest.raises(ValueError, match=f"row {2 * matrix._PIECE - 1} has bits set beyond its 7"):
         BitMatrix.from_packed(raw, 7)
 
 
