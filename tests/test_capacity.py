@@ -244,6 +244,20 @@ def test_recalled_is_an_overlap_above_nine_tenths(wrong, success):
     assert table.overlap[0, 0] == pytest.approx(1 - wrong / 50)
 
 
+def test_spread_is_that_of_success_over_trials():
+    """Every other trial is answered, never exactly: success 1/2 +- 1/2, exact 0."""
+    calls = []
+
+    def change(x):
+        calls.append(len(x))
+        return x * (1.1 if len(calls) % 2 else 0)
+
+    table = am.capacity(lambda: Answering(change), [5, 7], width=100, trials=4)
+    np.testing.assert_array_equal(table.success, 0.5)
+    np.testing.assert_array_equal(table.spread, 0.5)
+    assert not table.exact.any() and table.trials == 4 and calls == [5] * 4 + [7] * 4
+
+
 def test_an_answer_of_zeros_overlaps_with_nothing():
     table = am.capacity(Answering(lambda x: 0 * x), [5], width=8, trials=1)
     assert table.overlap[0, 0] == table.success[0, 0] == 0
