@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import os
 import pickle
+import re
 import signal
 import subprocess
 import sys
@@ -312,6 +313,65 @@ def test_faiss_reads_the_same_bytes(rng):
     assert (
         distances[:, 1].tolist() == np.sort((b[:4, None] != b).sum(axis=2), axis=1)[:, 1].tolist()
     )
+
+
+@pytest.mark.parametrize("n_bits", [1, 7, 8, 9, 70])
+def test_states_are_read_as_binary_reads_bits_and_answered_in_their_kind(rng, n_bits):
+    signs = np.where(rng.random((5, n_bits)) < 0.5, 1, -1).astype(np.int8)
+    for name, x in (
+        ("int8", signs),
+        ("float16", signs.astype(np.float16)),
+        ("big-endian", signs.astype(">f8")),
+        ("bool", signs > 0),
+        ("uint8", (signs > 0).astype(np.uint8)),
+        ("0 and 1", (signs > 0).astype(np.int64)),
+        ("columns first", np.asfortranarray(signs)),
+        ("bits", am.pack(signs)),
+        ("one row", signs[0]),
+    ):
+        words, kind = bits.binary(x, "cues", n_bits, single=True)
+        states, other = bits.states(x, "cues", n_bits)
+        assert states.dtype == np.int8 and states.flags.writeable
+        np.testing.assert_array_equal(states, words.unpack(), err_msg=name)
+        assert kind == other
+        back, same = kind.states(states), kind.answer(words)
+        assert type(back) is type(same) and back.shape == same.shape
+        assert back == same if isinstance(back, BitMatrix) else np.array_equal(back, same)
+
+
+def test_undecided_states_are_zero_where_there_is_a_third_value():
+    states = np.array([[1, 0, -1]], np.int8)
+    for coding, dtype, expected in (
+        ("bipolar", np.float32, [[1, 0, -1]]),
+        ("binary", np.uint8, [[1, 0, 0]]),
+        ("bool", np.bool_, [[True, False, False]]),
+    ):
+        got = bits.Kind(coding, np.dtype(dtype)).states(states)
+        assert got.dtype == dtype and got.tolist() == expected
+    assert bits.Kind().states(states) == am.pack([[1, 0, 0]])
+
+
+def test_states_refuse_what_binary_refuses():
+    for bad, match in (
+        (np.ones((1, 2, 3)), "one 1-d row"),
+        (np.ones((2, 0)), "0 columns"),
+        (np.ones((2, 4)), "cues have 4 bits, the memory stores 3"),
+        (am.pack(np.ones((2, 4))), "cues have 4 bits"),
+        ([[1, 0, -1]], "mix two codings"),
+        ([[1, 2, 1]], "row 0, column 1 is 2"),
+    ):
+        with pytest.raises(ValueError, match=match):
+            bits.states(bad, "cues", 3)
+    ones = bits.Kind("bool", np.dtype(bool))
+    assert bits.states(np.ones(3), "cues", 3, like=ones)[1].coding == "binary"
+
+
+def test_as_many_entries_as_partners_were_meant_as_a_column():
+    for flat, called in ((np.ones(3), "values"), ([1, 1, 1], "values")):
+        with pytest.raises(ValueError, match=r"one number per row is " + re.escape(called)):
+            bits.binary(flat, "values", partners=3)
+        with pytest.raises(ValueError, match=r"one row is " + re.escape(called)):
+            bits.binary(flat, "values", partners=4)
 
 
 # -- memory, time, and answers --------------------------------------------------------------------

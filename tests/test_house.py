@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 
 import amfast as am
-from amfast import _core, reference
+from amfast import reference
 from amfast.memories.base import Memory
 from amfast.parts.metrics import METRICS
 from amfast.parts.separations import SEPARATIONS
@@ -143,13 +143,13 @@ def test_private_names_stay_home(path):
 
 
 def test_the_metrics_are_the_same_everywhere():
-    assert list(METRICS) == list(reference.METRICS) == list(_core.METRICS)
+    assert list(METRICS) == list(reference.METRICS) == am.cpu_info()["metrics"]
 
 
 def test_the_fused_separations_are_the_engines():
     fused = {part.engine()[0] for part in SEPARATIONS.values() if part.engine() is not None}
     fused |= {am.Threshold(0.0).engine()[0], am.Polynomial(2, rectified=True).engine()[0]}
-    assert fused == set(_core.SEPARATIONS)
+    assert fused == set(am.cpu_info()["separations"])
 
 
 def public_memories() -> list[type[Memory]]:

@@ -11,14 +11,14 @@ For bipolar rows the dot product is ``n_bits - 2 * hamming``.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
 from amfast import _check
-from amfast._typing import Array, Bytes, Mask
+from amfast._typing import Array, Bytes, Mask, Signs
 
 CODINGS = ("bipolar", "binary", "bool")
 _DTYPES = {
@@ -332,6 +332,18 @@ class Kind:
             rows = rows._coded(self.coding, np.dtype(self.dtype), "answers")
         return rows[0] if self.single else rows
 
+    def states(self, x: Array) -> Any:
+        """Return states (Q, d) of -1 and +1 in this kind, as `answer` does.
+
+        A 0, where a unit is undecided, stays one among -1 and +1, and is bit 0 elsewhere.
+        """
+        if self.dtype is None:
+            return BitMatrix._of(np.packbits(x > 0, axis=1), x.shape[1])
+        dtype = np.dtype(self.dtype)
+        _check.fits(x.shape, dtype, "answers")
+        flat = (x if self.coding == "bipolar" else x > 0).astype(dtype, copy=False)
+        return flat[0] if self.single else flat
+
     def number(self, x: Array) -> Any:
         """Return one number per row, (Q,), or the float of a single row."""
         return float(x[0]) if self.single else x
@@ -374,51 +386,83 @@ def binary(
     if isinstance(x, BitMatrix):
         rows, kind = x, Kind()
     else:
-        given = _check.read(x, name)
-        if given.dtype.kind not in "biuf":
-            _check.array(given, name)  # says what it is instead
-        if given.ndim != 2 and not (single and given.ndim == 1):
-            what = f"{name} must be a BitMatrix or 2-d (N, n_bits){' or one 1-d row' * single}"
-            hint = _check.one_dimensional(x, given, name, partners)
-            raise ValueError(f"{what}, got {given.ndim}-d of shape {given.shape}{hint}")
-        flat = np.atleast_2d(given)
-        if flat.shape[1] == 0:
-            raise ValueError(f"{name} have 0 columns; at least 1 is needed")
-        packed, coding = _pack(flat, name, like)
+        flat, dtype, one = _given(x, name, single, partners)
+        packed = _check.empty(
+            (len(flat), n_bytes(flat.shape[1])), np.dtype(np.uint8), f"packed {name}"
+        )
+
+        def pack(ones: Mask, place: slice) -> None:
+            packed[place] = np.packbits(ones, axis=1)
+
+        kind = Kind(_read(flat, name, like, pack), dtype, one)
         rows = BitMatrix._of(packed, flat.shape[1])
-        kind = Kind(coding, given.dtype.newbyteorder("="), given.ndim == 1)
     if n_bits is not None and rows.n_bits != n_bits:
         raise ValueError(f"{name} have {rows.n_bits} bits, the memory stores {n_bits}")
     return rows, kind
 
 
-def _pack(x: Array, name: str, like: Kind | None) -> tuple[Bytes, str]:
-    """Check and pack rows; return also their coding."""
-    packed = _check.empty((len(x), n_bytes(x.shape[1])), np.dtype(np.uint8), f"packed {name}")
+def states(x: object, name: str, n_bits: int, *, like: Kind | None = None) -> tuple[Signs, Kind]:
+    """Read binary rows, or one, as states of -1 and +1 (Q, d) in new memory; see `binary`."""
+    if isinstance(x, BitMatrix):
+        if x.n_bits != n_bits:
+            raise ValueError(f"{name} have {x.n_bits} bits, the memory stores {n_bits}")
+        return x.unpack(), Kind()
+    flat, dtype, one = _given(x, name, True)
+    if flat.shape[1] != n_bits:
+        raise ValueError(f"{name} have {flat.shape[1]} bits, the memory stores {n_bits}")
+    signs = _check.empty(flat.shape, np.dtype(np.int8), name)
+
+    def sign(ones: Mask, place: slice) -> None:
+        np.add(ones, ones, out=signs[place], dtype=np.int8)
+
+    kind = Kind(_read(flat, name, like, sign), dtype, one)
+    signs -= 1
+    return signs, kind
+
+
+def _given(
+    x: object, name: str, single: bool, partners: int | None = None
+) -> tuple[Array, np.dtype[Any], bool]:
+    """Read rows of any element type; return also that type, and whether one 1-d row was given."""
+    given = _check.read(x, name)
+    if given.dtype.kind not in "biuf":
+        _check.array(given, name)  # says what it is instead
+    if given.ndim != 2 and not (single and given.ndim == 1):
+        what = f"{name} must be a BitMatrix or 2-d (N, n_bits){' or one 1-d row' * single}"
+        hint = _check.one_dimensional(x, given, name, partners)
+        raise ValueError(f"{what}, got {given.ndim}-d of shape {given.shape}{hint}")
+    flat = given if given.ndim == 2 else given[None]
+    if flat.shape[1] == 0:
+        raise ValueError(f"{name} have 0 columns; at least 1 is needed")
+    return flat, given.dtype.newbyteorder("="), given.ndim == 1
+
+
+def _read(x: Array, name: str, like: Kind | None, take: Callable[[Mask, slice], None]) -> str:
+    """Check rows and hand over, some rows at a time, where their ones are; return their coding."""
     step = max(1, _PIECE // x.shape[1])
     if x.dtype.kind == "b":
         step *= 8  # nothing is compared, so nothing need stay in the cache
         for start in range(0, len(x), step):
-            packed[start : start + step] = np.packbits(x[start : start + step], axis=1)
-        return packed, "bool"
+            take(x[start : start + step], slice(start, start + step))
+        return "bool"
     scratch = np.empty((min(step, len(x)), x.shape[1]), np.bool_)
     minus = zero = False
     for start in range(0, len(x), step):
         piece = x[start : start + step]
-        is_value = scratch[: len(piece)]
-        np.equal(piece, 1, out=is_value)
-        packed[start : start + step] = np.packbits(is_value, axis=1)
-        has_minus, has_zero, fine = _values(piece, is_value)
+        is_one = scratch[: len(piece)]
+        np.equal(piece, 1, out=is_one)
+        take(is_one, slice(start, start + step))
+        has_minus, has_zero, fine = _values(piece, is_one)
         minus, zero = minus or has_minus, zero or has_zero
         if not fine:
             raise ValueError(_stranger(piece, name, start))
         if minus and zero:
             raise ValueError(_mixture(x[: start + step], name, step))
     if minus:
-        return packed, "bipolar"
+        return "bipolar"
     if zero or x.dtype.kind == "u" or (like is not None and like.coding in ("binary", "bool")):
-        return packed, "binary"
-    return packed, "bipolar"
+        return "binary"
+    return "bipolar"
 
 
 def _values(piece: Array, is_one: Mask) -> tuple[bool, bool, bool]:

@@ -7,7 +7,6 @@ The field of unit i is half of what the energy gains if the unit goes from +1 to
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, NamedTuple
@@ -16,12 +15,13 @@ import numpy as np
 
 from amfast import _check
 from amfast._typing import Array, Float, Int, Mask
-from amfast.bits import BitMatrix
 
-UPDATES = ("async", "sync")
+UPDATES = ("async", "sync", "one-step")
 ORDERS = ("random", "fixed")
 # Seeds are 64-bit words of the generator.
 MAX_SEED = 2**64 - 1
+# Sweeps are counted in int64.
+MAX_SWEEPS = 2**63 - 1
 
 
 @dataclass(frozen=True)
@@ -41,6 +41,17 @@ class Rules:
     seed: int = 0
     energies: bool = False
     """Whether to compute the energy of every cue and after every sweep."""
+
+
+class Motion(NamedTuple):
+    """How some states move, beside their energy."""
+
+    bias: Float | None
+    """(d,) added to the fields."""
+    clamp: Mask | None
+    """(1, d) for all states or (Q, d): units that never flip."""
+    rules: Rules
+    threads: int
 
 
 class Settled(NamedTuple):
@@ -141,19 +152,21 @@ def settle(
 def rules(
     update: object,
     order: object,
-    tie: object,
+    tie: int,
     temperature: object,
     max_sweeps: object,
     seed: object,
     energies: bool,
 ) -> Rules:
-    """Check what a user asked for."""
+    """Check what a user asked for; "one-step" is one sweep of "sync"."""
+    once = _check.choice(update, "update", UPDATES) == "one-step"
+    sweeps = _check.integer(max_sweeps, "max_sweeps", 1, MAX_SWEEPS)
     return Rules(
-        update=_check.choice(update, "update", UPDATES),
+        update="sync" if once else str(update),
         order=_check.choice(order, "order", ORDERS),
-        tie=tie_rule(tie),
+        tie=tie,
         temperature=0.0 if temperature is None else _check.number(temperature, "temperature", 0.0),
-        max_sweeps=_check.integer(max_sweeps, "max_sweeps", 0),
+        max_sweeps=1 if once else sweeps,
         seed=_check.integer(seed, "seed", 0, MAX_SEED),
         energies=energies,
     )
@@ -181,15 +194,12 @@ def clamped(given: Any, n_cues: int, n_units: int) -> Mask | None:
 
 def bias(given: Any) -> Float:
     """Read a bias, a number or one per unit, as float64."""
+    if isinstance(given, int | float):
+        return np.array(_check.number(given, "bias"))
     values = _check.array(given, "bias")
     if values.ndim > 1:
         raise ValueError(f"bias must be a number or 1-d, got shape {values.shape}")
     values = values.astype(np.float64)
-    if not all(math.isfinite(b) for b in values.ravel()):
+    if not np.isfinite(values).all():
         raise ValueError("bias must be finite")
     return values
-
-
-def packed(states: Array) -> BitMatrix:
-    """Pack states (Q, d), a bit set where one is positive."""
-    return BitMatrix._of(np.packbits(states > 0, axis=1), states.shape[1])

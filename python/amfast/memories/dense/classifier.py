@@ -2,44 +2,25 @@
 
 from __future__ import annotations
 
+import copy
+import inspect
 import math
 import warnings
-from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Literal
+from collections.abc import Iterator
+from typing import Any, Literal
 
 import numpy as np
 
 from amfast import _check, _console
+from amfast._threads import resolve_threads
 from amfast._typing import Array
+from amfast.memories.dense.training import SMALLEST_STEP, Network, Settings
 
 __all__ = ["DenseAssociativeClassifier"]
 
 
-# Rows scored at a time when predicting: a few megabytes of overlaps.
-_ROWS = 1024
-# A gradient that nothing in the data can have made any more, only rounding.
-_SMALLEST_STEP = 1e-30
-
-
-@dataclass(frozen=True)
-class _Recipe:
-    """Settings that train well at one interaction order."""
-
-    loss_power: int
-    temperature: tuple[float, float]
-    learning_rate: float
-    momentum: float
-
-
-def _recipe(n: int) -> _Recipe:
-    if n <= 2:
-        return _Recipe(2, (0.9, 0.2), 0.04, 0.9)
-    if n <= 4:
-        return _Recipe(n, (0.9, 0.25), 0.04, 0.9)
-    if n < 15:
-        return _Recipe(n, (0.7, 0.6), 0.02, 0.6)
-    return _Recipe(30, (0.87, 0.87), 0.01, 0.6)
+# Numbers of energies that are computed at a time when predicting: a few megabytes.
+_TILE = 1024 * 1000
 
 
 class DenseAssociativeClassifier:
@@ -107,6 +88,15 @@ class DenseAssociativeClassifier:
     temperature_ : float
         T of the last epoch, in units of the scaled inputs.
     n_features_in_ : int
+    shape_ : tuple of int
+        Of one input.
+    network_ : object
+        The memories with what training needs beside them.
+
+    Notes
+    -----
+    Parameters are kept as given and checked by `fit`; `get_params` and `set_params` make it an
+    estimator of scikit-learn, which is not imported for it.
 
     Examples
     --------
@@ -138,36 +128,42 @@ class DenseAssociativeClassifier:
         seed: int = 0,
         verbose: bool = False,
     ) -> None:
-        self.n_memories = _check.integer(n_memories, "n_memories", 1)
-        self.n = _check.integer(n, "n", 1, 40)
-        recipe = _recipe(self.n)
-        self.interaction = _check.choice(interaction, "interaction", ("rectified", "power"))
-        self.loss_power = (
-            recipe.loss_power
-            if loss_power is None
-            else _check.integer(loss_power, "loss_power", 1, 100)
-        )
-        self.temperature = recipe.temperature if temperature is None else _ramp(temperature)
-        self.learning_rate = (
-            recipe.learning_rate
-            if learning_rate is None
-            else _positive(learning_rate, "learning_rate")
-        )
-        self.decay = _positive(decay, "decay", 1.0)
-        self.momentum = (
-            recipe.momentum if momentum is None else _check.number(momentum, "momentum", 0.0)
-        )
-        if self.momentum >= 1:
-            raise ValueError(f"momentum must be below 1, got {momentum!r}")
-        self.n_epochs = _check.integer(n_epochs, "n_epochs", 1)
-        self.batch_size = _check.integer(batch_size, "batch_size", 1)
-        if scale is not None:
-            _check.choice(scale, "scale", ("range",))
+        self.n_memories = n_memories
+        self.n = n
+        self.interaction = interaction
+        self.loss_power = loss_power
+        self.temperature = temperature
+        self.learning_rate = learning_rate
+        self.decay = decay
+        self.momentum = momentum
+        self.n_epochs = n_epochs
+        self.batch_size = batch_size
         self.scale = scale
-        self.patience = None if patience is None else _check.integer(patience, "patience", 1)
-        self.dtype = _check.choice(dtype, "dtype", ("auto", "float32", "float64"))
-        self.seed = _check.integer(seed, "seed", 0)
-        self.verbose = _check.flag(verbose, "verbose")
+        self.patience = patience
+        self.dtype = dtype
+        self.seed = seed
+        self.verbose = verbose
+
+    # -- as scikit-learn's estimators -------------------------------------------------------------
+
+    def get_params(self, deep: bool = True) -> dict[str, Any]:
+        """Return the parameters by name, as they were given; ``deep`` makes no difference."""
+        return {name: getattr(self, name) for name in inspect.signature(type(self)).parameters}
+
+    def set_params(self, **params: Any) -> DenseAssociativeClassifier:
+        """Set parameters by name, for the next `fit`, and return itself."""
+        known = self.get_params()
+        for name in params:
+            _check.name_of(name, known, "parameter")
+        for name, value in params.items():
+            setattr(self, name, value)
+        return self
+
+    def __sklearn_tags__(self) -> Any:
+        """Say that this is a classifier to scikit-learn, which alone asks."""
+        from sklearn.utils import ClassifierTags, Tags, TargetTags
+
+        return Tags("classifier", TargetTags(required=True), classifier_tags=ClassifierTags())
 
     # -- training ---------------------------------------------------------------------------------
 
@@ -196,32 +192,41 @@ class DenseAssociativeClassifier:
         ValueError
             For inputs that are not as said, and when no memory learns any more: all gradients are
             zero, which is what a temperature too low for the data does.
+        ValueError, TypeError
+            For a parameter out of its range, naming it. What was learned before stays then.
         """
+        fresh = type(self)(**self.get_params())
+        fresh._learn(X, y)
+        # One step, so that an interrupt leaves the old memories or the new ones.
+        self.__dict__.update(fresh.__dict__)
+        return self
+
+    def _learn(self, X: object, y: object) -> None:
         inputs, shape = _inputs(X)
         labels = _labels(y, len(inputs))
-        self._start(inputs, shape, np.unique(labels))
+        settings = Settings.of(self)
+        network = self._start(settings, inputs, shape, np.unique(labels))
         targets = self._targets(labels)
-        v = self._scaled(inputs)
+        v = network.scaled(inputs)
         best, since = math.inf, 0
-        with _console.progress(repr(self), self.n_epochs if self.verbose else 0) as step:
-            for _ in range(self.n_epochs):
+        with _console.progress(repr(self), settings.n_epochs if settings.verbose else 0) as step:
+            for _ in range(settings.n_epochs):
                 self._epoch(v, targets)
                 step(f"training error {self.error_[-1]:.2%}")
                 since = 0 if self.error_[-1] < best else since + 1
                 best = min(best, self.error_[-1])
-                if self.patience is not None and since >= self.patience:
+                if settings.patience is not None and since >= settings.patience:
                     break
         chance = 1 - np.bincount(targets.argmax(axis=1)).max() / len(targets)
         if self.error_[-1] >= chance:
             warnings.warn(
                 f"the training error {self.error_[-1]:.1%} is no better than always answering the "
                 f"commonest class ({chance:.1%}): try another temperature, now "
-                f"{self.temperature} x the inputs' mean magnitude, a smaller learning_rate "
-                f"({self.learning_rate:g}) or more epochs ({len(self.error_)})",
+                f"{settings.temperature} x the inputs' mean magnitude, a smaller learning_rate "
+                f"({settings.learning_rate:g}) or more epochs ({len(self.error_)})",
                 RuntimeWarning,
-                stacklevel=2,
+                stacklevel=3,
             )
-        return self
 
     def partial_fit(
         self, X: object, y: object, classes: object | None = None
@@ -237,98 +242,61 @@ class DenseAssociativeClassifier:
         """
         inputs, shape = _inputs(X)
         labels = _labels(y, len(inputs))
-        if not hasattr(self, "_memories"):
+        settings, fresh = Settings.of(self), copy.copy(self)
+        if hasattr(self, "network_"):
+            fresh.network_ = self.network_.copy(settings)
+            fresh.loss_, fresh.error_ = self.loss_.copy(), self.error_.copy()
+        else:
             known = labels if classes is None else np.asarray(classes)
-            self._start(inputs, shape, np.unique(known))
-        self._same_width(inputs)
-        self._epoch(self._scaled(inputs), self._targets(labels))
+            fresh._start(settings, inputs, shape, np.unique(known))
+        fresh._same_width(inputs)
+        fresh._epoch(fresh.network_.scaled(inputs), fresh._targets(labels))
+        self.__dict__.update(fresh.__dict__)
         return self
 
-    def _start(self, inputs: Array, shape: tuple[int, ...], classes: Array) -> None:
+    def _start(
+        self, settings: Settings, inputs: Array, shape: tuple[int, ...], classes: Array
+    ) -> Network:
         if len(classes) < 2:
             raise ValueError(f"y must hold at least 2 classes, got {classes.tolist()}")
-        low, high = float(inputs.min()), float(inputs.max())
-        if low == high:
-            raise ValueError(f"X must not be constant, all entries are {low:g}")
-        if not 1e-300 < high - low < 1e300:
-            raise ValueError(f"X ranges over {low:g}..{high:g}, out of proportion; rescale it")
+        network = Network(settings, inputs, len(classes))
         self.classes_ = classes
         self.n_features_in_ = inputs.shape[1]
-        self._shape = shape
-        self._range = (low, high) if self.scale == "range" else (-1.0, 1.0)
-        wide = self.dtype == "float64" or (self.dtype == "auto" and self.n > 4)
-        self._type = np.dtype(np.float64 if wide else np.float32)
-        self._unit = float(np.abs(self._scaled(inputs)).sum(axis=1, dtype=np.float64).mean())
-        self._rng = np.random.default_rng(self.seed)
-        width = self.n_features_in_ + len(classes)
-        self._memories = self._rng.normal(-0.3, 0.3, (self.n_memories, width)).astype(self._type)
-        self._velocity = np.zeros_like(self._memories)
+        self.shape_ = shape
         self.loss_: list[float] = []
         self.error_: list[float] = []
+        self.network_ = network
         self._set_temperature()
+        return network
 
     def _set_temperature(self) -> None:
-        first, last = self.temperature
-        done = min(len(self.loss_) / max(self.n_epochs - 1, 1), 1.0)
-        self.temperature_ = (first + (last - first) * done) * self._unit
+        network, settings = self.network_, self.network_.settings
+        first, last = settings.temperature
+        done = min(len(self.loss_) / max(settings.n_epochs - 1, 1), 1.0)
+        network.temperature = self.temperature_ = (first + (last - first) * done) * network.unit
 
     def _epoch(self, v: Array, targets: Array) -> None:
+        network, settings = self.network_, self.network_.settings
         self._set_temperature()
-        rate = self.learning_rate * self.decay ** len(self.loss_)
-        order = self._rng.permutation(len(v))
+        rate = settings.learning_rate * settings.decay ** len(self.loss_)
+        order = network.rng.permutation(len(v))
         loss = wrong = largest = 0.0
-        for start in range(0, len(v), self.batch_size):
-            chosen = order[start : start + self.batch_size]
-            batch_loss, batch_wrong, batch_largest = self._step(v[chosen], targets[chosen], rate)
+        for start in range(0, len(v), settings.batch_size):
+            chosen = order[start : start + settings.batch_size]
+            batch_loss, batch_wrong, batch_largest = network.step(v[chosen], targets[chosen], rate)
             loss += batch_loss
             wrong += batch_wrong
             largest = max(largest, batch_largest)
-        if largest < _SMALLEST_STEP and wrong:
+        if largest < SMALLEST_STEP and wrong:
             raise ValueError(
                 f"no memory learns any more in epoch {len(self.loss_) + 1}: every gradient is zero "
                 f"while {wrong / len(v):.1%} of the inputs are still wrong. The temperature, "
-                f"{self.temperature_ / self._unit:.3g} x the mean magnitude {self._unit:.4g} of "
-                f"the inputs, is too low or too high for n = {self.n}; the default for it is "
-                f"{_recipe(self.n).temperature}"
+                f"{self.temperature_ / network.unit:.3g} x the mean magnitude {network.unit:.4g} "
+                f"of the inputs, is too low or too high for n = {settings.n}; the default for it "
+                f"is {settings.usual_temperature}"
             )
         self.loss_.append(loss / len(v))
         self.error_.append(wrong / len(v))
-
-    def _step(self, v: Array, targets: Array, rate: float) -> tuple[float, int, float]:
-        d = self.n_features_in_
-        overlaps = self._overlaps(v)
-        off = self._rectified(overlaps)
-        slope_off = self._slope(off)
-        value_off = slope_off * off
-        saved = np.empty(targets.shape, self._type)
-        slopes = []
-        for a in range(targets.shape[1]):
-            on = self._rectified(overlaps + self._switched(a))
-            slope = self._slope(on)
-            saved[:, a] = (slope * on - value_off).sum(axis=1)
-            slopes.append(slope)
-        # 1 - |tanh| and its square's complement without the cancellation that would end learning.
-        small = np.exp(-2 * np.abs(saved))
-        magnitude = (1 - small) / (1 + small)
-        miss = np.where((saved > 0) == (targets > 0), 2 * small / (1 + small), 1 + magnitude)
-        pull = targets * miss ** (2 * self.loss_power - 1) * (4 * small / (1 + small) ** 2)
-        shared = np.zeros_like(overlaps)
-        gradient = np.empty_like(self._memories)
-        for a, slope in enumerate(slopes):
-            shared += pull[:, a, None] * (slope - slope_off)
-            gradient[:, d + a] = 2 * (pull[:, a] @ slope)
-        gradient[:, d:] -= shared.sum(axis=0)[:, None]
-        gradient[:, :d] = shared.T @ v
-        self._velocity *= self.momentum
-        self._velocity += gradient
-        largest = np.abs(self._velocity).max(axis=1, keepdims=True)
-        # A memory that nothing pulls stays: old velocity blown up to a full step means nothing.
-        pulled = np.abs(gradient).max(axis=1, keepdims=True) > 0
-        self._memories += self._velocity * (pulled * rate / np.maximum(largest, _SMALLEST_STEP))
-        np.clip(self._memories, -1, 1, out=self._memories)
-        loss = float((miss.astype(np.float64) ** (2 * self.loss_power)).sum())
-        wrong = int((saved.argmax(axis=1) != targets.argmax(axis=1)).sum())
-        return loss, wrong, float(np.abs(gradient).max())
 
     # -- use --------------------------------------------------------------------------------------
 
@@ -346,11 +314,10 @@ class DenseAssociativeClassifier:
             (Q, C); the largest is the prediction.
         """
         inputs = self._read(X)
-        return (
-            np.concatenate([self._saved(rows).sum(axis=2) for rows in self._pieces(inputs)])
-            if len(inputs)
-            else np.zeros((0, len(self.classes_)), self._type)
-        )
+        energies = np.zeros((len(inputs), len(self.classes_)), self.network_.dtype)
+        for tile, parts in self._parts(inputs):
+            energies[tile] = parts.sum(axis=2)
+        return energies
 
     def predict(self, X: object) -> Array:
         """Return the (Q,) labels whose units save the most energy, the first class of equals."""
@@ -373,10 +340,9 @@ class DenseAssociativeClassifier:
         inputs = self._read(X)
         _check.nonempty(inputs, "X")
         single = 0
-        for rows in self._pieces(inputs):
-            parts = self._saved(rows)
+        for _, parts in self._parts(inputs):
             best = parts.sum(axis=2).argmax(axis=1)
-            chosen = parts[np.arange(len(rows)), best]
+            chosen = parts[np.arange(len(parts)), best]
             single += int(
                 ((chosen > 0.9 * chosen.max(axis=1, keepdims=True)).sum(axis=1) == 1).sum()
             )
@@ -385,88 +351,48 @@ class DenseAssociativeClassifier:
     @property
     def weights_(self) -> Array:
         """(K, d) input parts of the memories, in [-1, 1]."""
-        return self._fitted()[:, : self.n_features_in_].copy()
+        return self._fitted().memories[:, : self.n_features_in_].copy()
 
     @property
     def labels_(self) -> Array:
         """(K, C) label parts of the memories, in [-1, 1]."""
-        return self._fitted()[:, self.n_features_in_ :].copy()
+        return self._fitted().memories[:, self.n_features_in_ :].copy()
 
     @property
     def memories_(self) -> Array:
         """(K, ...) the memories in the shape and the units of the inputs."""
-        low, high = self._range
+        low, high = self._fitted().range
         inputs = low + (self.weights_.astype(np.float64) + 1) * ((high - low) / 2)
-        return inputs.reshape(-1, *self._shape)
+        return inputs.reshape(-1, *self.shape_)
 
     def __repr__(self) -> str:
         """Say how many memories of which order, and whether they are learned."""
-        state = "" if hasattr(self, "_memories") else ", not fitted"
+        state = "" if hasattr(self, "network_") else ", not fitted"
         return f"DenseAssociativeClassifier({self.n_memories} memories, n={self.n}{state})"
-
-    # -- the energy -------------------------------------------------------------------------------
-
-    def _overlaps(self, v: Array) -> Array:
-        d = self.n_features_in_
-        off = v @ self._memories[:, :d].T - self._memories[:, d:].sum(axis=1)
-        return np.asarray(off / self._type.type(self.temperature_))
-
-    def _switched(self, a: int) -> Array:
-        """Return what switching unit ``a`` on adds to the overlaps."""
-        switched = self._memories[:, self.n_features_in_ + a] * (2 / self.temperature_)
-        return np.asarray(switched.astype(self._type))
-
-    def _rectified(self, overlaps: Array) -> Array:
-        return np.maximum(overlaps, 0) if self.interaction == "rectified" else overlaps
-
-    def _slope(self, x: Array) -> Array:
-        """Take the derivative of F, but for the factor n, at rectified overlaps."""
-        if self.n == 1 and self.interaction == "rectified":
-            return (x > 0).astype(x.dtype)
-        return _power(x, self.n - 1)
-
-    def _saved(self, v: Array) -> Array:
-        """(Q, C, K) energy that each memory saves when each class is switched on."""
-        overlaps = self._overlaps(v)
-        off = self._rectified(overlaps)
-        before = _power(off, self.n)
-        return np.stack(
-            [
-                _power(self._rectified(overlaps + self._switched(a)), self.n) - before
-                for a in range(len(self.classes_))
-            ],
-            axis=1,
-        )
 
     # -- edges ------------------------------------------------------------------------------------
 
-    def _fitted(self) -> Array:
-        if not hasattr(self, "_memories"):
+    def _fitted(self) -> Network:
+        if not hasattr(self, "network_"):
             raise ValueError("the classifier has learned nothing yet; call fit first")
-        return self._memories
+        return self.network_
 
     def _read(self, X: object) -> Array:
-        self._fitted()
+        network = self._fitted()
         inputs, _ = _inputs(X, empty=True)
         self._same_width(inputs)
-        return self._scaled(inputs)
+        return network.scaled(inputs)
+
+    def _parts(self, v: Array) -> Iterator[tuple[slice, Array]]:
+        """Yield what each memory saves for each class, of some inputs at a time."""
+        threads = resolve_threads(None)
+        rows = max(1, _TILE // (len(self.network_.memories) * len(self.classes_)))
+        for start in range(0, len(v), rows):
+            tile = slice(start, start + rows)
+            yield tile, self.network_.saved(v[tile], threads)
 
     def _same_width(self, inputs: Array) -> None:
         _check.same_width(inputs, "X", self.n_features_in_, "the classifier learned from")
-
-    def _scaled(self, inputs: Array) -> Array:
-        low, high = self._range
-        if self.scale is None and inputs.size and max(inputs.max(), -inputs.min()) > 1:
-            raise ValueError(
-                f"X must lie in [-1, 1] with scale=None, got {inputs.min():g}..{inputs.max():g}"
-            )
-        # In the inputs' own precision: they may differ by little beside what they share.
-        wide = np.promote_types(inputs.dtype, self._type)
-        return ((inputs.astype(wide) - low) * (2 / (high - low)) - 1).astype(self._type)
-
-    def _pieces(self, v: Array) -> list[Array]:
-        rows = max(1, _ROWS * 1000 // (self.n_memories * len(self.classes_)))
-        return [v[start : start + rows] for start in range(0, len(v), rows)]
 
     def _targets(self, labels: Array) -> Array:
         place = np.searchsorted(self.classes_, labels)
@@ -477,37 +403,9 @@ class DenseAssociativeClassifier:
                 f"y[{unknown[0]}] is {labels[unknown[0]]!r}, "
                 f"the classes are {self.classes_.tolist()}"
             )
-        targets = np.full((len(labels), len(self.classes_)), -1, self._type)
+        targets = np.full((len(labels), len(self.classes_)), -1, self.network_.dtype)
         targets[np.arange(len(labels)), place] = 1
         return targets
-
-
-def _power(x: Array, n: int) -> Array:
-    """x^n by squaring: NumPy's own power takes a logarithm per entry."""
-    result: Array | None = None
-    square = x
-    while n:
-        if n & 1:
-            result = square if result is None else result * square
-        n >>= 1
-        if n:
-            square = square * square
-    return np.ones_like(x) if result is None else result
-
-
-def _ramp(given: float | Sequence[float]) -> tuple[float, float]:
-    ends = tuple(given) if isinstance(given, tuple | list) else (given, given)
-    if len(ends) != 2:
-        raise ValueError(f"temperature must be one number or (first, last), got {given!r}")
-    return _positive(ends[0], "temperature"), _positive(ends[1], "temperature")
-
-
-def _positive(given: object, name: str, most: float = math.inf) -> float:
-    value = _check.number(given, name, 0.0)
-    if value == 0 or value > most:
-        limit = "" if most == math.inf else f" and at most {most:g}"
-        raise ValueError(f"{name} must be above 0{limit}, got {given!r}")
-    return value
 
 
 def _inputs(x: object, empty: bool = False) -> tuple[Array, tuple[int, ...]]:

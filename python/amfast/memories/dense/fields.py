@@ -7,14 +7,13 @@ from typing import Protocol
 
 import numpy as np
 
-from amfast import _check, _core
-from amfast._engine import scoring
-from amfast._stores.bit_items import BitItems
-from amfast._stores.real_items import RealItems
-from amfast._typing import Array, Float, Mask, Signs
+from amfast._engine import flipping, scoring
+from amfast._engine.flipping import Worth
+from amfast._stores.items import Stored
+from amfast._typing import Float, Signs
 from amfast.bits import BitMatrix
 from amfast.memories.dense.interaction import Interaction
-from amfast.parts.dynamics import Rules, Settled
+from amfast.parts.dynamics import Motion, Rules, Settled
 
 # 2^-52, in which ties of one-step fields of real patterns are counted.
 _EPS = float(np.finfo(np.float64).eps)
@@ -24,21 +23,14 @@ _TILE = 1 << 20
 class Fields(Protocol):
     """What recall needs; states are rows of d units, of d + o if heteroassociative."""
 
-    def flip(
-        self, states: Signs, bias: Float | None, clamp: Mask | None, rules: Rules, threads: int
-    ) -> Settled:
+    def flip(self, states: Signs, motion: Motion) -> Settled:
         """Follow the energy."""
 
-    def step(
-        self, states: Signs, bias: Float | None, clamp: Mask | None, rules: Rules, threads: int
-    ) -> Settled:
+    def step(self, states: Signs, motion: Motion) -> Settled:
         """Take one step along sum w F'(o) x, in an autoassociative memory."""
 
     def vote(self, cues: Signs, threads: int) -> Signs:
         """Signs of sum w F'(o) v, 0 where it is a tie."""
-
-    def overlaps(self, cues: BitMatrix, threads: int) -> Array:
-        """Overlaps with all keys."""
 
     @property
     def nbytes(self) -> int:
@@ -48,86 +40,41 @@ class Fields(Protocol):
 class Binary:
     """Patterns of bits: integer overlaps and tables."""
 
-    def __init__(self, interaction: Interaction, items: BitItems) -> None:
-        self._f = interaction
-        self._keys = items.keys
-        self._values = items.values
-        self._weights = np.ascontiguousarray(items.weights) if items.weighted else None
-        self._joined = items.keys
-        if items.heteroassociative:
-            both = [items.keys.unpack("bool"), items.values.unpack("bool")]
-            width = sum(x.shape[1] for x in both)
+    def __init__(self, interaction: Interaction, now: Stored) -> None:
+        self._f, self._now = interaction, now
+        self._weights = now.weights if now.weighted else None
+        self._joined = None if now.heteroassociative else now.keys
+
+    def _patterns(self) -> BitMatrix:
+        """Keys and values side by side."""
+        if self._joined is None:
+            both = [self._now.keys.unpack("bool"), self._now.values.unpack("bool")]
+            width = self._now.width + self._now.value_width
             self._joined = BitMatrix._of(np.packbits(np.hstack(both), axis=1), width)
-        self._own = items.heteroassociative
+        return self._joined
 
-    def flip(
-        self, states: Signs, bias: Float | None, clamp: Mask | None, rules: Rules, threads: int
-    ) -> Settled:
+    def flip(self, states: Signs, motion: Motion) -> Settled:
         """See `Fields`."""
-        d = states.shape[1]
-        return self._run(states, self._f.steps(d), False, bias, clamp, rules, threads)
+        return self._settled(states, self._f.steps(states.shape[1]), False, motion)
 
-    def step(
-        self, states: Signs, bias: Float | None, clamp: Mask | None, rules: Rules, threads: int
-    ) -> Settled:
+    def step(self, states: Signs, motion: Motion) -> Settled:
         """See `Fields`."""
-        d = states.shape[1]
-        return self._run(states, self._f.slopes(d), True, bias, clamp, rules, threads)
+        return self._settled(states, self._f.slopes(states.shape[1]), True, motion)
 
-    def _run(
-        self,
-        states: Signs,
-        table: Float | None,
-        self_term: bool,
-        bias: Float | None,
-        clamp: Mask | None,
-        rules: Rules,
-        threads: int,
-    ) -> Settled:
-        return Settled(
-            *_core.flip_overlaps(
-                np.ascontiguousarray(states),
-                self._joined.to_packed(),
-                self._weights,
-                table,
-                self._f.energies(states.shape[1]) if rules.energies else None,
-                self._f.log_slope,
-                1.0,
-                self_term,
-                bias,
-                clamp,
-                rules,
-                threads,
-            )
-        )
+    def _settled(self, states: Signs, table: Float | None, own: bool, motion: Motion) -> Settled:
+        energy = self._f.energies(states.shape[1]) if motion.rules.energies else None
+        worth = Worth(table, energy, self._f.log_slope, own=own)
+        return flipping.by_overlaps(states, self._patterns(), self._weights, worth, motion)
 
     def vote(self, cues: Signs, threads: int) -> Signs:
         """See `Fields`."""
-        return _core.overlap_signs(
-            np.ascontiguousarray(cues),
-            self._keys.to_packed(),
-            self._weights,
-            self._f.slopes(cues.shape[1]),
-            self._f.log_slope,
-            self._values.to_packed(),
-            self._values.n_bits,
-            threads,
-        )
-
-    def overlaps(self, cues: BitMatrix, threads: int) -> Array:
-        """See `Fields`."""
-        shape = (len(cues), len(self._keys))
-        counts = _check.empty(shape, np.dtype(np.int32), "scores")
-        if len(cues):
-            _core.pairwise(cues.to_packed(), self._keys.to_packed(), "hamming", counts, threads)
-        np.multiply(counts, -2, out=counts)
-        counts += cues.n_bits
-        return counts
+        now, worth = self._now, Worth(self._f.slopes(cues.shape[1]), beta=self._f.log_slope)
+        return flipping.votes(cues, now.keys, self._weights, worth, now.values, threads)
 
     @property
     def nbytes(self) -> int:
         """See `Fields`."""
-        return self._joined.nbytes if self._own else 0
+        return 0 if self._joined is None or self._joined is self._now.keys else self._joined.nbytes
 
 
 class Real:
@@ -137,101 +84,84 @@ class Real:
     energies multiplied by m^n: small patterns do not underflow, large ones do not overflow.
     """
 
-    def __init__(self, interaction: Interaction, items: RealItems) -> None:
-        self._f = interaction
-        self._keys = np.ascontiguousarray(items.keys)
-        self._values = np.ascontiguousarray(items.values)
-        self._weights = np.ascontiguousarray(items.weights)
-        parts = [items.keys, items.values] if items.heteroassociative else [items.keys]
-        reach = max(
-            float(sum(np.abs(row).sum() for row in rows)) for rows in zip(*parts, strict=True)
-        )
-        exponent = 0 if interaction.exponential or reach == 0 else math.frexp(reach)[1]
+    def __init__(self, interaction: Interaction, now: Stored) -> None:
+        self._f, self._now = interaction, now
+        self._made: tuple[Float, float] | None = None
+
+    def _columns(self) -> tuple[Float, float]:
+        """Return the divided patterns, keys above values (d + o, K), and m^n."""
+        if self._made is None:
+            self._made = self._scaled()
+        return self._made
+
+    def _scaled(self) -> tuple[Float, float]:
+        f, now = self._f, self._now
+        parts = [now.keys, now.values] if now.heteroassociative else [now.keys]
+        reach = float(sum(np.abs(part).sum(axis=1) for part in parts).max())
+        exponent = 0 if f.exponential or reach == 0 else math.frexp(reach)[1]
         try:
-            self._scale = (
-                1.0 if interaction.exponential else math.ldexp(1.0, exponent * interaction.n)
-            )
+            scale = 1.0 if f.exponential else math.ldexp(1.0, exponent * f.n)
         except OverflowError:
-            self._scale = math.inf
-        if not 1e-290 < self._scale < math.inf:
+            scale = math.inf
+        if not 1e-290 < scale < math.inf:
             raise ValueError(
-                f"n={interaction.n} is out of range for patterns of absolute sum {reach:g}: "
-                f"energies are about 2^{exponent * interaction.n}; scale the patterns"
+                f"n={f.n} is out of range for patterns of absolute sum {reach:g}: "
+                f"energies are about 2^{exponent * f.n}; scale the patterns"
             )
-        columns = np.concatenate([x.T for x in parts])
-        self._columns = np.ascontiguousarray(np.ldexp(columns, -exponent))
+        columns = np.concatenate([part.T for part in parts])
+        return np.ascontiguousarray(np.ldexp(columns, -exponent)), scale
 
-    def flip(
-        self, states: Signs, bias: Float | None, clamp: Mask | None, rules: Rules, threads: int
-    ) -> Settled:
+    def flip(self, states: Signs, motion: Motion) -> Settled:
         """See `Fields`."""
-        return Settled(
-            *_core.flip_real(
-                np.ascontiguousarray(states),
-                self._columns,
-                self._weights,
-                self._f.kind,
-                self._f.beta if self._f.exponential else float(self._f.n),
-                self._scale,
-                bias,
-                clamp,
-                rules,
-                threads,
-            )
-        )
+        f = self._f
+        parameter = f.beta if f.exponential else float(f.n)
+        columns, scale = self._columns()
+        weights = self._now.weights
+        return flipping.by_columns(states, columns, weights, f.kind, parameter, scale, motion)
 
-    def step(
-        self, states: Signs, bias: Float | None, clamp: Mask | None, rules: Rules, threads: int
-    ) -> Settled:
+    def step(self, states: Signs, motion: Motion) -> Settled:
         """See `Fields`."""
+        bias, clamp, rules, threads = motion
         if bias is not None or rules.temperature:
             raise ValueError("one-step recall of real patterns has no bias and no temperature")
-        votes = self._votes(states, self._keys, threads)
+        keys = self._now.keys
+        votes = self._votes(states, keys, threads)
         free = np.ones((1, 1), np.bool_) if clamp is None else ~clamp
         change = (votes != 0) if rules.tie == 0 else np.ones(votes.shape, np.bool_)
         new = np.where(change & free, np.where(votes == 0, rules.tie, votes), states)
+        new = new.astype(np.int8, copy=False)
         still = (new == states).all(axis=1)
-        after = self._votes(new.astype(np.int8), self._keys, threads)
+        after = self._votes(new, keys, threads)
         energies = None
         if rules.energies:
-            look = Rules(max_sweeps=0, energies=True)
-            ends = [self.flip(s.astype(np.int8), None, None, look, threads) for s in (states, new)]
+            look = Motion(None, None, Rules(max_sweeps=0, energies=True), threads)
+            ends = [self.flip(s, look) for s in (states, new)]
             energies = np.hstack([end.energies for end in ends if end.energies is not None])
         ones = np.ones(len(new), np.int64)
-        return Settled(
-            new.astype(np.int8), ones, still.astype(np.int64), (after == 0) & free, energies
-        )
+        return Settled(new, ones, still.astype(np.int64), (after == 0) & free, energies)
 
     def vote(self, cues: Signs, threads: int) -> Signs:
         """See `Fields`."""
-        return self._votes(cues, self._values, threads)
+        return self._votes(cues, self._now.values, threads)
 
     def _votes(self, cues: Signs, values: Float, threads: int) -> Signs:
         """Signs of the weighted values; a tie is what rounding can leave of terms that cancel."""
+        self._columns()  # refuses patterns whose energies no state could have
+        log_weight = self._now.log_weight
         out = np.empty((len(cues), values.shape[1]), np.int8)
-        with np.errstate(divide="ignore"):
-            log_weight = np.log(self._weights)
-        step = max(1, _TILE // len(self._keys))
+        float64 = np.dtype(np.float64)
+        step = max(1, _TILE // self._now.n_items)
         for start in range(0, len(cues), step):
             tile = slice(start, start + step)
-            share, _ = self._f.votes(self._dots(cues[tile], threads), log_weight)
-            field = scoring.project(share, values, np.dtype(np.float64), threads)
-            terms = scoring.project(np.abs(share), np.abs(values), np.dtype(np.float64), threads)
+            dots = scoring.dot(cues[tile].astype(float64), self._now.keys, threads)
+            share, _ = self._f.votes(dots, log_weight)
+            field = scoring.project(share, values, float64, threads)
+            terms = scoring.project(np.abs(share), np.abs(values), float64, threads)
             field[np.abs(field) <= 8 * _EPS * terms] = 0.0
             out[tile] = np.sign(field)
         return out
 
-    def _dots(self, cues: Signs, threads: int) -> Float:
-        dots = _check.empty((len(cues), len(self._keys)), np.dtype(np.float64), "scores")
-        if len(cues):
-            _core.pairwise(cues.astype(np.float64), self._keys, "dot", dots, threads)
-        return dots
-
-    def overlaps(self, cues: BitMatrix, threads: int) -> Array:
-        """See `Fields`."""
-        return self._dots(cues.unpack(), threads)
-
     @property
     def nbytes(self) -> int:
         """See `Fields`."""
-        return int(self._columns.nbytes)
+        return 0 if self._made is None else self._made[0].nbytes

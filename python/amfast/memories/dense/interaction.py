@@ -13,6 +13,7 @@ import numpy as np
 
 from amfast import _check
 from amfast._typing import Array, Float
+from amfast.memories.units.base import ENERGY_MAX
 from amfast.parts import weighing
 
 INTERACTIONS = ("power", "rectified", "exponential")
@@ -41,10 +42,15 @@ class Interaction:
         most : float
             The largest overlap possible.
         weight : float
-            Sum of all weights.
+            Sum of all weights, infinite if it leaves float64.
         what : str
             What has that overlap: "100 units".
         """
+        if not weight <= ENERGY_MAX:
+            raise ValueError(
+                f"weights sum to {weight:.3g}, and energies would be beyond float64; scale "
+                f"them down"
+            )
         if self.exponential and 2.0 * self.beta * most == math.inf:
             raise ValueError(
                 f"beta={self.beta:g} is too large for {what}: energies are beyond float64"
@@ -55,10 +61,11 @@ class Interaction:
         if self.n * math.log(most) > room:
             digits = self.n * math.log10(most)
             fits = math.floor(room / math.log(most))
+            hint = f"n <= {fits} fits, and the" if fits > 0 else "scale the patterns; the"
             raise ValueError(
                 f"n={self.n} is too large for {what}: energies reach {most:g}^{self.n}, about "
-                f"1e{digits:.0f}, and float64 holds 1.8e308; n <= {fits} fits, and the exponential "
-                f"interaction has no limit"
+                f"1e{digits:.0f}, and float64 holds 1.8e308; {hint} exponential interaction has "
+                f"no limit"
             )
 
     def steps(self, d: int) -> Float | None:

@@ -5,40 +5,28 @@ See `DenseAssociativeMemory`.
 
 from __future__ import annotations
 
-import copy
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
 from amfast import _check, bits
-from amfast._stores.bit_items import BitItems
-from amfast._stores.real_items import RealItems, real_rows
+from amfast._engine import scoring
+from amfast._stores.items import Items, Stored
 from amfast._threads import resolve_threads
-from amfast._typing import Array, Float, Int, Mask, Signs
-from amfast.bits import BitMatrix, Kind
+from amfast._typing import Array, Float, Mask, Signs
+from amfast.bits import Kind
 from amfast.memories.dense.fields import Binary, Fields, Real
 from amfast.memories.dense.interaction import interaction as read_interaction
 from amfast.memories.recall import Recall
+from amfast.memories.units.base import Units, load, of_values, one_step, overlaps, told
 from amfast.parts import dynamics
+from amfast.parts.dynamics import Motion, Settled
 
-UPDATES = ("async", "sync", "one-step")
-
-
-@dataclass(frozen=True, kw_only=True)
-class DenseRecall(Recall):
-    """What a `DenseAssociativeMemory` recall found; ``log_scale`` is None."""
-
-    cycle: Int
-    """(Q,) 1: a fixed point, which ``converged`` repeats; 2: the state alternates with another
-    ("sync" only); 0: neither was found within the sweeps. A one-step recall of values has 1."""
-    undecided: Int
-    """(Q,) how many free units have a field of exactly 0 in ``state``."""
-    undecided_units: Mask
-    """(Q, d) which, or (Q, o) in a heteroassociative memory."""
+DenseRecall = Recall
 
 
-class DenseAssociativeMemory:
+class DenseAssociativeMemory(Units):
     """Dense associative memory (Krotov and Hopfield 2016) and exponential memory.
 
     Stored patterns x_mu of weight w_mu are attractors of units s_i = -1, +1 under ::
@@ -147,129 +135,54 @@ class DenseAssociativeMemory:
             raise ValueError(
                 "bias: the exponential interaction has no common scale of energies to add it in"
             )
-        self._items: BitItems | RealItems = RealItems() if real else BitItems()
-        self._kind = Kind("bipolar", np.dtype(np.int8))
-        self._fields: Fields | None = None
+        self._store = Items()
+        self._unit = "columns" if real else "bits"
+
+    _counted = "units"
 
     # -- storing ----------------------------------------------------------------------------------
 
-    def store(self, keys: Any, values: Any = None, *, weights: Any = None) -> Int:
-        """Add patterns.
+    def _patterns(
+        self, given: Any, name: str, like: Kind | None, partners: int | None = None
+    ) -> tuple[Any, Kind | None]:
+        if not self._real:
+            return super()._patterns(given, name, like, partners)
+        rows = _check.rows(given, name)
+        _check.finite(rows, name)
+        return rows.astype(np.float64, copy=False), None
 
-        Parameters
-        ----------
-        keys : (N, d) binary array or BitMatrix; any finite numbers with ``real=True``
-        values : (N, o), likewise, optional
-            What each key recalls; None means the keys themselves (autoassociative). A memory is
-            one or the other.
-        weights : float or (N,) array, optional
-            Finite and >= 0; weight 3 equals storing the pattern three times. None means 1.
+    def _item_weights(self, given: Any, length: int) -> Float:
+        if np.ndim(given) == 0:
+            given = np.full(length, _check.number(given, "weights", 0.0))
+        return _check.item_weights(given, length)
 
-        Returns
-        -------
-        (N,) int64 array
-            Ids for `delete`, never reused.
-
-        Raises
-        ------
-        ValueError
-            For shapes that do not match, values that are not binary (naming the place), mixed
-            codings, and if energies leave the range of float64. Nothing is stored then.
-        TypeError, MemoryError
-            For element types that are no real numbers; for what does not fit.
-        """
-        items = self._items
-        if isinstance(items, RealItems):
-            k: Any = real_rows(keys, "keys")
-            v: Any = None if values is None else real_rows(values, "values")
-            kind = self._kind
-        else:
-            k, kind = bits.binary(keys, "keys", like=self._kind)
-            v = None if values is None else bits.binary(values, "values", like=kind)[0]
-        self._check_fit(k, v)
-        if v is not None and len(v) != len(k):
-            raise ValueError(f"values have {len(v)} rows, keys have {len(k)}")
-        w = np.ones(len(k))
-        if weights is not None:
-            scalar = np.ndim(weights) == 0
-            w = _check.item_weights(np.full(len(k), weights) if scalar else weights, len(k))
-        self._check_bias(_width(k if v is None else v))
-        self._check_range(k, v, w)
-        if len(k) == 0:
-            return np.empty(0, np.int64)
-        ids = items.append(k, v, w)
-        self._fields = None
-        if kind.dtype is not None:
-            self._kind = kind
-        return ids
-
-    def _check_fit(self, keys: Any, values: Any) -> None:
-        """Refuse items of other widths than those stored, or of the other kind."""
-        items = self._items
-        if items.n_bits is None:
-            return
-        unit = "columns" if self._real else "bits"
-        if _width(keys) != items.n_bits:
-            raise ValueError(f"keys have {_width(keys)} {unit}, the memory stores {items.n_bits}")
-        if items.heteroassociative != (values is not None):
-            kind = "values with" if items.heteroassociative else "no values beside"
-            raise ValueError(f"the memory stores {kind} its keys; values must be given alike")
-        if values is not None and _width(values) != _width(items.values):
-            raise ValueError(
-                f"values have {_width(values)} {unit}, the memory stores {_width(items.values)}"
-            )
-
-    def _check_range(self, keys: Any, values: Any, weights: Float) -> None:
-        """Refuse patterns whose energies float64 does not hold."""
-        total = float(weights.sum() + self._items.weights.sum())
-        if isinstance(keys, BitMatrix):
-            units = _width(keys) + (0 if values is None else _width(values))
+    def _check_room(self, keys: Any, values: Any, weights: Float | None) -> None:
+        super()._check_room(keys, values, weights)
+        now = self._store.now
+        total = load(weights, len(keys))
+        if now is not None:
+            total += load(now.weights if now.weighted else None, now.n_items)
+        if not self._real:
+            units = int(keys.shape[1]) + (0 if values is None else int(values.shape[1]))
             self._interaction.check_range(units, total, f"{units} units")
-        elif len(keys):
-            most = np.abs(keys).sum(axis=1) + (0 if values is None else np.abs(values).sum(axis=1))
-            reach = float(most.max())
-            self._interaction.check_range(reach, total, f"patterns of absolute sum {reach:g}")
+            return
+        parts = [keys] if values is None else [keys, values]
+        with np.errstate(over="ignore"):
+            reach = float(sum(np.abs(x).sum(axis=1) for x in parts).max(initial=0.0))
+        self._interaction.check_range(reach, total, f"patterns of absolute sum {reach:g}")
 
-    def delete(self, ids: Any) -> None:
-        """Remove patterns by the ids that `store` returned.
-
-        Raises
-        ------
-        ValueError
-            If an id is unknown or named twice; nothing is removed then.
-        TypeError
-            If ids are not integers.
-        """
-        self._items.delete(_check.item_ids(ids))
-        self._fields = None
-
-    def merge(self, other: DenseAssociativeMemory) -> DenseAssociativeMemory:
-        """Add all patterns of another memory with the same parameters, in place; they get new ids.
-
-        Returns
-        -------
-        DenseAssociativeMemory
-            This memory.
-        """
-        if not isinstance(other, DenseAssociativeMemory):
-            raise TypeError(f"other must be a DenseAssociativeMemory, got {type(other).__name__}")
-        if self._parameters() != other._parameters():
-            raise ValueError(f"memories differ in their parameters: {self!r} and {other!r}")
-        theirs = other._items
-        if len(theirs):
-            values = theirs.values if theirs.heteroassociative else None
-            self._check_fit(theirs.keys, values)
-            self._check_range(theirs.keys, values, theirs.weights)
-            mine: Any = self._items
-            mine.append(theirs.keys, values, theirs.weights)
-            self._fields = None
-        return self
-
-    def _parameters(self) -> tuple[Any, ...]:
+    def _parameters(self) -> dict[str, Any]:
         f = self._interaction
-        parameter = f.beta if f.exponential else f.n
-        bias = None if self._given_bias is None else self._given_bias.tolist()
-        return f.kind, parameter, self._real, bias
+        return {
+            "n": f.n, "interaction": f.kind, "beta": f.beta, "bias": self._given_bias,
+            "real": self._real,
+        }  # fmt: skip
+
+    def _same_parameters(self, other: DenseAssociativeMemory) -> bool:
+        f, mine, theirs = self._interaction, self._parameters(), other._parameters()
+        # What the interaction makes no use of may differ.
+        theirs["n" if f.exponential else "beta"] = mine["n" if f.exponential else "beta"]
+        return all(np.array_equal(mine[name], theirs[name]) for name in mine)
 
     # -- recalling --------------------------------------------------------------------------------
 
@@ -331,103 +244,61 @@ class DenseAssociativeMemory:
         TypeError, MemoryError
             For element types that are no real numbers; for what does not fit.
         """
-        _check.choice(update, "update", UPDATES)
         details = _check.flag(details, "details")
-        rules = dynamics.rules(
-            update=update if update != "one-step" else "sync",
-            order=order,
-            tie=tie,
-            temperature=temperature,
-            max_sweeps=_check.integer(max_sweeps, "max_sweeps", 1) if update != "one-step" else 1,
-            seed=seed,
-            energies=details,
-        )
+        tied = dynamics.tie_rule(tie)
+        rules = dynamics.rules(update, order, tied, temperature, max_sweeps, seed, details)
         n_threads = resolve_threads(threads)
-        rows, kind = self._cues(cues, "cues")
-        hetero = self._items.heteroassociative
-        if hetero and clamp is not None:
-            raise ValueError("clamp: the values of a heteroassociative memory are all to be found")
-        mask = dynamics.clamped(clamp, len(rows), rows.n_bits)
-        fields, states = self._prepared(), rows.unpack()
-        if hetero:
-            return self._recall_values(states, kind, update, rules, details, n_threads)
-        if update == "one-step":
-            end = fields.step(states, self._bias, mask, rules, n_threads)
-        else:
-            end = fields.flip(states, self._bias, mask, rules, n_threads)
-        answer = kind.answer(dynamics.packed(end.states))
-        return self._details(answer, end, end.undecided, kind) if details else answer
+        now = self._stored()
+        states, kind = self._cues(cues, "cues", now)
+        once = update == "one-step"
+        if now.heteroassociative:
+            if clamp is not None:
+                raise ValueError(
+                    "clamp: the values of a heteroassociative memory are all to be found"
+                )
+            motion = Motion(self._bias(now), None, rules, n_threads)
+            find = self._voted if once else self._beside
+            end, undecided = find(states, now, motion)
+            return told(kind, of_values(end.states, undecided, tied), end, undecided, details)
+        mask = dynamics.clamped(clamp, len(states), now.width)
+        motion = Motion(self._bias(now), mask, rules, n_threads)
+        fields = self._fields(now)
+        end = fields.step(states, motion) if once else fields.flip(states, motion)
+        return told(kind, end.states, end, end.undecided, details)
 
-    def _recall_values(
-        self,
-        cues: Signs,
-        kind: Kind,
-        update: str,
-        rules: dynamics.Rules,
-        details: bool,
-        threads: int,
-    ) -> Any:
-        """Recall values: by settling beside the clamped cue, or in one step."""
-        fields, d = self._prepared(), cues.shape[1]
-        if update == "one-step":
-            if self._given_bias is not None or rules.temperature:
-                raise ValueError("one-step recall of values has no bias and no temperature")
-            found = fields.vote(cues, threads)
-            n = len(found)
-            once = np.ones(n, np.int64)
-            end = dynamics.Settled(found, once, once, found == 0, None)
-            undecided = end.undecided
-        else:
-            off = np.full((len(cues), _width(self._items.values)), -1, np.int8)
-            mask = np.zeros((1, d + off.shape[1]), np.bool_)
-            mask[:, :d] = True
-            bias = self._bias
-            if bias is not None:
-                bias = np.concatenate([np.zeros(d), bias])
-            start = np.hstack([cues, off])
-            end = fields.flip(start, bias, mask, rules, threads)
-            found, undecided = end.states[:, d:], end.undecided[:, d:]
-            cut = end.period == 0
-            if update == "sync" and not rules.temperature and cut.any():
-                # The last step decided in the state before it, which is another one.
-                look = replace(rules, max_sweeps=rules.max_sweeps - 1, energies=False)
-                before = fields.flip(start, bias, mask, look, threads)
-                undecided = np.where(cut[:, None], before.undecided[:, d:], undecided)
-        new = found.copy()
-        new[undecided] = rules.tie
-        answer = kind.answer(dynamics.packed(new))
-        if kind.coding == "bipolar":
-            answer[(new[0] if kind.single else new) == 0] = 0
-        return self._details(answer, end, undecided, kind) if details else answer
+    def _voted(self, cues: Signs, now: Stored, motion: Motion) -> tuple[Settled, Mask]:
+        """Recall values in one step."""
+        if motion.bias is not None or motion.rules.temperature:
+            raise ValueError("one-step recall of values has no bias and no temperature")
+        found = self._fields(now).vote(cues, motion.threads)
+        return one_step(found), found == 0
 
-    def _details(
-        self, answer: Any, end: dynamics.Settled, undecided: Mask, kind: Kind
-    ) -> DenseRecall:
-        trace = energy = None
-        if end.energies is not None:
-            energy = end.energies[np.arange(len(end.sweeps)), end.sweeps]
-            trace = np.where(np.isnan(end.energies), energy[:, None], end.energies)
-        found: dict[str, Any] = {
-            "n_iter": end.sweeps,
-            "converged": end.period == 1,
-            "energy": energy,
-            "energy_trace": trace,
-            "cycle": end.period,
-            "undecided": undecided.sum(axis=1),
-            "undecided_units": undecided,
-        }
-        if kind.single:
-            found = {name: None if x is None else x[0] for name, x in found.items()}
-        return DenseRecall(state=answer, log_scale=None, **found)
+    def _beside(self, cues: Signs, now: Stored, motion: Motion) -> tuple[Settled, Mask]:
+        """Recall values by settling beside the clamped cue."""
+        fields, d, rules = self._fields(now), now.width, motion.rules
+        start = np.full((len(cues), d + now.value_width), -1, np.int8)
+        start[:, :d] = cues
+        mask = np.zeros((1, start.shape[1]), np.bool_)
+        mask[:, :d] = True
+        motion = motion._replace(bias=_beside_keys(motion.bias, d), clamp=mask)
+        end = fields.flip(start, motion)
+        assert end.undecided is not None
+        undecided = end.undecided
+        cut = end.period == 0
+        if rules.update == "sync" and not rules.temperature and cut.any():
+            # The last step decided in the state before it, which is another one.
+            look = replace(rules, max_sweeps=rules.max_sweeps - 1, energies=False)
+            before = fields.flip(start, motion._replace(rules=look))
+            assert before.undecided is not None
+            undecided = np.where(cut[:, None], before.undecided, undecided)
+        return end._replace(states=end.states[:, d:]), undecided[:, d:]
 
     # -- looking at cues --------------------------------------------------------------------------
 
     def scores(self, cues: Any, *, threads: int | None = None) -> Array:
         """Overlaps x_mu . s with every stored key, (Q, N) or (N,): int32, float64 if real."""
-        n_threads = resolve_threads(threads)
-        rows, kind = self._cues(cues, "cues")
-        result = self._prepared().overlaps(rows, n_threads)
-        return result[0] if kind.single else result
+        found, kind = self._overlaps(cues, self._stored(), threads)
+        return np.asarray(kind.answer(found))
 
     def weights(self, cues: Any, *, threads: int | None = None) -> Float:
         """Weigh every pattern as one-step recall does, (Q, N) or (N,) float64.
@@ -435,13 +306,18 @@ class DenseAssociativeMemory:
         ``w_mu F'(o_mu)`` divided by the sum of their magnitudes, which leaves signs as they are and
         any power within range; all zero where every one is.
         """
+        now = self._stored()
+        found, kind = self._overlaps(cues, now, threads)
+        share, _ = self._interaction.votes(found, now.log_weight)
+        return np.asarray(kind.answer(share))
+
+    def _overlaps(self, cues: Any, now: Stored, threads: int | None) -> tuple[Array, Kind]:
         n_threads = resolve_threads(threads)
-        rows, kind = self._cues(cues, "cues")
-        overlaps = self._prepared().overlaps(rows, n_threads)
-        with np.errstate(divide="ignore"):
-            log_weight = np.log(self._items.weights)
-        share, _ = self._interaction.votes(overlaps, log_weight)
-        return share[0] if kind.single else share
+        if self._real:
+            states, kind = self._cues(cues, "cues", now)
+            return scoring.dot(states.astype(np.float64), now.keys, n_threads), kind
+        words, kind = bits.binary(cues, "cues", now.width, single=True, like=now.kind)
+        return overlaps(words, now.keys, n_threads), kind
 
     def energy(self, states: Any, values: Any = None, *, threads: int | None = None) -> Any:
         """Energy of states, (Q,) float64, or a float for one state.
@@ -458,54 +334,29 @@ class DenseAssociativeMemory:
             None means the setting.
         """
         n_threads = resolve_threads(threads)
-        rows, kind = self._cues(states, "states")
-        flat, bias = rows.unpack(), self._bias
-        if self._items.heteroassociative != (values is not None):
-            have = "has" if self._items.heteroassociative else "has no"
+        now = self._stored()
+        flat, kind = self._cues(states, "states", now)
+        bias = self._bias(now)
+        if now.heteroassociative != (values is not None):
+            have = "has" if now.heteroassociative else "has no"
             raise ValueError(f"the memory {have} values; energy takes states and values alike")
         if values is not None:
-            width = _width(self._items.values)
-            own, _ = bits.binary(values, "values", width, single=True, like=kind)
-            if len(own) != len(rows):
-                raise ValueError(f"values have {len(own)} rows, states have {len(rows)}")
-            if bias is not None:
-                bias = np.concatenate([np.zeros(flat.shape[1]), bias])
-            flat = np.hstack([flat, own.unpack()])
-        rules = dynamics.Rules(max_sweeps=0, energies=True)
-        energies = self._prepared().flip(flat, bias, None, rules, n_threads).energies
-        assert energies is not None
-        return float(energies[0, 0]) if kind.single else energies[:, 0].copy()
+            own, _ = bits.states(values, "values", now.value_width, like=kind)
+            if len(own) != len(flat):
+                raise ValueError(f"values have {len(own)} rows, states have {len(flat)}")
+            flat, bias = np.hstack([flat, own]), _beside_keys(bias, now.width)
+        look = Motion(bias, None, dynamics.Rules(max_sweeps=0, energies=True), n_threads)
+        found = self._fields(now).flip(flat, look).energies
+        assert found is not None
+        return kind.number(found[:, 0].copy())
 
-    def _cues(self, given: Any, name: str) -> tuple[BitMatrix, Kind]:
-        if len(self) == 0:
-            raise ValueError("the memory is empty; store something first")
-        return bits.binary(given, name, self._items.n_bits, single=True, like=self._kind)
-
-    def _prepared(self) -> Fields:
-        """Bring the patterns into the form the engine needs, kept until they change."""
-        if self._fields is None:
-            if isinstance(self._items, RealItems):
-                self._fields = Real(self._interaction, self._items)
-            else:
-                self._fields = Binary(self._interaction, self._items)
-        return self._fields
-
-    @property
-    def _bias(self) -> Float | None:
-        if self._given_bias is None:
-            return None
-        units = _width(self._items.values)
-        return np.ascontiguousarray(np.broadcast_to(self._given_bias, units))
-
-    def _check_bias(self, n_units: int) -> None:
-        if self._given_bias is not None and self._given_bias.size not in (1, n_units):
-            raise ValueError(f"bias has {self._given_bias.size} entries, the units are {n_units}")
+    def _fields(self, now: Stored) -> Fields:
+        """Return the patterns in the form that the engine needs, made once."""
+        made = Real if self._real else Binary
+        fields: Fields = now.derived("fields", lambda: made(self._interaction, now))
+        return fields
 
     # -- looking at it ----------------------------------------------------------------------------
-
-    def __len__(self) -> int:
-        """Count the stored patterns."""
-        return len(self._items)
 
     @property
     def interaction(self) -> str:
@@ -523,44 +374,21 @@ class DenseAssociativeMemory:
         return self._interaction.beta
 
     @property
-    def keys(self) -> Any:
-        """Stored patterns, a BitMatrix of N rows, or (N, d) float64 if real."""
-        return self._items.keys
-
-    @property
-    def values(self) -> Any:
-        """Stored values, the keys if autoassociative."""
-        return self._items.values
-
-    @property
-    def ids(self) -> Int:
-        """Ids of the patterns (N,), read-only, beside `keys`."""
-        return self._items.ids
-
-    @property
     def nbytes(self) -> int:
         """Bytes held: patterns, weights, and what recall derived from them."""
-        return self._items.nbytes + (0 if self._fields is None else self._fields.nbytes)
+        now = self._store.now
+        return super().nbytes + (0 if now is None else self._fields(now).nbytes)
 
-    def __repr__(self) -> str:
-        """Say what the memory is and what it holds."""
+    def _described(self) -> str:
         f = self._interaction
-        text = f"{type(self).__name__}("
-        text += f"interaction={f.kind!r}, " if f.kind != "power" else ""
+        text = f"interaction={f.kind!r}, " if f.kind != "power" else ""
         text += f"beta={f.beta:g}" if f.exponential else f"n={f.n}"
-        if self._given_bias is not None:
-            text += ", bias=..." if self._given_bias.ndim else f", bias={float(self._given_bias):g}"
-        text += ", real=True" if self._real else ""
-        if len(self) == 0:
-            return f"<{text}): empty>"
-        items = self._items
-        values = f" -> {_width(items.values)}" if items.heteroassociative else ""
-        return f"<{text}): {len(self)} patterns of {items.n_bits} units{values}>"
-
-    def __copy__(self) -> DenseAssociativeMemory:
-        """Copy the patterns too: two memories must not write into one buffer."""
-        return copy.deepcopy(self)
+        bias = self._given_bias
+        if bias is not None:
+            text += ", bias=..." if bias.ndim else f", bias={float(bias):g}"
+        return text + (", real=True" if self._real else "")
 
 
-def _width(rows: Any) -> int:
-    return int(rows.shape[1])
+def _beside_keys(bias: Float | None, d: int) -> Float | None:
+    """Return the bias of keys and values side by side: the keys, which never flip, have none."""
+    return None if bias is None else np.concatenate([np.zeros(d), bias])

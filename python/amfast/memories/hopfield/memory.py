@@ -2,38 +2,40 @@
 
 from __future__ import annotations
 
-import copy
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
 from amfast import _check, bits
-from amfast._stores.bit_items import item_weights
+from amfast._stores.items import Items, Stored
 from amfast._threads import resolve_threads
-from amfast._typing import Array, Float, Int
-from amfast.bits import BitMatrix, Kind
-from amfast.kernels import pairwise
+from amfast._typing import Array, Float, Signs
+from amfast.memories.hopfield.sums import Running, Summed, SumStore
 from amfast.memories.hopfield.synapses import Synapses
 from amfast.memories.recall import Recall
+from amfast.memories.units.base import (
+    ENERGY_MAX,
+    Units,
+    load,
+    of_values,
+    one_step,
+    overlaps,
+    signed_weights,
+    told,
+)
 from amfast.memories.units.synchronous import signs, synchronous
 from amfast.parts import dynamics
-from amfast.parts.dynamics import Rules
+from amfast.parts.dynamics import Motion, Settled
+
+HopfieldRecall = Recall
+
+_NO_PATTERNS = (
+    'storage="matrix" keeps the sum over the patterns, not the patterns; use storage="patterns" or '
+    '"auto", or store with weights=-1 to forget'
+)
 
 
-@dataclass(frozen=True, kw_only=True)
-class HopfieldRecall(Recall):
-    """What a `Hopfield` recall found; ``log_scale`` is None."""
-
-    cycle: Int
-    """(Q,) 1: a fixed point, which ``converged`` repeats; 2: the state alternates with another
-    ("sync" only; ``state`` is the later of the last two); 0: neither was found within the sweeps.
-    A one-step recall of values has 1."""
-    undecided: Int
-    """(Q,) how many free units have a field of exactly 0 in ``state``."""
-
-
-class Hopfield:
+class Hopfield(Units):
     """The classical Hopfield network (Hopfield 1982).
 
     Stored patterns x_i, bipolar and of weight w_i, are attractors of units s_j = -1, +1 with the
@@ -103,108 +105,47 @@ class Hopfield:
         bias: Any = None,
         storage: str = "auto",
     ) -> None:
-        _check.choice(rule, "rule", ("hebbian", "projection"))
+        self._rule = str(_check.choice(rule, "rule", ("hebbian", "projection")))
         self._zero_diagonal = _check.flag(zero_diagonal, "zero_diagonal")
-        _check.choice(storage, "storage", ("auto", "matrix", "patterns"))
+        self._storage = str(_check.choice(storage, "storage", ("auto", "matrix", "patterns")))
         self._tie = dynamics.tie_rule(tie)
         self._given_bias = None if bias is None else dynamics.bias(bias)
-        self._synapses = Synapses(rule, self._zero_diagonal, storage)
-        self._kind = Kind()
+        self._store = SumStore(self._rule) if storage == "matrix" else Items()
+        self._running = Running()
 
     # -- storing ----------------------------------------------------------------------------------
 
-    def store(self, keys: Any, values: Any = None, *, weights: Any = None) -> Int:
-        """Add patterns.
+    def _item_weights(self, given: Any, length: int) -> Float:
+        return signed_weights(given, length)
 
-        Parameters
-        ----------
-        keys : (N, d) binary array or BitMatrix
-        values : (N, o) binary array or BitMatrix, optional
-            What each key recalls; None means the keys themselves (autoassociative). A memory is
-            one or the other.
-        weights : float or (N,) array, optional
-            Finite, of any sign; None means 1. Storing a pattern again with the negative of its
-            weight forgets it. The projection rule knows only whether a pattern's weights sum to
-            more than 0 (with values they weigh the squared errors of dependent keys).
+    def _check_room(self, keys: Any, values: Any, weights: Float | None) -> None:
+        super()._check_room(keys, values, weights)
+        now = self._store.now
+        total = load(weights, len(keys)) + (0.0 if now is None else _load(now))
+        units = max(int(rows.shape[1]) for rows in (keys, values) if rows is not None)
+        # Of sums over the patterns and two states.
+        if not total * units * units <= ENERGY_MAX:
+            raise ValueError(
+                f"weights: their magnitudes sum to {total:.3g}, and energies of {units} units "
+                f"would be beyond float64; scale them down"
+            )
 
-        Returns
-        -------
-        (N,) int64 array
-            Ids for `delete`, never reused.
-
-        Raises
-        ------
-        ValueError
-            For shapes that do not match, values that are not binary (naming the place) and mixed
-            codings. Nothing is stored then.
-        TypeError, MemoryError
-            For element types that are no real numbers; for what does not fit.
-        """
-        known = self._synapses
-        k, kind = bits.binary(keys, "keys", known.n_bits, like=self._kind)
-        v = None
-        if values is not None:
-            v, _ = bits.binary(values, "values", known.n_value_bits, like=kind)
-            if len(v) != len(k):
-                raise ValueError(f"values have {len(v)} rows, keys have {len(k)}")
-        if known.n_bits is not None and known.hetero != (v is not None):
-            what = "values with" if known.hetero else "no values beside"
-            raise ValueError(f"the memory stores {what} its keys; values must be given alike")
-        w = item_weights(weights, len(k))
-        self._check_bias((k if v is None else v).n_bits)
-        if len(k) == 0:
-            return np.empty(0, np.int64)
-        ids = known.add(k, v, w)
-        if kind.coding != "packed":
-            self._kind = kind
-        return ids
-
-    def delete(self, ids: Any) -> None:
-        """Remove patterns by the ids that `store` returned.
-
-        Raises
-        ------
-        ValueError
-            If an id is unknown or named twice, or the memory keeps no patterns
-            (``storage="matrix"``); nothing is removed then.
-        TypeError
-            If ids are not integers.
-        """
-        self._need_patterns("delete")
-        self._synapses.delete(_check.item_ids(ids))
-
-    def merge(self, other: Hopfield) -> Hopfield:
-        """Add all patterns of another memory with the same parameters, in place; they get new ids.
-
-        A memory that keeps only the matrix takes any other; one that keeps patterns cannot take a
-        matrix.
-
-        Returns
-        -------
-        Hopfield
-            This memory.
-        """
-        if not isinstance(other, Hopfield):
-            raise TypeError(f"other must be a Hopfield, got {type(other).__name__}")
-        if self._parameters() != other._parameters():
-            raise ValueError(f"memories differ in their parameters: {self!r} and {other!r}")
-        if len(other) == 0:
-            return self
-        mine, theirs = self._synapses, other._synapses
-        self._check_bias(theirs.n_units)
-        if mine.n_bits is not None and (mine.n_bits, mine.n_value_bits) != (
-            theirs.n_bits,
-            theirs.n_value_bits,
-        ):
-            raise ValueError(f"memories differ in their widths: {self!r} and {other!r}")
-        if mine.keeps_patterns and not theirs.keeps_patterns:
+    def _check_merge(self, other: Any) -> None:
+        super()._check_merge(other)
+        if self._storage != "matrix" and other._storage == "matrix":
             raise ValueError("a matrix holds no patterns to add; merge the other way round")
-        mine.merge(theirs)
-        return self
 
-    def _parameters(self) -> tuple[Any, ...]:
-        bias = None if self._given_bias is None else self._given_bias.tolist()
-        return self._synapses.rule, self._zero_diagonal, self._tie, bias
+    def _parameters(self) -> dict[str, Any]:
+        return {
+            "rule": self._rule, "zero_diagonal": self._zero_diagonal, "tie": self.tie,
+            "bias": self._given_bias, "storage": self._storage,
+        }  # fmt: skip
+
+    def _same_parameters(self, other: Hopfield) -> bool:
+        mine, theirs = self._parameters(), other._parameters()
+        # A matrix takes what any other keeps.
+        theirs["storage"] = mine["storage"]
+        return all(np.array_equal(mine[name], theirs[name]) for name in mine)
 
     # -- recalling --------------------------------------------------------------------------------
 
@@ -216,6 +157,7 @@ class Hopfield:
         seed: int = 0,
         *,
         clamp: Any = None,
+        order: str = "random",
         temperature: float | None = None,
         details: bool = False,
         threads: int | None = None,
@@ -237,6 +179,8 @@ class Hopfield:
             sequence. The same on every platform.
         clamp : (d,) or (Q, d) bool array, optional
             True for known units, which never change.
+        order : {"random", "fixed"}, default "random"
+            Of the units in an asynchronous sweep: new in every sweep, or unit 0 first.
         temperature : float, optional
             T > 0: a unit becomes +1 with probability 1 / (1 + exp(-2 h / T)) (Glauber 1963), for
             ``max_sweeps`` sweeps. None or 0 follows the sign.
@@ -259,58 +203,35 @@ class Hopfield:
         TypeError, MemoryError
             For element types that are no real numbers; for what does not fit.
         """
-        steps = _check.integer(max_sweeps, "max_sweeps", 1)
-        seed = _check.integer(seed, "seed", 0, dynamics.MAX_SEED)
-        noise = 0.0 if temperature is None else _check.number(temperature, "temperature", 0.0)
         details = _check.flag(details, "details")
         n_threads = resolve_threads(threads)
-        rows, kind = self._cues(cues, "cues")
+        now = self._stored()
+        hetero = now.heteroassociative
         if update is None:
-            update = "one-step" if self._synapses.hetero else "async"
-        _check.choice(update, "update", ("async", "sync", "one-step"))
-        held = dynamics.clamped(clamp, len(rows), rows.n_bits)
-        if self._synapses.hetero:
-            if update != "one-step" or held is not None or noise:
+            update = "one-step" if hetero else "async"
+        rules = dynamics.rules(update, order, self._tie, temperature, max_sweeps, seed, details)
+        states, kind = self._cues(cues, "cues", now)
+        mask = dynamics.clamped(clamp, len(states), now.width)
+        synapses, bias = self._synapses(now), self._bias(now)
+        if hetero:
+            if update != "one-step" or mask is not None or rules.temperature:
                 raise ValueError(
                     "a heteroassociative memory recalls in one step: its values are no cues, so "
                     'update must be "one-step", without clamp or temperature'
                 )
-            return self._recall_values(rows, kind, details, n_threads)
-        if update == "one-step":
-            update, steps = "sync", 1
-        states = rows.unpack()
-        if update == "async" or noise:
-            rules = Rules(
-                update=update,
-                tie=self._tie,
-                temperature=noise,
-                max_sweeps=steps,
-                seed=seed,
-                energies=details,
-            )
-            end = self._synapses.flip(states, self._bias, held, rules, n_threads)
-        else:
-            field = self._synapses.field(self._bias, n_threads)
-            end = synchronous(states, field, held, self._tie, steps, details)
-        answer = kind.answer(dynamics.packed(end.states))
-        if end.energies is None or end.undecided is None or not details:
-            return answer
-        last = end.energies[np.arange(len(rows)), end.sweeps]
-        trace = np.where(np.isnan(end.energies), last[:, None], end.energies)
-        undecided = end.undecided.sum(axis=1)
-        return _record(answer, kind, end.sweeps, end.period, last, undecided, trace)
+            field = synapses.field(bias, n_threads)(states)
+            end, undecided = one_step(signs(field, np.zeros_like(field), 0)), field == 0
+            return told(kind, of_values(end.states, undecided, self._tie), end, undecided, details)
+        end = self._settled(synapses, states, Motion(bias, mask, rules, n_threads))
+        return told(kind, end.states, end, end.undecided, details)
 
-    def _recall_values(self, rows: BitMatrix, kind: Kind, details: bool, threads: int) -> Any:
-        """One step to the values."""
-        found = self._synapses.field(self._bias, threads)(rows.unpack())
-        new = signs(found, np.zeros_like(found), self._tie)
-        answer = kind.answer(dynamics.packed(new))
-        if kind.coding == "bipolar":
-            answer[(new[0] if kind.single else new) == 0] = 0
-        if not details:
-            return answer
-        once = np.ones(len(rows), np.int64)
-        return _record(answer, kind, once, once, None, (found == 0).sum(axis=1), None)
+    def _settled(self, synapses: Synapses, states: Signs, motion: Motion) -> Settled:
+        """Let states settle: unit by unit, or in products with all of them."""
+        bias, clamp, rules, threads = motion
+        if rules.update == "async" or rules.temperature:
+            return synapses.flip(states, motion)
+        field = synapses.field(bias, threads)
+        return synchronous(states, field, clamp, rules.tie, rules.max_sweeps, rules.energies)
 
     # -- fields -----------------------------------------------------------------------------------
 
@@ -326,11 +247,11 @@ class Hopfield:
         array([ 0.5,  0.5, -0.5, -0.5])
         """
         n_threads = resolve_threads(threads)
-        rows, kind = self._cues(states, "states")
-        field = self._synapses.field(self._bias, n_threads)
-        h = field(rows.unpack()).astype(np.float64, copy=False)
-        h = h * field.scale if field.bias is None else h
-        return h[0] if kind.single else h
+        now = self._stored()
+        s, kind = self._cues(states, "states", now)
+        field = self._synapses(now).field(self._bias(now), n_threads)
+        h = field(s).astype(np.float64, copy=False)
+        return np.asarray(kind.answer(h * field.scale if field.bias is None else h))
 
     def energy(self, states: Any, *, threads: int | None = None) -> Any:
         """Energy -1/2 s^T W s - b^T s of states, (Q,) float64, or a float for one state.
@@ -344,15 +265,19 @@ class Hopfield:
             If the memory is heteroassociative, or as `recall`.
         """
         n_threads = resolve_threads(threads)
-        if self._synapses.hetero:
-            raise ValueError(
-                "this memory has no energy: a heteroassociative recall has no state to iterate"
-            )
-        rows, kind = self._cues(states, "states")
-        field = self._synapses.field(self._bias, n_threads)
-        s = rows.unpack().astype(field.dtype)
-        result = field.energy(s, field(s))
-        return float(result[0]) if kind.single else result
+        if self._why_no_energy():
+            return super().energy(states)
+        now = self._stored()
+        given, kind = self._cues(states, "states", now)
+        field = self._synapses(now).field(self._bias(now), n_threads)
+        s = given.astype(field.dtype)
+        return kind.number(field.energy(s, field(s)))
+
+    def _why_no_energy(self) -> str:
+        now = self._store.now
+        if now is not None and now.heteroassociative:
+            return "a heteroassociative recall has no state to iterate"
+        return ""
 
     def scores(self, cues: Any, *, threads: int | None = None) -> Array:
         """Overlaps x_i . s with every stored pattern, d minus twice the distance, (Q, N) or (N,).
@@ -363,11 +288,10 @@ class Hopfield:
             If the memory keeps no patterns (``storage="matrix"``), or as `recall`.
         """
         n_threads = resolve_threads(threads)
-        self._need_patterns("scores")
-        rows, kind = self._cues(cues, "cues")
-        keys = self._synapses.items.keys
-        result = keys.n_bits - 2 * pairwise(rows, keys, "hamming", threads=n_threads)
-        return result[0] if kind.single else result
+        self._need_items("scores")
+        now = self._stored()
+        words, kind = bits.binary(cues, "cues", now.width, single=True, like=now.kind)
+        return np.asarray(kind.answer(overlaps(words, now.keys, n_threads)))
 
     def weights(self, cues: Any, *, threads: int | None = None) -> Float:
         """Weigh every stored pattern: w_i x_i . s / d, (Q, N) or (N,).
@@ -379,43 +303,19 @@ class Hopfield:
         ValueError
             Under the projection rule, and as `scores`.
         """
-        if self._synapses.rule == "projection":
+        if self._rule == "projection":
             raise ValueError("the projection rule does not sum over patterns; see scores()")
+        self._need_items("weights")
         scores = self.scores(cues, threads=threads)
-        items = self._synapses.items
-        return np.asarray(scores * (items.weights / items.keys.n_bits))
-
-    # -- checking ---------------------------------------------------------------------------------
-
-    def _cues(self, given: Any, name: str) -> tuple[BitMatrix, Kind]:
-        self._need_something()
-        return bits.binary(given, name, self._synapses.n_bits, single=True, like=self._kind)
-
-    def _need_something(self) -> None:
-        if len(self) == 0:
-            raise ValueError("the memory is empty; store something first")
-
-    def _need_patterns(self, what: str) -> None:
-        if not self._synapses.keeps_patterns:
-            raise ValueError(
-                f'{what}: storage="matrix" keeps the sum over the patterns, not the patterns; use '
-                f'storage="patterns" or "auto", or store with weights=-1 to forget'
-            )
-
-    def _check_bias(self, n_units: int) -> None:
-        if self._given_bias is not None and self._given_bias.size not in (1, n_units):
-            raise ValueError(f"bias has {self._given_bias.size} entries, the units are {n_units}")
+        now = self._stored()
+        return np.asarray(scores * (now.weights / now.width))
 
     # -- looking at it ----------------------------------------------------------------------------
-
-    def __len__(self) -> int:
-        """Count the stored patterns."""
-        return len(self._synapses)
 
     @property
     def rule(self) -> str:
         """``"hebbian"`` or ``"projection"``."""
-        return self._synapses.rule
+        return self._rule
 
     @property
     def zero_diagonal(self) -> bool:
@@ -435,87 +335,57 @@ class Hopfield:
     @property
     def storage(self) -> str:
         """``"auto"``, ``"matrix"`` or ``"patterns"``."""
-        return self._synapses.storage
+        return self._storage
 
     @property
     def W(self) -> Float:
         """The weights (o, d) float64, a copy, with the diagonal as the field uses it."""
-        self._need_something()
-        matrix, scale = self._synapses.matrix()
+        synapses = self._synapses(self._stored())
+        matrix, scale = synapses.matrix()
         result = matrix * np.float64(scale)
-        if self._synapses.drops_diagonal:
+        if synapses.drops_diagonal:
             np.fill_diagonal(result, 0.0)
         return np.asarray(result)
 
     @property
-    def _bias(self) -> Float | None:
-        if self._given_bias is None:
-            return None
-        return np.ascontiguousarray(np.broadcast_to(self._given_bias, self._synapses.n_units))
-
-    @property
-    def keys(self) -> BitMatrix:
-        """Stored patterns (N, d); a ValueError if the memory keeps only the matrix."""
-        self._need_patterns("keys")
-        return self._synapses.items.keys
-
-    @property
-    def values(self) -> BitMatrix:
-        """Stored values (N, o), the keys if autoassociative; a ValueError as for `keys`."""
-        self._need_patterns("values")
-        return self._synapses.items.values
-
-    @property
-    def ids(self) -> Int:
-        """Ids of the patterns (N,), read-only, beside `keys`; a ValueError as for `keys`."""
-        self._need_patterns("ids")
-        return self._synapses.items.ids
-
-    @property
     def nbytes(self) -> int:
         """Bytes held: patterns, sums, and what recall derived from them."""
-        return self._synapses.nbytes
+        now = self._store.now
+        if now is None:
+            return 0
+        synapses = self._synapses(now)
+        kept = {id(x) for x in now.sums.tables.values()} if isinstance(now, Summed) else set()
+        derived = {id(x): x.nbytes for x in [*self._running.tables.values(), *synapses.tables]}
+        extra = sum(size for name, size in derived.items() if name not in kept)
+        return super().nbytes + extra + synapses.packed_bytes
 
-    def __repr__(self) -> str:
-        """Say what the memory is and what it holds."""
-        text = f"{type(self).__name__}(rule={self._synapses.rule!r}"
+    def _synapses(self, now: Stored | Summed) -> Synapses:
+        """Return the weights that what is stored makes, made once."""
+        made: Synapses = now.derived(
+            "synapses",
+            lambda: Synapses(self._rule, self._zero_diagonal, self._storage, now, self._running),
+        )
+        return made
+
+    def _need_items(self, what: str) -> None:
+        if self._storage == "matrix":
+            raise ValueError(f"{what}: {_NO_PATTERNS}")
+
+    def _described(self) -> str:
+        text = f"rule={self._rule!r}"
         if not self._zero_diagonal:
             text += ", zero_diagonal=False"
         if self._tie:
             text += f", tie={self._tie}"
         if self._given_bias is not None:
             text += ", bias=..." if self._given_bias.ndim else f", bias={float(self._given_bias)}"
-        if self._synapses.storage != "auto":
-            text += f", storage={self._synapses.storage!r}"
-        if len(self) == 0:
-            return f"<{text}): empty>"
-        known = self._synapses
-        values = f" -> {known.n_value_bits}" if known.hetero else ""
-        return f"<{text}): {len(self)} patterns of {known.n_bits} bits{values}>"
-
-    def __copy__(self) -> Hopfield:
-        """Copy the patterns too: two memories must not write into one buffer."""
-        return copy.deepcopy(self)
+        if self._storage != "auto":
+            text += f", storage={self._storage!r}"
+        return text
 
 
-def _record(
-    answer: Any,
-    kind: Kind,
-    sweeps: Int,
-    cycle: Int,
-    energy: Float | None,
-    undecided: Int,
-    trace: Float | None,
-) -> HopfieldRecall:
-    columns = {
-        "n_iter": sweeps,
-        "converged": cycle == 1,
-        "energy": energy,
-        "energy_trace": trace,
-        "cycle": cycle,
-        "undecided": undecided,
-    }
-    fields: dict[str, Any] = {
-        name: c[0] if kind.single and c is not None else c for name, c in columns.items()
-    }
-    return HopfieldRecall(answer, log_scale=None, **fields)
+def _load(now: Stored | Summed) -> float:
+    """Sum the magnitudes of all weights that were stored."""
+    if isinstance(now, Summed):
+        return now.load
+    return load(now.weights if now.weighted else None, now.n_items)
