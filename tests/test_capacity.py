@@ -53,6 +53,9 @@ def test_success_is_counted():
 def test_critical_load_is_read_off_between_loads():
     table = am.capacity(Forgetful(), [10, 40, 80], width=100, trials=1)
     assert table.critical_load() == 40
+    two = am.capacity(Forgetful(), [10, 80, 200], width=100, trials=1)
+    np.testing.assert_allclose(two.success[:, 0], [1, 0.25, 0.1])
+    assert two.critical_load() == pytest.approx(10 + 70 * 0.5 / 0.75)
     assert am.capacity(Perfect(), [10, 40], width=100).critical_load() == np.inf
     assert am.capacity(Forgetful(), [60, 80], width=100).critical_load(0.0) == 0
     with pytest.raises(ValueError, match=r"one of \[0.0\]"):
