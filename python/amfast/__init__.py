@@ -37,7 +37,7 @@ from amfast.memories.measure import Measure
 from amfast.memories.modern import ContinuousSDM, ModernBounds, ModernHopfield, SeparationWarning
 from amfast.memories.recall import Recall
 from amfast.memories.recovery.memory import Recovery, SparseRecoveryMemory
-from amfast.memories.sdm.memory import SparseDistributedMemory
+from amfast.memories.sdm.memory import SdmRecall, SparseDistributedMemory
 from amfast.memories.universal.memory import UniversalHopfield
 from amfast.parts import (
     Exponential,
@@ -84,6 +84,7 @@ __all__ = [
     "Readout",
     "Recall",
     "Recovery",
+    "SdmRecall",
     "SecondMoment",
     "Separation",
     "SeparationWarning",

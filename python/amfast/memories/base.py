@@ -217,6 +217,18 @@ class Memory(Savable):
         """Say why recall need not decrease anything; empty if an energy exists."""
         return ""
 
+    def _theory(self, d: int, loads: Int) -> tuple[dict[str, float], Float | None]:
+        """Say what theory expects of patterns of d >= 2 units: `amfast.capacity` shows it.
+
+        Returns
+        -------
+        dict
+            Loads that theory names.
+        (L,) array or None
+            The overlap that it expects at each of ``loads`` without corruption.
+        """
+        return {}, None
+
     def _stored(self) -> Stored:
         """Return what is stored, or refuse: the memory is empty."""
         now: Stored | None = self._store.now

@@ -10,11 +10,11 @@ from typing import Any
 
 import numpy as np
 
-from amfast import _check, bits
+from amfast import _check, bits, theory
 from amfast._engine import scoring
 from amfast._stores.items import Items, Stored
 from amfast._threads import resolve_threads
-from amfast._typing import Array, Float, Mask, Signs
+from amfast._typing import Array, Float, Int, Mask, Signs
 from amfast.bits import Kind
 from amfast.memories.dense.fields import Binary, Fields, Real
 from amfast.memories.dense.interaction import interaction as read_interaction
@@ -357,6 +357,17 @@ class DenseAssociativeMemory(Units):
         return fields
 
     # -- looking at it ----------------------------------------------------------------------------
+
+    def _theory(self, d: int, loads: Int) -> tuple[dict[str, float], Float | None]:
+        if self.interaction == "exponential":
+            return {"all patterns, exp(d ln 2 / 2)": theory.exponential_capacity(d)}, None
+        if self.n < 2:
+            return {}, None
+        kind: Any = self.interaction
+        return {
+            "no errors (textbook)": theory.dense_capacity(d, self.n),
+            "half are exact fixed points": theory.dense_n50(d, self.n, interaction=kind),
+        }, None
 
     @property
     def interaction(self) -> str:

@@ -6,10 +6,10 @@ from typing import Any
 
 import numpy as np
 
-from amfast import _check, bits
+from amfast import _check, bits, theory
 from amfast._stores.items import Items, Stored
 from amfast._threads import resolve_threads
-from amfast._typing import Array, Float, Signs
+from amfast._typing import Array, Float, Int, Signs
 from amfast.memories.hopfield.sums import Running, Summed, SumStore
 from amfast.memories.hopfield.synapses import Synapses
 from amfast.memories.recall import Recall
@@ -272,6 +272,15 @@ class Hopfield(Units):
         field = self._synapses(now).field(self._bias(now), n_threads)
         s = given.astype(field.dtype)
         return kind.number(field.energy(s, field(s)))
+
+    def _theory(self, d: int, loads: Int) -> tuple[dict[str, float], Float | None]:
+        if self._rule != "hebbian":
+            return {"d, the rank of the projection": float(d)}, None
+        named = {
+            "0.138 d, retrieval ends (d to infinity)": theory.hopfield_critical_load() * d,
+            "one step without error, half of the time": theory.hopfield_n50(d, "one"),
+        }
+        return named, np.array([theory.hopfield_overlap(n / d) for n in loads])
 
     def _why_no_energy(self) -> str:
         now = self._store.now
