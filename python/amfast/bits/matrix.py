@@ -214,11 +214,15 @@ class BitMatrix:
         if isinstance(rows, slice):
             chosen = _check.contiguous(self._packed[rows], "chosen rows")
             return BitMatrix._of(chosen, self._n_bits)
+        if isinstance(rows, int) and abs(rows) > 2**63:
+            raise IndexError(f"row {_check.shown(rows)} of a BitMatrix of {len(self)} rows")
         index = _check.read(rows, "rows")
         if index.size == 0 and index.ndim == 1 and index.dtype.kind == "f":
             index = index.astype(np.int64)  # how NumPy reads []
         if index.dtype.kind not in "biu" or (index.ndim == 0 and index.dtype.kind == "b"):
-            raise TypeError(f"rows are chosen by an int, slice, indices or mask, got {rows!r:.60}")
+            raise TypeError(
+                f"rows are chosen by an int, slice, indices or mask, got {_check.shown(rows)}"
+            )
         if index.ndim > 1 or isinstance(rows, tuple):
             raise IndexError("only rows can be chosen; for columns unpack first")
         if index.dtype.kind == "b":
