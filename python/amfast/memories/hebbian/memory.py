@@ -29,7 +29,7 @@ from amfast.memories.hebbian.rule import Rule
 from amfast.memories.hebbian.spectrum import effective_rank as effective_rank
 from amfast.memories.hebbian.spectrum import entropy_rank
 from amfast.memories.hebbian.store import SumStore
-from amfast.memories.hebbian.sums import Sums, posteriors, unit
+from amfast.memories.hebbian.sums import Sums, unit
 from amfast.memories.recall import Recall
 from amfast.parts.dynamics import Settled, settle
 from amfast.parts.features import FeatureMap
@@ -247,7 +247,7 @@ class HebbianMemory(Memory):
             if sums is not None:
                 _check.same_width(v, "values", sums.outer.shape[0], "the memory stores")
             _check.finite(v, "values")
-        return Batch(k, v, posteriors(weights, len(k)))
+        return Batch(k, v, _check.weights.shares(weights, len(k)))
 
     def _check_merge(self, other: Any) -> None:
         if self._rule.rule == "delta" and len(self):
