@@ -273,7 +273,10 @@ def interruptible(work: Callable[..., _T], *args: Any) -> _T:
             errors.append(error)
 
     beside = threading.Thread(target=contextvars.copy_context().run, args=(run,), daemon=True)
-    beside.start()
+    try:
+        beside.start()
+    except RuntimeError:  # no room for a thread, or the interpreter is about to end
+        return work(*args)
     while beside.is_alive():
         beside.join(_LOOK)
     if errors:
