@@ -32,7 +32,7 @@ from amfast import _check, _core, bits, parts
 from amfast._engine import machine, summing
 from amfast._engine.reading import Source, read, result_type
 from amfast._engine.scoring import blanked, engine_rows, score_types
-from amfast._stores.moments import patterns, signed_weights
+from amfast._stores.moments import patterns, row_weights
 from amfast._threads import get_num_threads, resolve_threads
 from amfast._typing import Array, Float, Int
 from amfast.bits import BitMatrix
@@ -424,7 +424,7 @@ def hebbian(
     y = None if Y is None else patterns(Y, "Y")
     if y is not None and len(y) != len(x):
         raise ValueError(f"Y has {len(y)} rows, X has {len(x)}")
-    w = None if weights is None else signed_weights(weights, len(x))
+    w = row_weights(weights, len(x))
     dtype = _sum_type(x, y, w)
     shape = ((x if y is None else y).shape[1], x.shape[1])
     if out is None:

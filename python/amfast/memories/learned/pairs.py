@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from amfast import _check
-from amfast._typing import Array, Float, Int
+from amfast._typing import Array, Int
 
 
 def pairs(queries: Any, answers: Any) -> tuple[Array, Array]:
@@ -21,21 +21,6 @@ def pairs(queries: Any, answers: Any) -> tuple[Array, Array]:
     q, a = q.copy(), a.copy()
     q.flags.writeable = a.flags.writeable = False
     return q, a
-
-
-def frequencies(given: Any, k: int) -> Float:
-    """Read how often each of k pairs is asked, divided by the sum; None means alike."""
-    if given is None:
-        return np.full(k, 1.0 / k)
-    f = _check.vector(given, "frequency", k)
-    bad = np.flatnonzero(~(np.isfinite(f) & (f >= 0)))
-    if len(bad):
-        raise ValueError(f"frequency must be finite and >= 0, entry {bad[0]} is {float(f[bad[0]])}")
-    top = float(f.max())
-    if top == 0:
-        raise ValueError("frequency sums to 0; at least one pair must be asked")
-    f = f / top
-    return np.asarray(f / f.sum())
 
 
 def labels(given: Any, k: int) -> tuple[Array, Int]:
