@@ -52,9 +52,10 @@ class Kind:
         if self.dtype is None:
             return BitMatrix._of(np.packbits(x > 0, axis=1), x.shape[1])
         dtype = np.dtype(self.dtype)
-        _check.fits(x.shape, dtype, "answers")
-        flat = (x if self.coding == "bipolar" else x > 0).astype(dtype, copy=False)
-        return flat[0] if self.single else flat
+        if self.coding != "bipolar" or x.dtype != dtype:
+            _check.fits(x.shape, dtype, "answers")
+            x = (x if self.coding == "bipolar" else x > 0).astype(dtype, copy=False)
+        return x[0] if self.single else x
 
     def number(self, x: Array) -> Any:
         """Return one number per row, (Q,), or the float of a single row."""

@@ -41,15 +41,17 @@ class Binary:
     """Patterns of bits: integer overlaps and tables."""
 
     def __init__(self, interaction: Interaction, now: Stored) -> None:
-        self._f, self._now = interaction, now
+        # Not what is stored itself, which holds these fields.
+        self._f, self._keys, self._values = interaction, now.keys, now.values
+        self._beta = interaction.log_slope
         self._weights = now.weights if now.weighted else None
         self._joined = None if now.heteroassociative else now.keys
 
     def _patterns(self) -> BitMatrix:
         """Keys and values side by side."""
         if self._joined is None:
-            both = [self._now.keys.unpack("bool"), self._now.values.unpack("bool")]
-            width = self._now.width + self._now.value_width
+            both = [self._keys.unpack("bool"), self._values.unpack("bool")]
+            width = self._keys.n_bits + self._values.n_bits
             self._joined = BitMatrix._of(np.packbits(np.hstack(both), axis=1), width)
         return self._joined
 
@@ -63,18 +65,18 @@ class Binary:
 
     def _settled(self, states: Signs, table: Float | None, own: bool, motion: Motion) -> Settled:
         energy = self._f.energies(states.shape[1]) if motion.rules.energies else None
-        worth = Worth(table, energy, self._f.log_slope, own=own)
+        worth = Worth(table, energy, self._beta, own=own)
         return flipping.by_overlaps(states, self._patterns(), self._weights, worth, motion)
 
     def vote(self, cues: Signs, threads: int) -> Signs:
         """See `Fields`."""
-        now, worth = self._now, Worth(self._f.slopes(cues.shape[1]), beta=self._f.log_slope)
-        return flipping.votes(cues, now.keys, self._weights, worth, now.values, threads)
+        worth = Worth(self._f.slopes(cues.shape[1]), beta=self._beta)
+        return flipping.votes(cues, self._keys, self._weights, worth, self._values, threads)
 
     @property
     def nbytes(self) -> int:
         """See `Fields`."""
-        return 0 if self._joined is None or self._joined is self._now.keys else self._joined.nbytes
+        return 0 if self._joined is None or self._joined is self._keys else self._joined.nbytes
 
 
 class Real:
@@ -85,7 +87,9 @@ class Real:
     """
 
     def __init__(self, interaction: Interaction, now: Stored) -> None:
-        self._f, self._now = interaction, now
+        self._f, self._keys, self._values = interaction, now.keys, now.values
+        self._weights, self._log_weight = now.weights, now.log_weight
+        self._hetero = now.heteroassociative
         self._made: tuple[Float, float] | None = None
 
     def _columns(self) -> tuple[Float, float]:
@@ -95,8 +99,8 @@ class Real:
         return self._made
 
     def _scaled(self) -> tuple[Float, float]:
-        f, now = self._f, self._now
-        parts = [now.keys, now.values] if now.heteroassociative else [now.keys]
+        f = self._f
+        parts = [self._keys, self._values] if self._hetero else [self._keys]
         reach = float(sum(np.abs(part).sum(axis=1) for part in parts).max())
         exponent = 0 if f.exponential or reach == 0 else math.frexp(reach)[1]
         try:
@@ -116,7 +120,7 @@ class Real:
         f = self._f
         parameter = f.beta if f.exponential else float(f.n)
         columns, scale = self._columns()
-        weights = self._now.weights
+        weights = self._weights
         return flipping.by_columns(states, columns, weights, f.kind, parameter, scale, motion)
 
     def step(self, states: Signs, motion: Motion) -> Settled:
@@ -124,7 +128,7 @@ class Real:
         bias, clamp, rules, threads = motion
         if bias is not None or rules.temperature:
             raise ValueError("one-step recall of real patterns has no bias and no temperature")
-        keys = self._now.keys
+        keys = self._keys
         votes = self._votes(states, keys, threads)
         free = np.ones((1, 1), np.bool_) if clamp is None else ~clamp
         change = (votes != 0) if rules.tie == 0 else np.ones(votes.shape, np.bool_)
@@ -142,19 +146,18 @@ class Real:
 
     def vote(self, cues: Signs, threads: int) -> Signs:
         """See `Fields`."""
-        return self._votes(cues, self._now.values, threads)
+        return self._votes(cues, self._values, threads)
 
     def _votes(self, cues: Signs, values: Float, threads: int) -> Signs:
         """Signs of the weighted values; a tie is what rounding can leave of terms that cancel."""
         self._columns()  # refuses patterns whose energies no state could have
-        log_weight = self._now.log_weight
         out = np.empty((len(cues), values.shape[1]), np.int8)
         float64 = np.dtype(np.float64)
-        step = max(1, _TILE // self._now.n_items)
+        step = max(1, _TILE // len(self._keys))
         for start in range(0, len(cues), step):
             tile = slice(start, start + step)
-            dots = scoring.dot(cues[tile].astype(float64), self._now.keys, threads)
-            share, _ = self._f.votes(dots, log_weight)
+            dots = scoring.dot(cues[tile].astype(float64), self._keys, threads)
+            share, _ = self._f.votes(dots, self._log_weight)
             field = scoring.project(share, values, float64, threads)
             terms = scoring.project(np.abs(share), np.abs(values), float64, threads)
             field[np.abs(field) <= 8 * _EPS * terms] = 0.0

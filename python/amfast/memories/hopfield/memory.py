@@ -16,11 +16,9 @@ from amfast.memories.recall import Recall
 from amfast.memories.units.base import (
     ENERGY_MAX,
     Units,
-    load,
     of_values,
     one_step,
     overlaps,
-    signed_weights,
     told,
 )
 from amfast.memories.units.synchronous import signs, synchronous
@@ -116,12 +114,11 @@ class Hopfield(Units):
     # -- storing ----------------------------------------------------------------------------------
 
     def _item_weights(self, given: Any, length: int) -> Float:
-        return signed_weights(given, length)
+        return _check.weights.signed(given, length)
 
-    def _check_room(self, keys: Any, values: Any, weights: Float | None) -> None:
-        super()._check_room(keys, values, weights)
-        now = self._store.now
-        total = load(weights, len(keys)) + (0.0 if now is None else _load(now))
+    def _check_room(self, keys: Any, values: Any, total: float) -> None:
+        super()._check_room(keys, values, total)
+        total += self._load(self._store.now)
         units = max(int(rows.shape[1]) for rows in (keys, values) if rows is not None)
         # Of sums over the patterns and two states.
         if not total * units * units <= ENERGY_MAX:
@@ -129,6 +126,9 @@ class Hopfield(Units):
                 f"weights: their magnitudes sum to {total:.3g}, and energies of {units} units "
                 f"would be beyond float64; scale them down"
             )
+
+    def _load(self, now: Any) -> float:
+        return now.load if isinstance(now, Summed) else super()._load(now)
 
     def _check_merge(self, other: Any) -> None:
         super()._check_merge(other)
@@ -175,8 +175,9 @@ class Hopfield(Units):
             Sweeps at most, >= 1; a row stops when a sweep flips nothing. One step of "sync" is a
             sweep.
         seed : int, default 0
-            Of the order and of the temperature's noise, 0 to 2**64 - 1; each row has its own
-            sequence. The same on every platform.
+            Of the order and of the temperature's noise, 0 to 2**64 - 1, together with the cue's own
+            bits: equal cues recall alike wherever they stand, alone or in a batch. At a temperature
+            each copy of a cue in a batch has noise of its own. The same on every platform.
         clamp : (d,) or (Q, d) bool array, optional
             True for known units, which never change.
         order : {"random", "fixed"}, default "random"
@@ -391,10 +392,3 @@ class Hopfield(Units):
         if self._storage != "auto":
             text += f", storage={self._storage!r}"
         return text
-
-
-def _load(now: Stored | Summed) -> float:
-    """Sum the magnitudes of all weights that were stored."""
-    if isinstance(now, Summed):
-        return now.load
-    return load(now.weights if now.weighted else None, now.n_items)

@@ -12,7 +12,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from amfast import _check, bits
+from amfast import bits
 from amfast._engine import scoring
 from amfast._stores.items import Batch
 from amfast._typing import Array, Float, Mask, Signs
@@ -42,7 +42,7 @@ class Units(Memory):
         v = None if values is None else self._patterns(values, "values", kind, len(k))[0]
         check_alike(self, k, v, self._unit)
         w = None if weights is None else self._item_weights(weights, len(k))
-        self._check_room(k, v, w)
+        self._check_room(k, v, load(w, len(k)))
         # How a BitMatrix was coded nobody knows: what comes next may say it.
         return Batch(k, v, w, None if kind is None or kind.coding == "packed" else kind)
 
@@ -56,8 +56,11 @@ class Units(Memory):
         """Read item weights, one for all or one each."""
         raise NotImplementedError
 
-    def _check_room(self, keys: Any, values: Any, weights: Float | None) -> None:
-        """Refuse items beside which a bias has another width, or energies leave float64."""
+    def _check_room(self, keys: Any, values: Any, total: float) -> None:
+        """Refuse items beside which a bias has another width, or energies leave float64.
+
+        The magnitudes of their weights sum to ``total``.
+        """
         units = int((keys if values is None else values).shape[1])
         bias = self._given_bias
         if bias is None:
@@ -65,10 +68,10 @@ class Units(Memory):
         if bias.size not in (1, units):
             raise ValueError(f"bias has {bias.size} entries, the units are {units}")
         with np.errstate(over="ignore"):
-            total = float(np.abs(bias).sum()) * (units / bias.size)
-        if total > ENERGY_MAX:
+            reach = float(np.abs(bias).sum()) * (units / bias.size)
+        if reach > ENERGY_MAX:
             raise ValueError(
-                f"bias: its magnitudes sum to {total:.3g} over {units} units, and energies would "
+                f"bias: its magnitudes sum to {reach:.3g} over {units} units, and energies would "
                 f"be beyond float64; scale it down"
             )
 
@@ -77,7 +80,11 @@ class Units(Memory):
         if mine is not None and _widths(mine) != _widths(theirs):
             raise ValueError(f"memories differ in their widths: {self!r} and {other!r}")
         values = theirs.values if theirs.heteroassociative else None
-        self._check_room(theirs.keys, values, theirs.weights if theirs.weighted else None)
+        self._check_room(theirs.keys, values, self._load(theirs))
+
+    def _load(self, now: Any) -> float:
+        """Sum the magnitudes of all weights that are stored."""
+        return 0.0 if now is None else load(now.weights if now.weighted else None, now.n_items)
 
     # -- recalling --------------------------------------------------------------------------------
 
@@ -146,17 +153,6 @@ def overlaps(cues: BitMatrix, keys: BitMatrix, threads: int) -> Array:
 
 def _widths(now: Any) -> tuple[int, int | None]:
     return now.width, now.value_width if now.heteroassociative else None
-
-
-def signed_weights(given: Any, length: int) -> Float:
-    """Read finite weights of any sign, one for all or one each."""
-    if np.ndim(given) == 0:
-        return np.full(length, _check.number(given, "weights"))
-    result = _check.vector(given, "weights", length)
-    bad = np.flatnonzero(~np.isfinite(result))
-    if len(bad):
-        raise ValueError(f"weights must be finite, entry {bad[0]} is {float(result[bad[0]])}")
-    return result
 
 
 def load(weights: Float | None, n_items: int) -> float:
