@@ -231,7 +231,7 @@ class HebbianMemory(Memory):
 
     def _admit(self, keys: Any, values: Any, weights: Any) -> Batch:
         k = _check.rows(keys, "keys")
-        v = None if values is None else _check.rows(values, "values")
+        v = None if values is None else _check.rows(values, "values", partners=len(k))
         sums: Sums | None = self._store.now
         if sums is not None:
             _check.same_width(k, "keys", sums.width, "the memory stores")

@@ -12,7 +12,8 @@ from amfast._typing import Array, Int
 
 def pairs(queries: Any, answers: Any) -> tuple[Array, Array]:
     """Read pairs, kept beside W: what the caller does to its arrays later changes no answer."""
-    q, a = _check.rows(queries, "queries", "K"), _check.rows(answers, "answers", "K")
+    q = _check.rows(queries, "queries", "K")
+    a = _check.rows(answers, "answers", "K", partners=len(q))
     _check.nonempty(q, "queries")
     if len(a) != len(q):
         raise ValueError(f"answers have {len(a)} rows, queries have {len(q)}")
@@ -27,7 +28,7 @@ def labels(given: Any, k: int) -> tuple[Array, Int]:
     """Read a label for each of k pairs: the different ones, and which each pair has."""
     if given is None:
         return np.zeros(1, np.int64), np.zeros(k, np.int64)
-    given = np.asarray(given)
+    given = _check.read(given, "groups")
     if given.shape != (k,):
         raise ValueError(f"groups must have shape ({k},), got {given.shape}")
     names, index = np.unique(given, return_inverse=True)

@@ -147,7 +147,7 @@ class UniversalHopfield(Memory):
             k = _check.rows(keys, "keys")
         if values is not None:
             packed = binary and isinstance(values, BitMatrix)
-            v = values if packed else _check.rows(values, "values")
+            v = values if packed else _check.rows(values, "values", partners=len(k))
         check_alike(self, k, v)
         w = None if weights is None else _check.item_weights(weights, len(k))
         if w is not None and not w.all():
