@@ -2,7 +2,7 @@
 
 from typing import Any, TypedDict, final
 
-from numpy import bool_, float64, int8, int32, int64, uint8
+from numpy import bool_, float64, int8, int32, int64, uint8, uint64
 from numpy.typing import NDArray
 
 from amfast.parts.dynamics import Rules
@@ -97,6 +97,7 @@ def hebbian_signs(
 ) -> bool: ...
 def flip_overlaps(
     states: NDArray[int8],
+    chance: NDArray[uint64],
     patterns: NDArray[uint8],
     weights: NDArray[float64] | None,
     table: NDArray[float64] | None,
@@ -111,16 +112,18 @@ def flip_overlaps(
 ) -> _Flipped:
     """Flip under the energy -scale sum_mu w_mu F(o_mu) - sum_i bias_i s_i of packed patterns.
 
-    states are (Q, d) of -1 and +1, patterns (K, ceil(d/8)) in the order of packbits. ``table`` is
+    states are (Q, d) of -1 and +1, ``chance`` (Q,) the numbers that the orders and the noise of
+    each of them are drawn from, patterns (K, ceil(d/8)) in the order of packbits. ``table`` is
     G(o) = (F(o + 1) - F(o - 1)) / 2 for o = -(d - 1), -(d - 3), .., d - 1; with ``self_term`` it is
     F'(o) for o = -d, -(d - 2), .., d, and units do not leave out what they add to their own field.
     ``energy`` is F(o) for o = -d .. d. ``beta`` in their place: F(o) = exp(beta o), energy
     -ln sum w F(o); weights are >= 0 then, there is no bias, and scale is 1. clamp is (1, d) or
-    (Q, d). The tuple is that of `amfast.parts.dynamics.Flipped`.
+    (Q, d). The tuple is that of `amfast.parts.dynamics.Settled`.
     """
 
 def flip_matrix(
     states: NDArray[int8],
+    chance: NDArray[uint64],
     matrix: NDArray[Any],
     scale: float,
     self_term: bool,
@@ -136,6 +139,7 @@ def flip_matrix(
 
 def flip_real(
     states: NDArray[int8],
+    chance: NDArray[uint64],
     columns: NDArray[float64],
     weights: NDArray[float64],
     interaction: str,

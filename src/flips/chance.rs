@@ -1,4 +1,4 @@
-//! Random numbers that depend on seed, cue and sweep alone: no thread and no batch changes them.
+//! Random numbers that depend on a number of the cue and on the sweep alone: no thread and no batch changes them.
 
 /// What SplitMix64 adds to its state for every number.
 pub const GAMMA: u64 = 0x9e37_79b9_7f4a_7c15;
@@ -10,15 +10,15 @@ pub fn mix(mut z: u64) -> u64 {
     z ^ (z >> 31)
 }
 
-/// The random numbers of one sweep of one cue: SplitMix64 from a start that seed, row and sweep are mixed into.
+/// The random numbers of one sweep of one cue: SplitMix64 from a start that the cue's number and the sweep are mixed into. The
+/// number is made of a seed and of the cue's own bits (`amfast._engine.flipping`), so that its place in a batch does not matter.
 #[derive(Clone, Copy)]
 pub struct Chance(u64);
 
 impl Chance {
     /// Of a sweep.
-    pub fn new(seed: u64, row: usize, sweep: usize) -> Self {
-        let start = |key: u64, n: usize| mix(key.wrapping_add((n as u64 + 1).wrapping_mul(GAMMA)));
-        Chance(start(start(start(seed, 0), row), sweep))
+    pub fn new(cue: u64, sweep: usize) -> Self {
+        Chance(mix(cue.wrapping_add((sweep as u64 + 1).wrapping_mul(GAMMA))))
     }
     fn word(self, t: usize) -> u64 {
         mix(self.0.wrapping_add((t as u64 + 1).wrapping_mul(GAMMA)))

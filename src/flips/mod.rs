@@ -45,8 +45,6 @@ pub struct Rules {
     pub temperature: f64,
     /// Sweeps at most.
     pub max_sweeps: usize,
-    /// Of the orders and of chance.
-    pub seed: u64,
     /// Whether to compute the energy before and after every sweep.
     pub energies: bool,
 }
@@ -55,6 +53,8 @@ pub struct Rules {
 pub struct Cues<'a> {
     /// Rows of -1 and +1.
     pub states: &'a [i8],
+    /// A number for each row, from which its orders and its chance are drawn.
+    pub chance: &'a [u64],
     /// Units.
     pub width: usize,
     /// One row for all cues or one for each: units that never flip.
@@ -271,7 +271,7 @@ impl<F: Field> Work for Walk<'_, F> {
         }
         let certain = rules.temperature == 0.0;
         while sweeps < rules.max_sweeps && period == 0 {
-            let chance = Chance::new(rules.seed, self.row, sweeps);
+            let chance = Chance::new(self.cues.chance[self.row], sweeps);
             if rules.update == Update::Together {
                 let still = self.step::<I>(&free, chance, &state, &mut next, &mut undecided)?;
                 if certain && still {

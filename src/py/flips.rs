@@ -19,7 +19,6 @@ struct GivenRules {
     tie: i8,
     temperature: f64,
     max_sweeps: usize,
-    seed: u64,
     energies: bool,
 }
 
@@ -36,14 +35,14 @@ impl GivenRules {
             ("async", order) => return wrong(format!("order {order:?} is unknown")),
             (update, _) => return wrong(format!("update {update:?} is unknown")),
         };
-        let &GivenRules { tie, temperature, max_sweeps, seed, energies, .. } = self;
+        let &GivenRules { tie, temperature, max_sweeps, energies, .. } = self;
         if !(-1..=1).contains(&tie) {
             return wrong(format!("tie must be -1, 0 or 1, got {tie}"));
         }
         if !(temperature >= 0.0 && temperature.is_finite()) {
             return wrong(format!("temperature must be finite and at least 0, got {temperature}"));
         }
-        Ok(Rules { update, tie, temperature, max_sweeps, seed, energies })
+        Ok(Rules { update, tie, temperature, max_sweeps, energies })
     }
 }
 
@@ -72,7 +71,9 @@ fn floats<'a>(array: &'a Floats<'_>) -> PyResult<Option<&'a [f64]>> {
     Ok(array.as_ref().map(|x| x.as_slice()).transpose()?)
 }
 
-/// What every call takes: states, scale, bias and clamped units.
+type Chances<'py> = PyReadonlyArray1<'py, u64>;
+
+/// What every call takes: states, a number for each of them, scale, bias and clamped units.
 struct Common<'a> {
     cues: Cues<'a>,
     rules: Rules,
@@ -82,6 +83,7 @@ struct Common<'a> {
 impl<'a> Common<'a> {
     fn new(
         given: &'a Signs<'_>,
+        chance: &'a Chances<'_>,
         scale: f64,
         bias: &'a Floats<'_>,
         clamp: &'a Option<PyReadonlyArray2<'_, bool>>,
@@ -90,7 +92,8 @@ impl<'a> Common<'a> {
     ) -> PyResult<Self> {
         let (states, width) = states(given, "states")?;
         let n = given.shape()[0];
-        let (bias, rules) = (floats(bias)?, rules.read()?);
+        let (chance, bias, rules) = (chance.as_slice()?, floats(bias)?, rules.read()?);
+        wide(chance.len(), n, "numbers of chance")?;
         if let Some(bias) = bias {
             wide(bias.len(), width, "bias")?;
         }
@@ -104,7 +107,7 @@ impl<'a> Common<'a> {
         if !(scale > 0.0 && scale.is_finite()) {
             return wrong(format!("scale must be finite and above 0, got {scale}"));
         }
-        Ok(Common { cues: Cues { states, width, clamp, bias, scale }, rules, threads })
+        Ok(Common { cues: Cues { states, chance, width, clamp, bias, scale }, rules, threads })
     }
 
     fn call<'py>(
@@ -167,11 +170,12 @@ fn table<'a>(given: Option<&'a [f64]>, beta: Option<f64>, own: bool, width: usiz
 
 /// Flips under the energy of packed patterns; see `_core.pyi`.
 #[pyfunction]
-#[pyo3(signature = (states, patterns, weights, table, energy, beta, scale, self_term, bias, clamp, rules, threads))]
+#[pyo3(signature = (states, chance, patterns, weights, table, energy, beta, scale, self_term, bias, clamp, rules, threads))]
 #[allow(clippy::too_many_arguments)] // The Python signature.
 fn flip_overlaps<'py>(
     py: Python<'py>,
     states: Signs<'py>,
+    chance: Chances<'py>,
     patterns: PyReadonlyArray2<'py, u8>,
     weights: Floats<'py>,
     table: Floats<'py>,
@@ -184,7 +188,7 @@ fn flip_overlaps<'py>(
     rules: GivenRules,
     threads: usize,
 ) -> PyResult<Flipped<'py>> {
-    let common = Common::new(&states, scale, &bias, &clamp, &rules, threads)?;
+    let common = Common::new(&states, &chance, scale, &bias, &clamp, &rules, threads)?;
     let (width, len) = (common.cues.width, patterns.shape()[0]);
     let rows = packed(&patterns, width, "patterns")?;
     let weights = floats(&weights)?;
@@ -242,11 +246,12 @@ fn overlap_signs<'py>(
 
 /// Flips under a symmetric matrix; see `_core.pyi`.
 #[pyfunction]
-#[pyo3(signature = (states, matrix, scale, self_term, bias, clamp, rules, threads))]
+#[pyo3(signature = (states, chance, matrix, scale, self_term, bias, clamp, rules, threads))]
 #[allow(clippy::too_many_arguments)] // The Python signature.
 fn flip_matrix<'py>(
     py: Python<'py>,
     states: Signs<'py>,
+    chance: Chances<'py>,
     matrix: &Bound<'py, PyAny>,
     scale: f64,
     self_term: bool,
@@ -272,7 +277,7 @@ fn flip_matrix<'py>(
             run(context, level(), &common.cues, &common.rules, cost, || Matrix::new(couplings, width, own))
         })
     }
-    let common = Common::new(&states, scale, &bias, &clamp, &rules, threads)?;
+    let common = Common::new(&states, &chance, scale, &bias, &clamp, &rules, threads)?;
     if let Ok(matrix) = matrix.cast::<PyArray2<i32>>() {
         go(py, &common, matrix, self_term)
     } else if let Ok(matrix) = matrix.cast::<PyArray2<f32>>() {
@@ -286,11 +291,12 @@ fn flip_matrix<'py>(
 
 /// Flips under the energy of real patterns; see `_core.pyi`.
 #[pyfunction]
-#[pyo3(signature = (states, columns, weights, interaction, parameter, scale, bias, clamp, rules, threads))]
+#[pyo3(signature = (states, chance, columns, weights, interaction, parameter, scale, bias, clamp, rules, threads))]
 #[allow(clippy::too_many_arguments)] // The Python signature.
 fn flip_real<'py>(
     py: Python<'py>,
     states: Signs<'py>,
+    chance: Chances<'py>,
     columns: PyReadonlyArray2<'py, f64>,
     weights: PyReadonlyArray1<'py, f64>,
     interaction: &str,
@@ -301,7 +307,7 @@ fn flip_real<'py>(
     rules: GivenRules,
     threads: usize,
 ) -> PyResult<Flipped<'py>> {
-    let common = Common::new(&states, scale, &bias, &clamp, &rules, threads)?;
+    let common = Common::new(&states, &chance, scale, &bias, &clamp, &rules, threads)?;
     let weights = weights.as_slice()?;
     wide(columns.shape()[0], common.cues.width, "columns")?;
     wide(columns.shape()[1], weights.len(), "rows of columns")?;

@@ -11,9 +11,11 @@ import numpy as np
 import pytest
 
 import amfast as am
-from amfast import _core, reference
+from amfast import reference
+from amfast._engine import flipping
+from amfast._engine.flipping import Worth
 from amfast.memories.dense.interaction import Interaction
-from amfast.parts.dynamics import Rules, Settled
+from amfast.parts.dynamics import Motion, Rules
 
 XOR = np.array([[-1, -1, -1], [-1, 1, 1], [1, -1, 1], [1, 1, -1]], np.int8)
 
@@ -22,31 +24,16 @@ def signs(rng, *shape) -> np.ndarray:
     return (rng.integers(0, 2, shape) * 2 - 1).astype(np.int8)
 
 
-def packed(x) -> np.ndarray:
-    return np.packbits(x > 0, axis=1)
-
-
 def overlap_flips(states, patterns, n, rules, *, rectified=False, weights=None, threads=1, **more):
     """The engine on patterns with F = o^n."""
     f = Interaction("rectified" if rectified else "power", n, 1.0)
     d = states.shape[1]
     args = {"bias": None, "clamp": None, "scale": 1.0, "self_term": False} | more
-    return Settled(
-        *_core.flip_overlaps(
-            states,
-            packed(patterns),
-            weights,
-            f.slopes(d) if args["self_term"] else f.steps(d),
-            f.energies(d),
-            None,
-            args["scale"],
-            args["self_term"],
-            args["bias"],
-            args["clamp"],
-            rules,
-            threads,
-        )
-    )
+    own = args["self_term"]
+    table = f.slopes(d) if own else f.steps(d)
+    worth = Worth(table, f.energies(d), None, args["scale"], own)
+    motion = Motion(args["bias"], args["clamp"], rules, threads)
+    return flipping.by_overlaps(states, am.pack(patterns), weights, worth, motion)
 
 
 # -- the engine against the reference -------------------------------------------------------------
@@ -112,30 +99,47 @@ def test_a_matrix_and_its_patterns_agree(rng, dtype):
     matrix = (patterns.astype(int).T @ patterns).astype(dtype)
     bias = rng.normal(size=67)
     for update, own in itertools.product(("async", "sync"), (False, True)):
-        rules = Rules(update=update, energies=True, seed=7)
-        args = (1 / 67, own, bias, None, rules, 2)
-        got = Settled(*_core.flip_matrix(states, matrix, *args))
-        want = overlap_flips(
-            states, patterns, 1, rules, scale=1 / 67, self_term=own, bias=bias, threads=2
-        )
+        motion = Motion(bias, None, Rules(update=update, energies=True, seed=7), 2)
+        got = flipping.by_matrix(states, matrix, 1 / 67, own, motion)
         f = np.arange(-67, 68, 2.0)
         table = f if own else np.arange(-66, 67, 2.0)
-        want = Settled(
-            *_core.flip_overlaps(states, packed(patterns), None, table, f * f / 2, None, *args)
-        )
+        worth = Worth(table, f * f / 2, None, 1 / 67, own)
+        want = flipping.by_overlaps(states, am.pack(patterns), None, worth, motion)
         for a, b in zip(got[:4], want[:4], strict=True):
             np.testing.assert_array_equal(a, b)
         apart = 0 if own else 20 / 2
         np.testing.assert_allclose(got.energies, want.energies + apart, rtol=1e-12)
 
 
-def test_orders_are_the_reference_s_and_differ():
+def test_orders_of_the_reference_differ():
     orders = {
-        tuple(reference.sweep_order(seed, row, sweep, np.arange(30)))
-        for seed, row, sweep in itertools.product((0, 1, 2**64 - 1), (0, 1), (0, 1))
+        tuple(reference.sweep_order(number, sweep, np.arange(30)))
+        for number, sweep in itertools.product((0, 1, 2**64 - 1), (0, 1))
     }
-    assert len(orders) == 12
+    assert len(orders) == 6
     assert all(sorted(order) == list(range(30)) for order in orders)
+
+
+@pytest.mark.parametrize("d", [1, 63, 64, 65, 200])
+def test_numbers_of_cues_are_those_of_the_reference(d):
+    rng = np.random.default_rng(d)
+    states = signs(rng, 40, d)
+    states[5] = states[30] = states[2]
+    for seed in (0, 7, 2**64 - 1):
+        for temperature in (0.0, 2.0):
+            got = flipping.cue_numbers(states, seed, temperature)
+            assert got.dtype == np.uint64
+            assert got.tolist() == reference.cue_numbers(states, seed, temperature)
+            alone = [int(flipping.cue_numbers(s[None], seed, temperature)[0]) for s in states]
+            same = [5, 30] if temperature and d > 1 else []
+            if d > 6:
+                assert np.flatnonzero(got != np.array(alone, np.uint64)).tolist() == same
+    assert flipping.cue_numbers(states[:0], 3, 1.0).shape == (0,)
+    if d > 6:
+        ordinary = flipping.cue_numbers(np.unique(states, axis=0), 3)
+        assert len(set(ordinary.tolist())) == len(ordinary)
+        other = flipping.cue_numbers(np.unique(states, axis=0), 4)
+        assert not set(ordinary.tolist()) & set(other.tolist())
 
 
 # -- what the literature says ---------------------------------------------------------------------

@@ -12,7 +12,7 @@ from conftest import layouts
 import amfast as am
 from amfast import theory
 from amfast.bits import BitMatrix
-from amfast.reference import sweep_order
+from amfast.reference import cue_numbers, sweep_order
 
 STORAGES = ("auto", "matrix", "patterns")
 UPDATES = ("async", "sync", "one-step")
@@ -84,13 +84,19 @@ def test_one_sweep_of_asynchronous_updates_is_units_in_turn(rng):
     x, s = patterns(rng, 12, 40), patterns(rng, 5, 40)
     for bias in (0.0, 0.3):
         m, w = memory(x, bias=bias), hebbian(x)
-        expected = s.copy()
-        for row in range(5):
-            for j in sweep_order(7, row, 0, np.arange(40)):
+        expected, fixed = s.copy(), s.copy()
+        for row, number in enumerate(cue_numbers(s, 7)):
+            for j in range(40):
+                h = fixed[row] @ w[j] + bias
+                fixed[row, j] = np.sign(h) if abs(h) > 1e-9 else fixed[row, j]
+            for j in sweep_order(number, 0, np.arange(40)):
                 h = expected[row] @ w[j] + bias
                 if abs(h) > 1e-9:
                     expected[row, j] = np.sign(h)
         np.testing.assert_array_equal(m.recall(s, "async", 1, 7), expected)
+        for seed in (7, 8):
+            np.testing.assert_array_equal(m.recall(s, "async", 1, seed, order="fixed"), fixed)
+        assert (fixed != expected).any()
 
 
 @pytest.mark.parametrize("storage", STORAGES)
@@ -231,6 +237,29 @@ def test_rows_and_seeds(rng):
     for update in UPDATES:
         r = m.recall(s[:0], update, details=True)
         assert r.state.shape == (0, 60) and r.energy.shape == (0,) and len(r.energy_trace) == 0
+
+
+def test_a_cue_recalls_alike_wherever_it_stands(rng):
+    x, s = patterns(rng, 30, 70), patterns(rng, 20, 70)
+    for storage in STORAGES:
+        m = memory(x, storage=storage)
+        eight = m.recall(np.repeat(s, 8, axis=0), seed=4).reshape(20, 8, 70)
+        assert (eight == eight[:, :1]).all()
+        together = m.recall(s, seed=4)
+        assert len({m.recall(s[1], seed=seed).tobytes() for seed in range(20)}) > 1
+        np.testing.assert_array_equal(eight[:, 0], together)
+        np.testing.assert_array_equal(m.recall(s[::-1], seed=4)[::-1], together)
+        for row, known in zip(s, together, strict=True):
+            np.testing.assert_array_equal(m.recall(row, seed=4), known)
+            np.testing.assert_array_equal(m.recall(row > 0, seed=4), known > 0)
+        # At a temperature copies are samples, of which the first is that of the cue alone.
+        hot = {"max_sweeps": 3, "temperature": 0.8, "seed": 4}
+        for update in ("async", "sync"):
+            samples = m.recall(np.vstack([s, s, s]), update, **hot).reshape(3, 20, 70)
+            np.testing.assert_array_equal(samples[0], m.recall(s, update, **hot))
+            assert (samples[0] != samples[1]).any() and (samples[1] != samples[2]).any()
+            one = np.stack([m.recall(row, update, **hot) for row in s])
+            np.testing.assert_array_equal(one, samples[0])
 
 
 # -- physics --------------------------------------------------------------------------------------
@@ -518,6 +547,8 @@ def test_bad_parameters():
     ):
         with pytest.raises(ValueError, match=next(iter(bad))):
             am.Hopfield(**bad)
+    with pytest.raises(ValueError, match="bias must be a finite number"):
+        am.Hopfield(bias=10**400)
     for bad in ({"zero_diagonal": 1}, {"bias": "a"}):
         with pytest.raises(TypeError):
             am.Hopfield(**bad)
@@ -578,6 +609,9 @@ def test_bad_cues(rng):
         ({"update": "asynchronous"}, ValueError),
         ({"max_sweeps": 0}, ValueError),
         ({"max_sweeps": 1.5}, TypeError),
+        ({"max_sweeps": 10**400}, ValueError),
+        ({"temperature": 10**400}, ValueError),
+        ({"order": "back"}, ValueError),
         ({"seed": -1}, ValueError),
         ({"seed": 2**64}, ValueError),
         ({"seed": None}, TypeError),
@@ -626,3 +660,116 @@ def test_ties_up_to_rounding_are_ties_in_every_update(rng, storage, bias):
         np.testing.assert_array_equal(after.state[end.converged], end.state[end.converged])
         np.testing.assert_array_equal(after.undecided[end.converged], undecided[end.converged])
     assert ties > 20
+
+
+# -- what was given, and what was derived ---------------------------------------------------------
+
+
+def test_parameters_are_shown():
+    bias = np.arange(3.0)
+    m = am.Hopfield(zero_diagonal=False, tie=-1, bias=bias, storage="patterns", rule="projection")
+    assert (m.zero_diagonal, m.tie, m.storage, m.rule) == (False, -1, "patterns", "projection")
+    assert m.bias.tolist() == [0, 1, 2] and not m.bias.flags.writeable
+    bias[:] = 9
+    assert m.bias.tolist() == [0, 1, 2]
+    assert repr(m) == (
+        "<Hopfield(rule='projection', zero_diagonal=False, tie=-1, bias=..., storage='patterns'): "
+        "empty>"
+    )
+    plain = am.Hopfield()
+    assert (plain.tie, plain.bias, plain.storage, plain.nbytes) == ("keep", None, "auto", 0)
+    for name in ("keys", "values"):
+        with pytest.raises(ValueError, match="empty"):
+            getattr(plain, name)
+    assert plain.ids.shape == (0,)
+
+
+def test_labels_in_one_dimension_are_told_how_to_become_values(rng):
+    x = patterns(rng, 5, 8)
+    m = am.Hopfield()
+    with pytest.raises(ValueError, match=r"values\[:, None\]"):
+        m.store(x, x[:, 0])
+    ids = m.store(x, x[:, 0][:, None])
+    assert len(ids) == 5 and m.recall(x).shape == (5, 1)
+
+
+@pytest.mark.parametrize("storage", STORAGES)
+def test_energies_beyond_floats_are_refused_by_name(rng, storage):
+    x = patterns(rng, 3, 8)
+    for given in (1e308, np.full(8, 1e308), np.r_[1e308, -1e308, np.zeros(6)]):
+        with pytest.raises(ValueError, match="bias: its magnitudes sum to"):
+            memory(x, bias=given, storage=storage)
+    for weights in (1e308, [1e308, -1e308, 0.0], [1e300, 1e306, 1.0]):
+        m = am.Hopfield(storage=storage)
+        with pytest.raises(ValueError, match="weights: their magnitudes sum to"):
+            m.store(x, weights=weights)
+        assert len(m) == 0
+    m = memory(x, weights=1e303, bias=np.full(8, 1e305), storage=storage)
+    with pytest.raises(ValueError, match="weights: their"):
+        m.store(x, weights=1e305)
+    with pytest.raises(ValueError, match="weights: their"):
+        m.merge(memory(x, weights=6e303, bias=np.full(8, 1e305), storage=storage))
+    for update in UPDATES:
+        found = m.recall(x, update, details=True)
+        assert np.isfinite(found.energy_trace).all() and np.isfinite(m.energy(x)).all()
+
+
+def test_how_bits_were_given_first_decides_about_ones():
+    ones = np.ones(4)
+    m = am.Hopfield(bias=-9.0)
+    m.store(am.pack([[1, 1, -1, -1]]))
+    assert m.recall(ones, "one-step").tolist() == [-1.0] * 4
+    m.store([[1, 1, 0, 0]])
+    m.store([[1, 1, -1, -1]])
+    assert m.recall(ones, "one-step").tolist() == [0.0] * 4
+
+
+def test_details_name_the_undecided_units(rng):
+    x, s = patterns(rng, 4, 12), patterns(rng, 9, 12)
+    for m in (memory(x), memory(x, x[:, :5])):
+        for update in UPDATES if not m._stored().heteroassociative else ["one-step"]:
+            found = m.recall(s, update, details=True)
+            np.testing.assert_array_equal(found.undecided_units.sum(axis=1), found.undecided)
+            state = found.state if found.energy is not None else s
+            np.testing.assert_array_equal(found.undecided_units, m.fields(state) == 0)
+
+
+@pytest.mark.parametrize("rule", ["hebbian", "projection"])
+@pytest.mark.parametrize("hetero", [False, True])
+def test_what_is_derived_follows_what_is_stored(rng, rule, hetero):
+    """Sums are taken further with each store, and begun anew where patterns went."""
+    x, y = patterns(rng, 40, 24), patterns(rng, 40, 5) if hetero else None
+    some = (lambda rows: None) if y is None else (lambda rows: y[rows])
+    m = am.Hopfield(rule=rule)
+    kept = np.zeros(0, int)
+    for k in range(8):
+        rows = np.arange(5 * k, 5 * k + 5)
+        ids = m.store(x[rows], some(rows))
+        kept = np.r_[kept, rows]
+        if k % 3 == 2:
+            m.delete(m.ids[[0, -1]])
+            kept = kept[1:-1]
+        if k % 2:
+            fresh = memory(x[kept], some(kept), rule=rule)
+            np.testing.assert_array_equal(m.W, fresh.W)
+            np.testing.assert_array_equal(m.recall(x), fresh.recall(x))
+        assert len(ids) == 5
+    twin = pickle.loads(pickle.dumps(m))
+    twin.store(x[:3], some(slice(0, 3)))
+    again = np.r_[kept, 0:3]
+    np.testing.assert_array_equal(twin.W, memory(x[again], some(again), rule=rule).W)
+    np.testing.assert_array_equal(m.W, memory(x[kept], some(kept), rule=rule).W)
+
+
+def test_a_matrix_survives_pickles(rng):
+    x, s = patterns(rng, 9, 16), patterns(rng, 5, 16)
+    for values in (None, patterns(rng, 9, 3)):
+        m = memory(x > 0, values, weights=np.arange(9.0), storage="matrix", rule="projection")
+        for twin in (copy.copy(m), pickle.loads(pickle.dumps(m))):
+            assert repr(twin) == repr(m) and len(twin) == 9 and twin.nbytes
+            np.testing.assert_array_equal(twin.recall(s), m.recall(s))
+            assert twin.recall(np.ones(16)).max() <= 1 and twin.recall(np.ones(16)).min() >= 0
+            twin.store(x[:1], None if values is None else values[:1])
+            assert (len(twin), len(m)) == (10, 9)
+    empty = pickle.loads(pickle.dumps(am.Hopfield(storage="matrix")))
+    assert len(empty) == 0 and empty.nbytes == 0

@@ -18,8 +18,6 @@ from amfast._typing import Array, Float, Int, Mask
 
 UPDATES = ("async", "sync", "one-step")
 ORDERS = ("random", "fixed")
-# Seeds are 64-bit words of the generator.
-MAX_SEED = 2**64 - 1
 # Sweeps are counted in int64.
 MAX_SWEEPS = 2**63 - 1
 
@@ -31,8 +29,8 @@ class Rules:
     update: str = "async"
     """"async": one unit after the other; "sync": all at once."""
     order: str = "random"
-    """"random": in an order of its own for every (seed, row of the cues, sweep); "fixed": unit 0
-    first. Of no consequence to "sync"."""
+    """"random": in an order of its own for every seed, cue and sweep; "fixed": unit 0 first. Of no
+    consequence to "sync"."""
     tie: int = 0
     """What a unit takes whose field is a tie: -1 or +1; 0 keeps what it has."""
     temperature: float = 0.0
@@ -167,7 +165,7 @@ def rules(
         tie=tie,
         temperature=0.0 if temperature is None else _check.number(temperature, "temperature", 0.0),
         max_sweeps=1 if once else sweeps,
-        seed=_check.integer(seed, "seed", 0, MAX_SEED),
+        seed=_check.seed(seed),
         energies=energies,
     )
 

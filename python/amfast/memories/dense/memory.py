@@ -147,14 +147,12 @@ class DenseAssociativeMemory(Units):
     ) -> tuple[Any, Kind | None]:
         if not self._real:
             return super()._patterns(given, name, like, partners)
-        rows = _check.rows(given, name)
+        rows = _check.rows(given, name, partners=partners)
         _check.finite(rows, name)
         return rows.astype(np.float64, copy=False), None
 
     def _item_weights(self, given: Any, length: int) -> Float:
-        if np.ndim(given) == 0:
-            given = np.full(length, _check.number(given, "weights", 0.0))
-        return _check.item_weights(given, length)
+        return _check.weights.nonnegative(given, length)
 
     def _check_room(self, keys: Any, values: Any, weights: Float | None) -> None:
         super()._check_room(keys, values, weights)
@@ -212,8 +210,10 @@ class DenseAssociativeMemory(Units):
             Sweeps at most, >= 1; a row stops when a sweep flips nothing, or cycles. One step of
             "sync" is a sweep; "one-step" is one.
         seed : int, default 0
-            Of the orders and of the temperature's noise, 0 to 2**64 - 1; each row has its own
-            sequence. The same on every platform.
+            Of the orders and of the temperature's noise, 0 to 2**64 - 1, together with the cue's
+            own bits: equal cues recall alike wherever they stand, alone or in a batch. At a
+            temperature each copy of a cue in a batch has noise of its own. The same on every
+            platform.
         clamp : (d,) or (Q, d) bool array, optional
             True for units that are known and never change. In a heteroassociative memory all units
             of the cue are; it takes no more.

@@ -20,7 +20,6 @@ from amfast.memories.units.base import (
     of_values,
     one_step,
     overlaps,
-    signed_weights,
     told,
 )
 from amfast.memories.units.synchronous import signs, synchronous
@@ -116,7 +115,7 @@ class Hopfield(Units):
     # -- storing ----------------------------------------------------------------------------------
 
     def _item_weights(self, given: Any, length: int) -> Float:
-        return signed_weights(given, length)
+        return _check.weights.signed(given, length)
 
     def _check_room(self, keys: Any, values: Any, weights: Float | None) -> None:
         super()._check_room(keys, values, weights)
@@ -175,8 +174,9 @@ class Hopfield(Units):
             Sweeps at most, >= 1; a row stops when a sweep flips nothing. One step of "sync" is a
             sweep.
         seed : int, default 0
-            Of the order and of the temperature's noise, 0 to 2**64 - 1; each row has its own
-            sequence. The same on every platform.
+            Of the order and of the temperature's noise, 0 to 2**64 - 1, together with the cue's own
+            bits: equal cues recall alike wherever they stand, alone or in a batch. At a temperature
+            each copy of a cue in a batch has noise of its own. The same on every platform.
         clamp : (d,) or (Q, d) bool array, optional
             True for known units, which never change.
         order : {"random", "fixed"}, default "random"

@@ -12,7 +12,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from amfast import _check, bits
+from amfast import bits
 from amfast._engine import scoring
 from amfast._stores.items import Batch
 from amfast._typing import Array, Float, Mask, Signs
@@ -146,17 +146,6 @@ def overlaps(cues: BitMatrix, keys: BitMatrix, threads: int) -> Array:
 
 def _widths(now: Any) -> tuple[int, int | None]:
     return now.width, now.value_width if now.heteroassociative else None
-
-
-def signed_weights(given: Any, length: int) -> Float:
-    """Read finite weights of any sign, one for all or one each."""
-    if np.ndim(given) == 0:
-        return np.full(length, _check.number(given, "weights"))
-    result = _check.vector(given, "weights", length)
-    bad = np.flatnonzero(~np.isfinite(result))
-    if len(bad):
-        raise ValueError(f"weights must be finite, entry {bad[0]} is {float(result[bad[0]])}")
-    return result
 
 
 def load(weights: Float | None, n_items: int) -> float:
