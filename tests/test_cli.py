@@ -92,8 +92,8 @@ def test_help_lists_commands_and_experiments(capsys) -> None:
         (["reproduce"], "required: NAME"),
         (["reproduce", "uhn"], "experiment is 'uhn', expected all or one of"),
         (["reproduce", "all", "--quick", "--full"], "not allowed with"),
-        (["reproduce", "uhn-threshold", "--data", "/no/folder"], "data is '/no/folder'"),
-        (["fetch", "imagenet"], "data set is 'imagenet'"),
+        (["reproduce", "uhn-threshold", "--data", "/no/folder"], "'/no/folder'"),
+        (["fetch", "imagenet"], "unknown data set 'imagenet'"),
     ],
 )
 def test_wrong_usage_is_one_line_and_2(arguments, text, capsys, tmp_path, monkeypatch) -> None:
@@ -131,3 +131,74 @@ def test_missing_sets_are_named_and_skipped(monkeypatch, capsys, tmp_path) -> No
     assert [image_set.name for image_set in found] == ["fashion_mnist_small"]
     assert len(missing) == 4
     assert all("amfast fetch" in line for line in missing)
+
+
+# -- pipes, closed streams and the environment ----------------------------------------------------
+
+
+def shell(command: str, folder, **environment: str | bytes) -> tuple[int, str, str]:
+    """Run ``amfast`` in a shell, where ``$amfast`` stands for the command."""
+    done = subprocess.run(
+        ["bash", "-c", command],
+        env={**os.environ, "amfast": f"{sys.executable} -m amfast", **environment},
+        cwd=folder,
+        capture_output=True,
+        timeout=120,
+    )
+    return done.returncode, done.stdout.decode(), done.stderr.decode("utf-8", "backslashreplace")
+
+
+needs_bash = pytest.mark.skipif(os.name != "posix", reason="pipes of a POSIX shell")
+
+
+@needs_bash
+@pytest.mark.parametrize(
+    ("command", "rich"), [("demo", True), ("demo", False), ("info", True), ("--help", True)]
+)
+def test_a_reader_that_goes_away_is_no_error(command, rich, tmp_path) -> None:
+    """``amfast ... | head -1`` prints a line and nothing else, and is ended as by the pipe."""
+    setting = {} if rich else {"PYTHONPATH": f"{tmp_path}:{os.environ.get('PYTHONPATH', '')}"}
+    if not rich:
+        (tmp_path / "rich.py").write_text("raise ImportError")
+    # A reader that closes at once, so that the first write already finds nobody.
+    code, out, error = shell(
+        f"$amfast {command} | true; exit ${{PIPESTATUS[0]}}", tmp_path, **setting
+    )
+    assert (out, error) == ("", "") and code in (0, 141)
+    if command == "demo" and rich:
+        assert code == 141
+        code, out, error = shell(f"$amfast {command} | head -1", tmp_path, **setting)
+        assert error == "" and out.count("\n") == 1
+
+
+@needs_bash
+@pytest.mark.parametrize("command", ["demo", "info", "--version", "fetch imagenet"])
+def test_closed_streams(command, tmp_path) -> None:
+    code, out, error = shell(f"$amfast {command} >&-", tmp_path)
+    assert code == 2 and one_line(error) and "standard output is closed" in error
+    if command == "demo":
+        return  # takes seconds once it begins
+    code, out, error = shell(f"$amfast {command} >&- 2>&-", tmp_path)
+    assert (code, out, error) == (2, "", "")
+    code, out, error = shell(f"$amfast {command} 2>&-", tmp_path)
+    assert error == "" and code == (2 if command == "fetch imagenet" else 0)
+    if os.path.exists("/dev/full"):
+        code, out, error = shell(f"$amfast {command} >/dev/full", tmp_path)
+        assert code == 2 and one_line(error)
+
+
+@needs_bash
+@pytest.mark.parametrize("bad", ["two", "0", "-1", "1025", "9" * 5000, "\u00b2", b"\xff"])
+def test_threads_that_make_no_sense_are_one_line(bad, tmp_path) -> None:
+    for command in ("demo", "info", "bench --help"):
+        code, out, error = shell(f"$amfast {command}", tmp_path, AMFAST_NUM_THREADS=bad)
+        assert (code, out) == (2, "") and one_line(error)
+        assert "amfast: error: AMFAST_NUM_THREADS must be an int in 1..1024, got" in error
+    assert shell("$amfast --version", tmp_path, AMFAST_NUM_THREADS=bad)[0] == 0
+
+
+@needs_bash
+def test_an_instruction_set_that_is_no_text(tmp_path) -> None:
+    code, out, error = shell("$amfast info", tmp_path, AMFAST_ISA=b"\xff")
+    assert (code, out) == (2, "") and one_line(error)
+    assert "AMFAST_ISA" in error

@@ -351,12 +351,26 @@ def test_an_interrupt_at_any_line_leaves_old_or_new(rng, verb, held):
     assert at > 3
 
 
-def test_arrays_make_the_same_moment(rng):
-    """What a file holds is enough."""
+def test_arrays_make_the_same_moment(rng, tmp_path):
+    """What a file holds is enough, and what is no moment is refused."""
     x = draw(rng, (30, 4), "float32")
     moment = am.SecondMoment().update(x, rng.random(30)).scale(0.5)
     again = am.SecondMoment.restore(*moment.arrays())
     assert_same(again, moment)
+    loaded = am.load(moment.save(tmp_path / "moment"))
+    assert_same(loaded, moment)
+    assert am.load(am.SecondMoment().save(tmp_path / "none")).d is None
+    arrays, meta = moment.arrays()
+    for name, wrong in (
+        ("second", arrays["second"][:2]),
+        ("second", arrays["second"].astype("f4")),
+        ("first", arrays["first"][:2]),
+        ("first", np.full(4, np.nan)),
+    ):
+        with pytest.raises(ValueError, match=f"{name} must be float64|NaN|total must be"):
+            am.SecondMoment.restore(arrays | {name: wrong}, meta)
+    with pytest.raises(ValueError, match="no sum has the weight"):
+        am.SecondMoment.restore(arrays, meta | {"weight": np.inf})
     assert_same(again.update(x), moment.update(x))
     assert am.SecondMoment.restore(*am.SecondMoment().arrays()).d is None
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from typing import Any
 
 __all__ = ["progress", "say", "table"]
 
@@ -23,7 +24,6 @@ def table(title: str, columns: Sequence[str], rows: Sequence[Sequence[str]], lef
         max([len(column), *(len(row[i]) for row in rows)]) for i, column in enumerate(columns)
     ]
     try:
-        from rich.console import Console
         from rich.table import Table
         from rich.text import Text
     except ImportError:
@@ -34,7 +34,7 @@ def table(title: str, columns: Sequence[str], rows: Sequence[Sequence[str]], lef
         shown.add_column(column, justify="left" if i < left else "right", no_wrap=True)
     for row in rows:
         shown.add_row(*(Text(cell, style=_STYLES.get(cell, "")) for cell in row))
-    console = Console()
+    console = _console()
     # A pipe or a narrow window must not cut numbers away.
     needed = sum(width + 3 for width in widths) + 1
     console.width = max(console.width, needed, *(len(line) for line in title.splitlines()))
@@ -43,6 +43,17 @@ def table(title: str, columns: Sequence[str], rows: Sequence[Sequence[str]], lef
         console.print(shown)
     except UnicodeEncodeError:
         _plain(title, columns, rows, widths, left)
+
+
+def _console() -> Any:
+    from rich.console import Console
+
+    class Ours(Console):
+        def on_broken_pipe(self) -> None:
+            """Leave to the caller what rich would end the process for."""
+            raise BrokenPipeError
+
+    return Ours()
 
 
 def _plain(
@@ -68,7 +79,7 @@ def progress(label: str, total: int) -> Iterator[Callable[[str], None]]:
 
     Without a terminal nothing is shown, so that logs stay readable.
     """
-    if not sys.stderr.isatty():
+    if sys.stderr is None or not sys.stderr.isatty():
         yield lambda _doing: None
         return
     try:

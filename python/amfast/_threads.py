@@ -17,18 +17,20 @@ def _cores() -> int:
         return os.cpu_count() or 1
 
 
-def _threads_at_start() -> int:
-    text = os.environ.get("AMFAST_NUM_THREADS", "").strip()
+_VARIABLE = "AMFAST_NUM_THREADS"
+
+
+def _threads_at_start(text: str) -> int | None:
+    """Read the variable's text: a number, all cores if it is empty, None if it makes no sense."""
     if not text:
         return min(_cores(), _check.MAX_THREADS)
-    if not (text.isascii() and text.isdigit() and 1 <= int(text) <= _check.MAX_THREADS):
-        raise ValueError(
-            f"AMFAST_NUM_THREADS must be an int in 1..{_check.MAX_THREADS}, got {text!r}"
-        )
-    return int(text)
+    number = text.isascii() and text.isdigit() and len(text) <= len(str(_check.MAX_THREADS))
+    return int(text) if number and 1 <= int(text) <= _check.MAX_THREADS else None
 
 
-_module_threads = _threads_at_start()
+_at_start = os.environ.get(_VARIABLE, "").strip()
+# None until somebody asks: then it is an error that can be caught, and the command line does.
+_module_threads = _threads_at_start(_at_start)
 _context_threads: contextvars.ContextVar[int | None] = contextvars.ContextVar(
     "amfast_threads", default=None
 )
@@ -40,15 +42,27 @@ def set_num_threads(n: int) -> None:
     Parameters
     ----------
     n : int
-        1 to 1024. At import it is ``AMFAST_NUM_THREADS``, or all cores this process may use.
+        1 to 1024. At import it is ``AMFAST_NUM_THREADS``, or all cores this process may use. A
+        variable that makes no sense is refused by the first call that needs it.
     """
     global _module_threads
     _module_threads = _check.integer(n, "n", 1, _check.MAX_THREADS)
 
 
 def get_num_threads() -> int:
-    """Return how many threads a call uses here and now when it is not told otherwise."""
-    return _context_threads.get() or _module_threads
+    """Return how many threads a call uses here and now when it is not told otherwise.
+
+    Raises
+    ------
+    ValueError
+        If nobody set it and ``AMFAST_NUM_THREADS`` is no int in 1..1024.
+    """
+    setting = _context_threads.get() or _module_threads
+    if setting is None:
+        raise ValueError(
+            f"{_VARIABLE} must be an int in 1..{_check.MAX_THREADS}, got {_at_start[:40]!r}"
+        )
+    return setting
 
 
 @contextlib.contextmanager

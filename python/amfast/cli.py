@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import importlib.util
 import os
 import sys
 from collections.abc import Callable, Sequence
-from typing import NoReturn
+from typing import Any, NoReturn
 
 _EXTRAS = {
     "demo": ("matplotlib", "rich"),
@@ -28,18 +29,37 @@ def main(argv: Sequence[str] | None = None) -> int:
     Returns
     -------
     int
-        0 when all went well, 1 when a check failed, 2 for wrong usage or missing data. Errors are
-        one line on standard error.
+        0 when all went well, 1 when a check failed, 2 for wrong usage, a setting of the environment
+        that makes no sense, or missing data, 130 when interrupted, 141 when the reader of the
+        output has gone (as of any program that a pipe ends). Errors are one line on standard
+        error.
     """
     arguments = list(sys.argv[1:] if argv is None else argv)
+    return _guarded(lambda: _run(arguments))
+
+
+def _run(arguments: list[str]) -> int:
     # bench has its own options, which argparse would otherwise take for ours.
     if arguments[:1] == ["bench"]:
-        return _guarded(lambda: _bench(arguments[1:]))
+        _settings()
+        return _bench(arguments[1:])
     try:
         parsed = _parser().parse_args(arguments)
     except SystemExit as stop:
         return int(stop.code or 0)
-    return _guarded(lambda: int(parsed.run(parsed)))
+    _settings()
+    return int(parsed.run(parsed))
+
+
+def _settings() -> None:
+    """Refuse what the environment asks for, before any work, if it cannot be had."""
+    import amfast
+
+    isa = os.environ.get("AMFAST_ISA", "")
+    if not isa.isprintable():  # what is no UTF-8 comes as surrogates
+        raise ValueError(f"AMFAST_ISA must be the name of an instruction set, got {isa!r}")
+    amfast.get_num_threads()
+    amfast.cpu_info()
 
 
 class _Parser(argparse.ArgumentParser):
@@ -48,18 +68,52 @@ class _Parser(argparse.ArgumentParser):
     def error(self, message: str) -> NoReturn:
         self.exit(2, f"{self.prog}: error: {message}\n")
 
+    def _print_message(self, message: str, file: Any = None) -> None:
+        # argparse's own hides that nothing could be written.
+        stream = sys.stderr if file is None else file
+        if message and stream is not None:
+            stream.write(message)
+
 
 def _guarded(command: Callable[[], int]) -> int:
     """Run a command and turn what a user can put right into one line and exit code 2."""
     try:
-        return command()
+        if sys.stdout is None:
+            raise OSError("standard output is closed")
+        code = command()
+        # What is still to be written fails here, or after the last line of the program.
+        sys.stdout.flush()
+        return code
+    except BrokenPipeError:
+        _let_go()
+        return 141
     except (ValueError, TypeError, OSError, ImportError, MemoryError) as error:
-        text = " ".join(str(error).split())
-        print(f"amfast: error: {text or type(error).__name__}", file=sys.stderr)
-        return 2
+        _complain(f"error: {' '.join(str(error).split()) or type(error).__name__}")
+        code = 2
     except KeyboardInterrupt:
-        print("amfast: interrupted", file=sys.stderr)
-        return 130
+        _complain("interrupted")
+        code = 130
+    try:
+        if sys.stdout is not None:
+            sys.stdout.flush()
+    except OSError:
+        _let_go()
+    return code
+
+
+def _complain(text: str) -> None:
+    """Print one line on standard error, if there is one."""
+    with contextlib.suppress(OSError):
+        if sys.stderr is not None:
+            print(f"amfast: {text}", file=sys.stderr, flush=True)
+
+
+def _let_go() -> None:
+    """Send what standard output still holds nowhere, or the interpreter's end tries it again."""
+    with contextlib.suppress(OSError, ValueError):
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(nowhere, sys.stdout.fileno())
+        os.close(nowhere)
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -297,7 +297,7 @@ pub fn score(metric: MetricName, query: &[f64], key: &[f64]) -> (f64, f64) {
             let cosine = sum(&|q, k| q * k) / norms;
             ((1.0 - cosine).clamp(0.0, 2.0), 1.0 + sum(&|q, k| (q * k).abs()) / norms)
         }
-        MetricName::Hamming => unreachable!("floats have no Hamming distance; tests/bits.rs has that of bits"),
+        MetricName::Hamming => unreachable!("floats have no Hamming distance; tests/hamming.rs has that of bits"),
         MetricName::Kl => divergence(key, query),
         MetricName::ReverseKl => divergence(query, key),
         MetricName::JensenShannon => {

@@ -215,11 +215,8 @@ def test_an_empty_memory_is_neutral(case):
     if refuses(lambda: memory.merge(case.make())) is None:
         np.testing.assert_array_equal(case.answers(memory), before)
         empty = case.make()
-        why = refuses(lambda: empty.merge(memory))
-        if why is None:
-            same(case, case.answers(empty), before)
-        else:
-            assert "order" in why
+        empty.merge(memory)
+        same(case, case.answers(empty), before)
 
 
 @pytest.mark.parametrize("case", EVERY)
@@ -305,6 +302,8 @@ def test_what_is_refused_changes_nothing(case):
     bad[2, 3] = np.nan
     narrow = case.rows(case.n, 2)[:, :-1]
     for rows in (bad, narrow, [["a"] * D], np.zeros((2, 2, D))):
+        if rows is narrow and case.trained:
+            continue  # trained anew, on rows of any width
         with pytest.raises((ValueError, TypeError)):
             case.fill(memory, np.asarray(rows))
     with pytest.raises((ValueError, TypeError)):
@@ -433,7 +432,7 @@ def test_an_interrupt_leaves_the_old_state_or_the_new_one(case, verb):
             memory.delete(memory.ids[:2])
 
     after = copy.deepcopy(original)
-    fingerprint(case, after)  # sums that were read begin a new piece
+    fingerprint(case, after)  # rows that wait to be summed are, once read: it rounds otherwise
     if refuses(lambda: change(after)) is not None:
         return
     allowed = {fingerprint(case, original), fingerprint(case, after)}

@@ -338,3 +338,80 @@ def test_groups_stand_for_their_pairs(rng, optimizer, alpha) -> None:
     memory.fit(pairs, pairs, np.repeat(frequency, size))
     losses = excess_losses(optimizer, frequency, size, alpha, lr, 15)
     np.testing.assert_allclose(losses, memory.excess_loss_, rtol=1e-7, atol=1e-13)
+
+
+def trained(**settings):
+    rng = np.random.default_rng(1)
+    e, a = rng.normal(size=(6, 9)), rng.normal(size=(6, 4))
+    memory = am.LinearAssociativeMemory(n_steps=5, **settings)
+    return memory.fit(e, a, groups=list("aabbcc")), e, a
+
+
+def test_the_verbs_of_all_memories() -> None:
+    """They answer, or say in a sentence why not."""
+    memory, e, a = trained()
+    np.testing.assert_array_equal(memory.keys, e)
+    np.testing.assert_array_equal(memory.values, a)
+    np.testing.assert_array_equal(memory.ids, np.arange(6))
+    np.testing.assert_allclose(memory.scores(e), e @ memory.W_.T @ a.T, atol=1e-12)
+    np.testing.assert_array_equal(memory.weights(e), memory.predict_proba(e))
+    np.testing.assert_array_equal(memory.scores(e[2]), memory.scores(e)[2])
+    for call, message in (
+        (lambda: memory.store(e, a), "trained; call fit"),
+        (lambda: memory.merge(memory), "fit on the pairs of both"),
+        (lambda: memory.delete([0]), "fit again without"),
+        (lambda: memory.energy(a), "no energy: an answer is one softmax"),
+        (lambda: am.LinearAssociativeMemory().recall(e), "not trained"),
+        (lambda: am.LinearAssociativeMemory().scores(e), "not trained"),
+    ):
+        with pytest.raises(ValueError, match=message):
+            call()
+    assert len(memory.merge(am.LinearAssociativeMemory(n_steps=5))) == 6
+    with pytest.raises(AttributeError, match="W_ is there once the memory is trained"):
+        _ = am.LinearAssociativeMemory().W_
+    assert not hasattr(am.LinearAssociativeMemory(), "loss_")
+    assert "6 pairs, 9 -> 4 columns" in repr(memory)
+
+
+def test_what_it_keeps_is_its_own() -> None:
+    """Neither the caller's arrays nor the handed-out ones change an answer."""
+    rng = np.random.default_rng(1)
+    e, a = rng.normal(size=(6, 9)), rng.normal(size=(6, 4))
+    memory = am.LinearAssociativeMemory(n_steps=5).fit(e, a)
+    cues = e.copy()
+    before = memory.predict_proba(cues), memory.recall(cues)
+    e[...], a[...] = 0, 0
+    np.testing.assert_array_equal(memory.predict_proba(cues), before[0])
+    np.testing.assert_array_equal(memory.recall(cues), before[1])
+    for x in (memory.queries_, memory.answers_, memory.W_):
+        with pytest.raises(ValueError, match="read-only"):
+            x[0] = 1
+
+
+@pytest.mark.parametrize("settings", [{}, {"label_noise": 0.1, "warm_start": True}])
+def test_it_can_be_saved(tmp_path, settings) -> None:
+    """With its history, its groups and its settings; more steps go on from there."""
+    memory, e, a = trained(**settings)
+    again = am.load(memory.save(tmp_path / "memory"))
+    assert repr(again) == repr(memory) and again.groups_.tolist() == ["a", "b", "c"]
+    for one in (memory, again):
+        one.partial_fit(e, a, groups=list("aabbcc"))
+    np.testing.assert_array_equal(again.W_, memory.W_)
+    np.testing.assert_array_equal(again.group_loss_, memory.group_loss_)
+    assert again.lr_ == memory.lr_ and len(again.loss_) == 7
+    arrays, meta = memory._store.arrays()
+    for name in ("w", "answers", "frequency", "loss"):
+        with pytest.raises(ValueError, match="must be float64"):
+            again._store.restore(arrays | {name: arrays[name][:-1]}, meta)
+
+
+def test_an_error_leaves_the_last_training() -> None:
+    """Training that diverges changes nothing, nor does one that is interrupted on the way."""
+    memory, e, a = trained()
+    w, loss = memory.W_.copy(), memory.loss_.copy()
+    memory.lr = 1e308
+    with pytest.raises(ValueError, match="diverged"):
+        memory.fit(e * 1e100, a)
+    np.testing.assert_array_equal(memory.W_, w)
+    np.testing.assert_array_equal(memory.loss_, loss)
+    np.testing.assert_array_equal(memory.queries_, e)

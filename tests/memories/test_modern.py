@@ -270,7 +270,7 @@ def test_does_not_warn(rng, monkeypatch):
         stored([[1.0, 2.0]]).recall([1.0, 0.0])  # one item
         stored(rng.normal(size=(50, 64)), 1.0).recall(np.ones(64))  # separated
         stored(np.eye(3), weights=[1.0, 2, 3]).recall(np.ones(3))  # no theorem
-        monkeypatch.setattr("amfast.memories.modern._LOOK_AT_MOST", 3 * 3 * 3 - 1)
+        monkeypatch.setattr("amfast.memories.modern.memory._LOOK_AT_MOST", 3 * 3 * 3 - 1)
         stored(np.eye(3)).recall(np.ones(3))  # too large to look
 
 
@@ -469,3 +469,37 @@ def test_bad_radius():
     late.store(np.eye(6))
     with pytest.raises(ValueError, match="parameters"):
         am.ContinuousSDM(5, 64).merge(late)
+
+
+def test_items_that_lose_at_their_own_key_are_counted(rng):
+    """Raw images: the brightest is recalled whatever is asked."""
+    images = rng.integers(0, 256, (40, 784)).astype(np.uint8)
+    images[:30] //= 3
+    memory = am.ModernHopfield(8.0)
+    memory.store(images)
+    lost = int((memory.separation_margin() < 0).sum())
+    assert lost >= 30
+    with pytest.warns(am.SeparationWarning, match=f"{lost} of the 40 stored items lose.*cosine"):
+        memory.recall(images[0])
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        memory.recall(images[0])  # once
+        kept = am.ModernHopfield(200.0)
+        kept.store(images / np.linalg.norm(images.astype(float), axis=1, keepdims=True))
+        kept.recall(images[0] / 3000.0)
+
+
+def test_large_stores_are_looked_at_in_part(rng, monkeypatch):
+    monkeypatch.setattr("amfast.memories.modern.memory._LOOK_AT_MOST", 100 * 4 * 20)
+    keys = rng.normal(size=(100, 4))
+    keys[::2] *= 0.01
+    memory = am.ModernHopfield(50.0)
+    memory.store(keys, weights=rng.random(100) + 0.5)
+    with pytest.warns(am.SeparationWarning, match="20 stored items looked at, of 100, lose"):
+        memory.recall(keys[0])
+    monkeypatch.setattr("amfast.memories.modern.memory._LOOK_AT_MOST", 100 * 4 * 7)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        memory = am.ModernHopfield(50.0)
+        memory.store(keys)
+        memory.recall(keys[0])

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import copy
+import os
+import subprocess
 import sys
 
 import numpy as np
@@ -417,3 +419,155 @@ def test_a_copy_learns_alone():
     memory.store(rng.standard_normal((2, 3)) @ basis)
     assert (memory.rank, twin.rank) == (3, 4)
     np.testing.assert_allclose(memory.recall(word), word, atol=1e-9)
+
+
+# -- one memory like others -----------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("decoder", ["irls", "given", "expander"])
+def test_a_cue_alone_and_in_a_batch(rng, decoder) -> None:
+    """The same bits of projections, states and residuals, for any number of threads."""
+    _, samples = patterns(rng, 200, 40, 70)
+    if decoder == "irls":
+        memory = am.SparseRecoveryMemory(decoder)
+        memory.store(samples)
+        y = corrupt(rng, samples[:9], 12)
+    elif decoder == "given":
+        memory = am.SparseRecoveryMemory("irls", constraints=rng.normal(size=(90, 200)))
+        y = corrupt(rng, memory.project(rng.normal(size=(9, 200))), 12)
+    else:
+        memory = am.SparseRecoveryMemory(decoder, constraints=expander(200, 120))
+        y = corrupt(rng, memory.project(rng.normal(size=(9, 200))), 12)
+    near, found = memory.project(y), memory.recall(y, details=True, threads=2)
+    assert near.shape == y.shape and found.residual.shape == (9,)
+    for i in range(9):
+        np.testing.assert_array_equal(memory.project(y[i]), near[i])
+        np.testing.assert_array_equal(memory.project(y[i : i + 2])[0], near[i])
+        one = memory.recall(y[i], details=True, threads=1)
+        np.testing.assert_array_equal(one.residual, found.residual[i])
+        np.testing.assert_array_equal(one.state, found.state[i])
+        np.testing.assert_array_equal(one.error, found.error[i])
+
+
+def test_the_verbs_of_all_memories(rng) -> None:
+    """They answer, or say in a sentence why not."""
+    _, samples = patterns(rng)
+    memory = am.SparseRecoveryMemory("irls")
+    memory.store(samples)
+    for call, message in (
+        (lambda: memory.keys, "keeps the second moment"),
+        (lambda: memory.values, "keeps the second moment"),
+        (lambda: memory.ids, "keeps the second moment"),
+        (lambda: memory.delete([0]), "delete: a sparse-recovery memory keeps"),
+        (lambda: memory.scores(samples), "scores: a sparse-recovery memory keeps"),
+        (lambda: memory.weights(samples), "keeps the second moment"),
+        (lambda: memory.energy(samples), "no energy: a cue is corrected"),
+        (lambda: memory.store(samples, samples), "takes no values"),
+        (lambda: memory.store(samples, weights=np.ones(30)), "takes no weights"),
+    ):
+        with pytest.raises(ValueError, match=message):
+            call()
+    assert len(memory) == 30
+    found = memory.recall(samples, details=True)
+    assert isinstance(found, am.Recall) and found.energy is None
+    assert "certified" in repr(found) and "energy" not in repr(found)
+
+
+@pytest.mark.parametrize("decoder", ["irls", "given", "expander"])
+def test_it_can_be_saved(rng, tmp_path, decoder) -> None:
+    """What was learned or given comes back, and damaged files are refused."""
+    _, samples = patterns(rng)
+    if decoder == "irls":
+        memory = am.SparseRecoveryMemory(decoder, rank_tol=1e-5, tol=1e-5)
+    elif decoder == "given":
+        constraints = np.linalg.svd(samples)[2][15:]
+        memory = am.SparseRecoveryMemory("irls", constraints=constraints)
+    else:
+        memory = am.SparseRecoveryMemory(decoder, constraints=expander(60, 40))
+        samples = memory.project(samples)
+    memory.store(samples)
+    again = am.load(memory.save(tmp_path / "memory"))
+    y = corrupt(rng, samples[:4], 5)
+    np.testing.assert_array_equal(again.recall(y), memory.recall(y))
+    assert repr(again) == repr(memory) and len(again) == 30 and again.tol == memory.tol
+    np.testing.assert_array_equal(again.merge(memory).recall(y), memory.recall(y))
+    if decoder == "expander":
+        parts, arrays = memory._saved()
+        for name in ("starts", "checks"):
+            with pytest.raises(ValueError, match="no sparse matrix"):
+                am.SparseRecoveryMemory._restored(parts, arrays | {name: arrays[name] + 1000})
+
+
+def test_an_interrupt_at_any_line_leaves_old_or_new(rng) -> None:
+    """Samples are added as a whole or not at all, also where they are looked at."""
+    basis, samples = patterns(rng, 12, 3, 40)
+    old = am.SparseRecoveryMemory("irls")
+    old.store(samples[:11])
+    new = copy.copy(old)
+    new.store(samples[11:])
+    assert (len(old), len(new)) == (11, 40)
+    at, stopped = 1, True
+    while stopped:
+        memory = copy.copy(old)
+        seen = 0
+
+        def trace(frame, event, arg, at=at):
+            nonlocal seen
+            if "amfast" not in frame.f_code.co_filename or "tests" in frame.f_code.co_filename:
+                return None
+            seen += event == "line"
+            if event == "line" and seen == at:
+                raise KeyboardInterrupt
+            return trace
+
+        sys.settrace(trace)
+        stopped = False
+        try:
+            memory.store(samples[11:])
+        except KeyboardInterrupt:
+            stopped = True
+        finally:
+            sys.settrace(None)
+        expected = old if len(memory) == 11 else new
+        np.testing.assert_allclose(memory.basis, expected.basis, atol=1e-12)
+        at += 1
+    assert at > 20
+
+
+@pytest.mark.parametrize("m", [1, 5, 64, 65, 130, 200])
+def test_systems_solved_in_blocks(rng, m) -> None:
+    """Cholesky's decomposition by blocks, and elimination where it does not exist."""
+    x = rng.normal(size=(m, m + 5))
+    gram, s = x @ x.T, rng.normal(size=m)
+    z = decoders.solved(gram, s)
+    np.testing.assert_allclose(gram @ z, s, atol=1e-8 * np.abs(gram).max() * np.abs(z).max())
+    gram = gram - 0.5 * np.trace(gram) * np.eye(m) / m
+    np.testing.assert_allclose(gram @ decoders.solved(gram, s), s, atol=1e-6)
+
+
+def test_one_cue_is_quick_with_two_blas_threads() -> None:
+    """Hundreds of small products and systems: a BLAS that shares each out takes a second."""
+    code = """
+import time, numpy as np, amfast as am
+rng = np.random.default_rng(0)
+basis = rng.normal(size=(200, 50))
+memory = am.SparseRecoveryMemory("irls")
+memory.store(rng.choice([-1.0, 1.0], (100, 50)) @ basis.T)
+cue = basis @ rng.choice([-1.0, 1.0], 50)
+cue[::8] += 10
+taken = []
+for _ in range(5):
+    start = time.perf_counter()
+    found = memory.recall(cue)
+    taken.append(time.perf_counter() - start)
+print(min(taken))
+"""
+    taken = {}
+    for threads in ("1", "2"):
+        environment = os.environ | {"OPENBLAS_NUM_THREADS": threads}
+        run = subprocess.run(
+            [sys.executable, "-c", code], env=environment, capture_output=True, text=True,
+            timeout=120, check=True,
+        )  # fmt: skip
+        taken[threads] = float(run.stdout)
+    assert taken["2"] < 5 * taken["1"] + 0.1

@@ -457,21 +457,22 @@ def test_whole_floats_and_empty_batches(stored):
 
 def test_whole_numbers_of_any_size_saturate():
     """More than the whole range of a counter makes no difference, however it is written."""
-    huge = 10**400
-    for weight in (
-        [huge, -huge, 2**63],
-        np.array([2.0**300, -(2.0**300), 2.0**63]),
-        np.array([huge, -huge, 1 << 64], object),
-    ):
-        memory = SDM(8, 3, radius=0, addresses=np.tri(8, dtype=np.uint8)[:3])
-        memory.write(memory.locations, np.ones((3, 8)), weight)
-        np.testing.assert_array_equal(memory.counters[:, 0], [2**15 - 1, -(2**15), 2**15 - 1])
+    memory = SDM(8, 3, radius=0, addresses=np.tri(8, dtype=np.uint8)[:3])
+    memory.write(memory.locations, np.ones((3, 8)), np.array([2.0**300, -(2.0**300), 2.0**63]))
+    np.testing.assert_array_equal(memory.counters[:, 0], [2**15 - 1, -(2**15), 2**15 - 1])
+    memory.write(memory.locations, np.ones((3, 8)), -(10**400))
+    np.testing.assert_array_equal(memory.counters, -(2**15))
     most = np.full(3, 2**64 - 1, np.uint64)
     memory.write(memory.locations, np.ones((3, 8)), most)
     np.testing.assert_array_equal(memory.counters, 2**15 - 1)
-    with pytest.raises(ValueError, match="p must be"):
-        SDM(64, 100, p=10**400)
-    for bad in ([1.5, None, 2], [True, 2, 10**30], [1 + 0j, 2, 3]):
+    for given, what in [
+        ({"p": 10**400}, "p must be"),
+        ({"n_bits": 10**400}, "n_bits must be an int in 1..2147483647"),
+        ({"value_bits": 10**400}, "value_bits must be an int in 1..2147483647"),
+    ]:
+        with pytest.raises(ValueError, match=what):
+            SDM(**{"n_bits": 64, "n_locations": 100, **given})
+    for bad in ([1.5, None, 2], [1 + 0j, 2, 3], ["1", "2", "3"]):
         with pytest.raises(TypeError, match="weight must hold whole numbers"):
             memory.write(memory.locations, weight=bad)
 

@@ -127,7 +127,9 @@ def test_timers_do_not_break_a_merge():
             time.sleep(0.01)
         except KeyboardInterrupt:
             broken += 1
-        timer.join()
+        finally:
+            timer.cancel()
+            timer.join()
         whole = len(memory) // 7 - 14
         assert whole - merges in (0, 1) and len(memory) == 100 + 7 * whole
         np.testing.assert_array_equal(memory.counters, one + whole * two)
@@ -219,6 +221,18 @@ def test_stores_are_restored(rng):
         one.write(ones)
     assert state(again) == state(memory)
     np.testing.assert_array_equal(frozen["counters"], kept)
+    batch = memory._admit(am.BitMatrix.random(20, 64, seed=8), None, None)
+    np.testing.assert_array_equal(again._store.append(batch), np.arange(44, 64))
+    memory.write(am.BitMatrix.random(20, 64, seed=8))
+    assert state(again) == state(memory)
+    for bad in (
+        ({"counters": kept[:-1]}, meta),
+        ({"counters": kept.astype(np.int8)}, meta),
+        ({"counters": kept}, {"written": -1}),
+    ):
+        with pytest.raises(ValueError, match=r"counters of shape \(300, 64\) and int16 cannot be"):
+            again._store.restore(*bad)
+    assert state(again) == state(memory)
     empty = SDM(**parameters)
     other = SDM(**parameters)
     other._store.restore(*empty._store.arrays())

@@ -174,9 +174,30 @@ class Matrix:
 
     @classmethod
     def restore(cls, arrays: dict[str, Array], meta: dict[str, Any]) -> Matrix:
-        """Return the sum that `arrays` was taken from; the array is not copied."""
-        weight, reach, count = float(meta["weight"]), float(meta["reach"]), int(meta["count"])
-        return cls(arrays["total"], weight, reach, count)
+        """Return the sum that `arrays` was taken from; the array is not copied.
+
+        ValueError if they cannot be a sum's.
+        """
+        total = arrays["total"]
+        dtype = np.dtype(np.int32 if total.dtype == np.int32 else np.float64)
+        kept(total, "total", (None, None), dtype)
+        weight, reach, count = (float(meta[name]) for name in ("weight", "reach", "count"))
+        if not (math.isfinite(weight) and count >= 0 and count == int(count)):
+            raise ValueError(f"no sum has the weight {weight} of {count} rows")
+        return cls(total, weight, max(reach, largest(total)), int(count))
+
+
+def kept(x: Array, name: str, shape: tuple[int | None, ...], dtype: np.dtype[Any]) -> Array:
+    """Return an array of a file if it is finite, of the type and the shape, None being any size."""
+    fits = x.ndim == len(shape) and all(
+        n > 0 and want in (None, n) for n, want in zip(x.shape, shape, strict=True)
+    )
+    if not fits or x.dtype != dtype:
+        wanted = ", ".join("n" if n is None else str(n) for n in shape)
+        raise ValueError(f"{name} must be {dtype} ({wanted}), got {x.dtype} {x.shape}")
+    if not np.isfinite(x).all():
+        raise ValueError(f"{name} holds a NaN or infinity")
+    return x
 
 
 def reach_of(x: Array | BitMatrix, y: Array | BitMatrix | None, w: Float | None) -> float:

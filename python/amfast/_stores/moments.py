@@ -7,9 +7,10 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from amfast import _check
+from amfast._check.savable import Savable
 from amfast._engine.scoring import numbers
 from amfast._engine.summing import CHUNK
-from amfast._stores.matrix import SAFE, Matrix, finite, interruptible, reach_of, sum_of
+from amfast._stores.matrix import SAFE, Matrix, finite, interruptible, kept, reach_of, sum_of
 from amfast._threads import get_num_threads, resolve_threads
 from amfast._typing import Array, Float
 from amfast.bits import BitMatrix, binary
@@ -122,9 +123,13 @@ class Moments:
     @classmethod
     def restore(cls, arrays: dict[str, Array], meta: dict[str, Any]) -> Moments:
         """Return the moments that `arrays` was taken from; no array is copied."""
-        parts = {"total": arrays["second"]}, {"total": arrays["first"][None]}
-        second, first = (Matrix.restore(part, meta) for part in parts)
-        return cls(_Held(second, first), second.count, second.weight, second.reach)
+        second = Matrix.restore({"total": arrays["second"]}, meta)
+        d = second.shape[1]
+        kept(second.total, "second", (d, d), np.dtype(np.float64))
+        kept(arrays["first"], "first", (d,), np.dtype(np.float64))
+        first = Matrix.restore({"total": arrays["first"][None]}, meta)
+        reach = max(second.reach, first.reach)
+        return cls(_Held(second, first), second.count, second.weight, reach)
 
 
 def _added(
@@ -156,7 +161,7 @@ def patterns(x: Any, name: str, single: bool = False) -> Array | BitMatrix:
     return binary(given, name)[0] if given.dtype.kind == "b" else _check.rows(given, name)
 
 
-class SecondMoment:
+class SecondMoment(Savable):
     """Running sums ``sum w x x^T``, ``sum w x``, ``sum w`` and a count, in float64.
 
     From these alone come Hebb's rule (`hebb`), the centred one (`centred`), the projection rule
@@ -321,6 +326,14 @@ class SecondMoment:
         moment = cls()
         moment._sums = Moments.restore(arrays, meta) if arrays else None
         return moment
+
+    def _saved(self) -> tuple[dict[str, Any], dict[str, Array]]:
+        arrays, meta = self.arrays()
+        return meta, arrays
+
+    @classmethod
+    def _restored(cls, parts: dict[str, Any], arrays: dict[str, Array]) -> SecondMoment:
+        return cls.restore(arrays, parts)
 
     # -- what it is for -----------------------------------------------------------------------
 

@@ -35,6 +35,7 @@ CHECKED_POINTS = 2048
 # ln I + this separates I components: 95 % of the weight.
 EXCESS = 3.0
 _DOT = Similarity("dot")
+_NOTHING = "sum to 0; a measure needs mass somewhere"
 
 
 @dataclass(frozen=True)
@@ -93,7 +94,7 @@ class Measure:
         v = None if values is None else _check.rows(values, "values")
         if v is not None and len(v) != len(p):
             raise ValueError(f"values have {len(v)} rows, points have {len(p)}")
-        self._masses = _normalised(masses, len(p), "masses")
+        self._masses = _check.weights.masses(masses, len(p), "masses", _NOTHING)
         self._points = p.copy()
         self._values = None if v is None else v.copy()
         self._margin: Margin | None = None
@@ -169,7 +170,7 @@ class Measure:
             _check.same_width(
                 one.values, f"values of measure {k}", first.values.shape[1], "the first has"
             )
-        w = _normalised(weights, len(given), "weights")
+        w = _check.weights.masses(weights, len(given), "weights", _NOTHING)
         return Measure(
             np.concatenate([one._points for one in given]),
             np.concatenate([share * one._masses for share, one in zip(w, given, strict=True)]),
@@ -310,19 +311,3 @@ def _blanked(rows: Array, dead: Mask) -> Array:
     if not dead.any():
         return rows
     return np.where(dead.reshape(-1, *[1] * (rows.ndim - 1)), np.zeros((), rows.dtype), rows)
-
-
-def _normalised(given: Any, length: int, name: str) -> Float:
-    if given is None:
-        return np.full(length, 1.0 / length)
-    masses = _check.vector(given, name, length)
-    bad = np.flatnonzero(~(np.isfinite(masses) & (masses >= 0)))
-    if len(bad):
-        raise ValueError(
-            f"{name} must be finite and >= 0, entry {bad[0]} is {float(masses[bad[0]])}"
-        )
-    top = float(masses.max())
-    if top == 0:
-        raise ValueError(f"{name} sum to 0; a measure needs mass somewhere")
-    masses = masses / top
-    return np.asarray(masses / masses.sum())

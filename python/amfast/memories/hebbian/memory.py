@@ -250,8 +250,12 @@ class HebbianMemory(Memory):
         return Batch(k, v, posteriors(weights, len(k)))
 
     def _check_merge(self, other: Any) -> None:
-        if self._rule.rule == "delta":
+        if self._rule.rule == "delta" and len(self):
             raise ValueError("the delta rule depends on the order of rows; store them one by one")
+
+    def _check_restored(self) -> None:
+        if self._store.now is not None:
+            self._rule.check(self._store.now)
 
     def merge(self, other: Any) -> HebbianMemory:
         """Add what another memory with the same parameters stores, as if it came after, in place.

@@ -74,12 +74,32 @@ class Rule:
         width = keys.shape[1]
         outer = Outer.zeros(
             width if values is None else values.shape[1],
-            width if self.features is None else self.features.width(width),
+            self._features_of(width),
             squared=self.weighting != "linear",
-            symmetric=values is None and self.features is None and self.rule != "delta",
+            symmetric=self._is_symmetric(values is not None),
         )
         waiting = () if self.center == "renorm" else None
         return Sums(Mean(0.0, np.zeros(width)), outer, waiting, values is not None, double)
+
+    def _features_of(self, width: int) -> int:
+        return width if self.features is None else self.features.width(width)
+
+    def _is_symmetric(self, hetero: bool) -> bool:
+        return not hetero and self.features is None and self.rule != "delta"
+
+    def check(self, sums: Sums) -> None:
+        """Refuse sums that are not this rule's."""
+        outer, width = sums.outer, sums.width
+        fits = (
+            outer.shape[1] == self._features_of(width)
+            and (sums.hetero or outer.shape[0] == width)
+            and not (sums.hetero and self.center)
+            and (outer.moments is not None) == self._is_symmetric(sums.hetero)
+            and outer.squared == (self.weighting != "linear")
+            and (sums.waiting is None or self.center == "renorm")
+        )
+        if not fits:
+            raise ValueError(f"sums of shape {outer.shape} and keys of {width} columns are others'")
 
     def _chunks(self, batch: Batch) -> Iterator[tuple[Float, Float, Float, Float | None]]:
         """Yield rows, their lengths, weights (0 for silent rows) and values, some at a time."""

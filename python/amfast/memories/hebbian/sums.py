@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from amfast import _check
-from amfast._stores.matrix import Matrix
+from amfast._stores.matrix import Matrix, kept
 from amfast._stores.moments import Moments
 from amfast._threads import get_num_threads
 from amfast._typing import Array, Float
@@ -320,17 +320,23 @@ class Sums(NamedTuple):
     def restore(cls, arrays: dict[str, Array], meta: dict[str, Any]) -> Sums:
         """Return the sums that `arrays` was taken from; no array is copied."""
         moments = cross = phi = None
+        double = np.dtype(np.float64)
         if "moments" in meta:
             moments = Moments.restore(arrays, meta["moments"])
         else:
             cross = Matrix.restore(arrays, meta["cross"])
-            phi = Mean(float(meta["phi_y"]), arrays["phi"])
+            phi = Mean(float(meta["phi_y"]), kept(arrays["phi"], "phi", cross.shape[1:], double))
+        mean = Mean(float(meta["mean_y"]), kept(arrays["mean"], "mean", (None,), double))
         waiting: tuple[Waiting, ...] | None = () if meta["waits"] else None
         if "waiting" in arrays:
-            names = "waiting", "waiting_y", "waiting_left"
-            waiting = (Waiting(*(arrays[name] for name in names)),)
+            x = kept(arrays["waiting"], "waiting", (None, len(mean.yx)), double)
+            y, left = (
+                kept(arrays[name], name, (len(x),), double)
+                for name in ("waiting_y", "waiting_left")
+            )
+            waiting = (Waiting(x, y, left),)
         return cls(
-            Mean(float(meta["mean_y"]), arrays["mean"]),
+            mean,
             Outer(bool(meta["squared"]), moments, cross, phi, float(meta["y"])),
             waiting,
             bool(meta["hetero"]),

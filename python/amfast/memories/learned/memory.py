@@ -10,8 +10,14 @@ from typing import Any
 import numpy as np
 
 from amfast import _check, _console, theory
-from amfast._typing import Array, Float, Int
-from amfast.kernels import pairwise
+from amfast._engine.scoring import dot
+from amfast._stores.items import Batch
+from amfast._threads import resolve_threads
+from amfast._typing import Array, Float
+from amfast.bits import Kind
+from amfast.memories.base import Memory
+from amfast.memories.learned.pairs import frequencies, labels, pairs
+from amfast.memories.learned.store import PairStore, Trained
 from amfast.memories.learned.training import (
     History,
     Record,
@@ -28,7 +34,7 @@ from amfast.theory.learned import noise
 OPTIMIZERS = ("muon", "gd", "ngd", "signgd")
 
 
-class LinearAssociativeMemory:
+class LinearAssociativeMemory(Memory):
     """One matrix W that answers queries by softmax, trained by gradient steps.
 
     With queries e_j (rows of E, shape (K, d)) and answers a_i (rows of A, shape (K, o)), the memory
@@ -104,7 +110,10 @@ class LinearAssociativeMemory:
     -----
     Training runs in float64 whatever the inputs, on NumPy's linear algebra; where there are fewer
     pairs than columns it runs in the span of the pairs, except for ambient signs. Answers that are
-    equal count as the same answer in the accuracies and share the probability otherwise. Capacity:
+    equal count as the same answer in the accuracies and share the probability otherwise. `keys` are
+    the queries, `values` the answers, `scores` the logits ``a_i^T W q`` and `weights` the
+    probabilities; `store`, `merge` and `delete` refuse: training needs all pairs. Errors and Ctrl-C
+    leave the last training as it was. Capacity:
     independent queries and answers (K <= min(d, o)) can be told apart with any confidence.
 
     Examples
@@ -112,16 +121,12 @@ class LinearAssociativeMemory:
     >>> import numpy as np, amfast as am
     >>> memory = am.LinearAssociativeMemory("muon", lr=1.0, n_steps=10)
     >>> memory.fit(np.eye(3), np.eye(3)[[1, 2, 0]], frequency=[100, 10, 1])
-    <LinearAssociativeMemory('muon', n_steps=10): 3 pairs, 3 -> 3 columns, loss 5.83e-05>
+    <LinearAssociativeMemory(lr=1.0, n_steps=10): 3 pairs, 3 -> 3 columns, loss 5.83e-05>
     >>> memory.predict(np.eye(3))
     array([[0., 1., 0.],
            [0., 0., 1.],
            [1., 0., 0.]])
     """
-
-    W_: Float
-    groups_: Array
-    _past: History
 
     def __init__(
         self,
@@ -151,6 +156,20 @@ class LinearAssociativeMemory:
         self.newton_schulz_steps = _check.integer(newton_schulz_steps, "newton_schulz_steps", 1)
         self.warm_start = _check.flag(warm_start, "warm_start")
         self.progress = _check.flag(progress, "progress")
+        self._store = PairStore()
+
+    def _parameters(self) -> dict[str, Any]:
+        return {
+            "optimizer": self.optimizer,
+            "lr": self.lr,
+            "n_steps": self.n_steps,
+            "basis": self.basis,
+            "label_noise": self.label_noise,
+            "matrix_sign": self.matrix_sign,
+            "newton_schulz_steps": self.newton_schulz_steps,
+            "warm_start": self.warm_start,
+            "progress": self.progress,
+        }
 
     # -- training ---------------------------------------------------------------------------------
 
@@ -202,37 +221,36 @@ class LinearAssociativeMemory:
     def _train(
         self, queries: Any, answers: Any, frequency: Any, groups: Any, *, one_more: bool
     ) -> LinearAssociativeMemory:
-        given_q, given_a = _pairs(queries, answers)
+        given_q, given_a = pairs(queries, answers)
         for x, name in ((given_q, "queries"), (given_a, "answers")):
             with np.errstate(over="ignore"):
                 if not np.isfinite(np.square(x, dtype=np.float64).sum()):
                     raise ValueError(
                         f"squares of the {name} leave the range of float64; scale them"
                     )
-        f = _frequencies(frequency, len(given_q))
-        names, group = _groups(groups, len(given_q))
+        f = frequencies(frequency, len(given_q))
+        names, group = labels(groups, len(given_q))
         e, a = given_q.astype(np.float64), given_a.astype(np.float64)
         shape = (a.shape[1], e.shape[1])
-        begun = (one_more or self.warm_start) and hasattr(self, "W_")
+        begun: Trained | None = self._store.now if one_more or self.warm_start else None
         n_steps = 1 if one_more else self.n_steps
-        if begun and self.W_.shape != shape:
+        if begun is not None and begun.w.shape != shape:
             raise ValueError(
                 f"queries and answers have {shape[1]} and {shape[0]} columns, "
-                f"the memory was trained on {self.W_.shape[1]} and {self.W_.shape[0]}"
+                f"the memory was trained on {begun.w.shape[1]} and {begun.w.shape[0]}"
             )
         _check.fits((len(e), len(e)), np.dtype(np.float64), "probabilities of the pairs")
-        start = self.W_ if begun else _check.empty(shape, np.dtype(np.float64), "W")
-        if not begun:
+        start = _check.empty(shape, np.dtype(np.float64), "W") if begun is None else begun.w
+        if begun is None:
             start[...] = 0.0
         lr = self._step_size(e, a, f)
         record = Record(f, names, group, given_a)
-        self.W_, history = self._steps(e, a, f, start, lr, n_steps, record)
-        self.lr_ = lr
-        self.queries_, self.answers_, self.frequency_ = given_q, given_a, f
-        if begun and one_more and np.array_equal(names, self.groups_):
+        w, history = self._steps(e, a, f, start, lr, n_steps, record)
+        if begun is not None and one_more and np.array_equal(names, begun.groups):
             # What partial_fit does is one more entry of the same history.
-            history = self._past.then(history)
-        self._past, self.groups_ = history, names
+            history = begun.history.then(history)
+        w.flags.writeable = False
+        self._store.now = Trained(w, given_q, given_a, f, names, lr, history)
         return self
 
     def _steps(
@@ -316,16 +334,35 @@ class LinearAssociativeMemory:
 
     # -- answering --------------------------------------------------------------------------------
 
-    def _logits(self, queries: Any, threads: int | None) -> tuple[Float, bool]:
-        if not hasattr(self, "W_"):
+    def _trained(self) -> Trained:
+        now: Trained | None = self._store.now
+        if now is None:
             raise ValueError("the memory is not trained; call fit first")
+        return now
+
+    def _logits(self, queries: Any, now: Trained, threads: int | None) -> tuple[Float, Kind]:
+        n_threads = resolve_threads(threads)
         q, single = _check.cues(queries, "queries")
-        _check.same_width(q, "queries", self.W_.shape[1], "the memory was trained on")
+        _check.same_width(q, "queries", now.w.shape[1], "the memory was trained on")
         _check.finite(q, "queries")
-        q = q.astype(np.float64, copy=False)
-        # By the engine, so that a row has the same bits alone and among others.
-        asked = pairwise(q, self.W_, "dot", threads=threads)
-        return pairwise(asked, self.answers_.astype(np.float64), "dot", threads=threads), single
+        asked = dot(q.astype(np.float64, copy=False), now.w, n_threads)
+        logits = dot(asked, now.values.astype(np.float64), n_threads)
+        return logits, Kind("numbers", single=single)
+
+    def scores(self, cues: Any, *, threads: int | None = None) -> Array:
+        """Return the logits ``a_i^T W q`` of each stored answer, (Q, K) or (K,).
+
+        Parameters and errors as `predict_proba`.
+        """
+        logits, kind = self._logits(cues, self._trained(), threads)
+        return np.asarray(kind.answer(logits))
+
+    def weights(self, cues: Any, *, threads: int | None = None) -> Float:
+        """Return the probability of each stored answer: `predict_proba` by the common name."""
+        return self.predict_proba(cues, threads=threads)
+
+    def _why_no_energy(self) -> str:
+        return "an answer is one softmax over the stored ones, there is no state that descends"
 
     def predict_proba(self, queries: Any, *, threads: int | None = None) -> Float:
         """Return the probability of each stored answer, (Q, K) or (K,), rows summing to 1.
@@ -341,10 +378,10 @@ class LinearAssociativeMemory:
         ValueError
             If the memory is not trained, widths differ, or a query has a NaN or infinity.
         """
-        logits, single = self._logits(queries, threads)
+        logits, kind = self._logits(queries, self._trained(), threads)
         share = np.exp(logits - logits.max(axis=1, keepdims=True, initial=-np.inf))
         share /= share.sum(axis=1, keepdims=True)
-        return np.asarray(share[0] if single else share)
+        return np.asarray(kind.answer(share))
 
     def recall(self, queries: Any, *, details: bool = False, threads: int | None = None) -> Any:
         """Return the most probable answer of each query, (Q, o) or (o,), bit for bit as stored.
@@ -353,16 +390,19 @@ class LinearAssociativeMemory:
         ``ln sum_i exp(a_i^T W q)``; there is no energy. Parameters and errors as `predict_proba`.
         """
         details = _check.flag(details, "details")
-        logits, single = self._logits(queries, threads)
-        state = self.answers_[logits.argmax(axis=1)]
+        now = self._trained()
+        logits, kind = self._logits(queries, now, threads)
+        state = kind.answer(now.values[logits.argmax(axis=1)])
         if not details:
-            return state[0] if single else state
+            return state
         top = logits.max(axis=1, initial=-np.inf)
-        log_scale = top + np.log(np.exp(logits - top[:, None]).sum(axis=1))
-        n_iter, converged = np.ones(len(state), np.int64), np.ones(len(state), bool)
-        if single:
-            return Recall(state[0], n_iter[0], converged[0], None, log_scale[0])
-        return Recall(state, n_iter, converged, None, log_scale)
+        return Recall.of(
+            kind,
+            state,
+            n_iter=np.ones(len(logits), np.int64),
+            converged=np.ones(len(logits), bool),
+            log_scale=top + np.log(np.exp(logits - top[:, None]).sum(axis=1)),
+        )
 
     def predict(self, queries: Any, *, threads: int | None = None) -> Array:
         """Return the most probable answer of each query; `recall` under scikit-learn's name."""
@@ -370,98 +410,89 @@ class LinearAssociativeMemory:
 
     def score(self, queries: Any, answers: Any, *, threads: int | None = None) -> float:
         """Return the share of queries whose predicted answer equals the row of ``answers``."""
-        q, expected = _pairs(queries, answers)
-        _check.same_width(expected, "answers", self.answers_.shape[1], "the memory answers with")
+        q, expected = pairs(queries, answers)
+        _check.same_width(
+            expected, "answers", self._trained().values.shape[1], "the memory answers with"
+        )
         return float((self.predict(q, threads=threads) == expected).all(axis=1).mean())
 
     # -- looking at it ----------------------------------------------------------------------------
 
+    def _attribute(self, name: str) -> Trained:
+        now: Trained | None = self._store.now
+        if now is None:
+            raise AttributeError(f"{name} is there once the memory is trained; call fit first")
+        return now
+
+    @property
+    def W_(self) -> Float:
+        """(o, d)."""
+        return self._attribute("W_").w
+
+    @property
+    def queries_(self) -> Array:
+        """(K, d) queries of the last call, as given."""
+        return self._attribute("queries_").keys
+
+    @property
+    def answers_(self) -> Array:
+        """(K, o) answers of the last call, as given."""
+        return self._attribute("answers_").values
+
+    @property
+    def frequency_(self) -> Float:
+        """(K,) frequencies, divided by their sum."""
+        return self._attribute("frequency_").frequency
+
+    @property
+    def lr_(self) -> float:
+        """The step size in use."""
+        return self._attribute("lr_").lr
+
+    @property
+    def groups_(self) -> Array:
+        """(G,) labels of the groups."""
+        return self._attribute("groups_").groups
+
     @property
     def loss_(self) -> Float:
         """(n + 1,) cross-entropy in nats; entry t is after t steps."""
-        return self._past.loss
+        return self._attribute("loss_").history.loss
 
     @property
     def excess_loss_(self) -> Float:
         """(n + 1,) loss above the entropy of the labels."""
-        return self._past.excess
+        return self._attribute("excess_loss_").history.excess
 
     @property
     def accuracy_(self) -> Float:
         """(n + 1,) share of the queries, by frequency, that are answered with their own."""
-        return self._past.accuracy
+        return self._attribute("accuracy_").history.accuracy
 
     @property
     def group_loss_(self) -> Float:
         """(n + 1, G) excess loss of each group."""
-        return self._past.group_loss
+        return self._attribute("group_loss_").history.group_loss
 
     @property
     def group_accuracy_(self) -> Float:
         """(n + 1, G) accuracy of each group."""
-        return self._past.group_accuracy
+        return self._attribute("group_accuracy_").history.group_accuracy
 
-    def __len__(self) -> int:
-        """Count the pairs of the last training."""
-        return len(self.queries_) if hasattr(self, "queries_") else 0
+    def _admit(self, keys: Any, values: Any, weights: Any) -> Batch:
+        raise ValueError("store: this memory is trained; call fit(queries, answers)")
 
-    @property
-    def nbytes(self) -> int:
-        """Bytes of W and of the pairs."""
-        if not hasattr(self, "W_"):
-            return 0
-        return self.W_.nbytes + self.queries_.nbytes + self.answers_.nbytes
+    def _check_merge(self, other: Any) -> None:
+        raise ValueError(
+            "merge: two trained matrices do not add up to one; fit on the pairs of both memories"
+        )
+
+    def _contents(self) -> str:
+        o, d = self.W_.shape
+        return f"{len(self)} pairs, {d} -> {o} columns, loss {self.loss_[-1]:.3g}"
 
     def __repr__(self) -> str:
         """Say how the memory is trained and on what."""
-        text = f"{type(self).__name__}({self.optimizer!r}, n_steps={self.n_steps}"
-        text += "".join(
-            f", {name}={value!r}"
-            for name, value, default in (
-                ("basis", self.basis, "ambient"),
-                ("label_noise", self.label_noise, 0.0),
-                ("matrix_sign", self.matrix_sign, "svd"),
-            )
-            if value != default
-        )
-        if not hasattr(self, "W_"):
-            return f"<{text}): not trained>"
-        return (
-            f"<{text}): {len(self)} pairs, {self.W_.shape[1]} -> {self.W_.shape[0]} columns, "
-            f"loss {self.loss_[-1]:.3g}>"
-        )
-
-
-def _pairs(queries: Any, answers: Any) -> tuple[Array, Array]:
-    q, a = _check.rows(queries, "queries", "K"), _check.rows(answers, "answers", "K")
-    _check.nonempty(q, "queries")
-    if len(a) != len(q):
-        raise ValueError(f"answers have {len(a)} rows, queries have {len(q)}")
-    _check.finite(q, "queries")
-    _check.finite(a, "answers")
-    # Kept beside W, so that what the caller does to its arrays later changes no answer.
-    return q.copy(), a.copy()
-
-
-def _frequencies(given: Any, k: int) -> Float:
-    if given is None:
-        return np.full(k, 1.0 / k)
-    f = _check.vector(given, "frequency", k)
-    bad = np.flatnonzero(~(np.isfinite(f) & (f >= 0)))
-    if len(bad):
-        raise ValueError(f"frequency must be finite and >= 0, entry {bad[0]} is {float(f[bad[0]])}")
-    top = float(f.max())
-    if top == 0:
-        raise ValueError("frequency sums to 0; at least one pair must be asked")
-    f = f / top
-    return np.asarray(f / f.sum())
-
-
-def _groups(given: Any, k: int) -> tuple[Array, Int]:
-    if given is None:
-        return np.zeros(1, np.int64), np.zeros(k, np.int64)
-    labels = np.asarray(given)
-    if labels.shape != (k,):
-        raise ValueError(f"groups must have shape ({k},), got {labels.shape}")
-    names, index = np.unique(labels, return_inverse=True)
-    return names, index.astype(np.int64)
+        if len(self):
+            return super().__repr__()
+        return f"<{type(self).__name__}({self._described()}): not trained>"

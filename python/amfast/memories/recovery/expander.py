@@ -7,7 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from amfast import _check, _core
+from amfast import _check
+from amfast._engine.peeling import peel
 from amfast._typing import Array, Bytes, Float, Int
 from amfast.memories.recovery.decoders import stands_alone
 
@@ -16,7 +17,7 @@ _SOLVED = 1e-14
 _MAX_STEPS = 1000
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Columns:
     """A sparse 0/1 matrix by columns: ``checks[starts[j]:starts[j + 1]]`` are the ones of j."""
 
@@ -26,7 +27,9 @@ class Columns:
 
     @classmethod
     def of(cls, given: Any) -> Columns:
-        """Read a dense or SciPy sparse matrix of zeros and ones."""
+        """Read a dense or SciPy sparse matrix of zeros and ones, or take one that was read."""
+        if isinstance(given, Columns):
+            return given
         if hasattr(given, "tocsc"):
             sparse = given.tocsc(copy=True)
             sparse.sum_duplicates()
@@ -46,6 +49,37 @@ class Columns:
             which = f"column {bare[0]} has none" if len(bare) else "there are no columns"
             raise ValueError(f"every coordinate needs a constraint to be corrected by; {which}")
         return cls(int(shape[0]), starts, checks.astype(np.int64))
+
+    def __eq__(self, other: object) -> bool:
+        """Whether the other is the same matrix."""
+        return (
+            isinstance(other, Columns)
+            and self.n_checks == other.n_checks
+            and np.array_equal(self.starts, other.starts)
+            and np.array_equal(self.checks, other.checks)
+        )
+
+    __hash__ = None  # type: ignore[assignment]
+
+    def __repr__(self) -> str:
+        """Say how large the matrix is."""
+        return f"<{self.n_checks} sparse constraints of {self.width} columns>"
+
+    @classmethod
+    def restored(cls, n_checks: int, starts: Array, checks: Array) -> Columns:
+        """Return what a file holds. ValueError if it is no such matrix."""
+        fits = (
+            starts.dtype == checks.dtype == np.int64
+            and starts.ndim == checks.ndim == 1
+            and len(starts) > 1
+            and starts[0] == 0
+            and starts[-1] == len(checks)
+            and (np.diff(starts) > 0).all()
+            and 0 <= checks.min() <= checks.max() < n_checks
+        )
+        if not fits:
+            raise ValueError(f"starts and checks are no sparse matrix of {n_checks} rows")
+        return cls(n_checks, starts, checks)
 
     @property
     def width(self) -> int:
@@ -104,10 +138,8 @@ class Columns:
 
     def peel(self, y: Float, tolerance: float, threads: int) -> Float:
         """Find errors by the engine; gaps up to ``tolerance`` times the largest entry are 0."""
-        errors = _check.empty(y.shape, np.dtype(np.float64), "errors")
         zero = tolerance * np.abs(y).max(axis=1, initial=0.0)
-        _core.peel(y, self.starts, self.checks, self.n_checks, zero, errors, threads)
-        return errors
+        return peel(y, (self.starts, self.checks, self.n_checks), zero, threads)
 
     def stands_alone(self, support: Array) -> bool:
         """Ask `_decoders.stands_alone` about the few rows and columns that can matter."""

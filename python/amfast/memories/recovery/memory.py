@@ -2,45 +2,29 @@
 
 from __future__ import annotations
 
-import copy
-import warnings
-from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
 from amfast import _check
-from amfast._stores.moments import SecondMoment
-from amfast._threads import resolve_threads
-from amfast._typing import Array, Float, Int, Mask
+from amfast._engine.scoring import dot
+from amfast._stores.items import Batch
+from amfast._threads import get_num_threads, resolve_threads
+from amfast._typing import Array, Float, Int
+from amfast.bits import Kind
+from amfast.memories.base import Memory
+from amfast.memories.files import decoded, encoded
+from amfast.memories.recall import Recall
 from amfast.memories.recovery.decoders import DECODERS, polished, stands_alone
 from amfast.memories.recovery.expander import Columns, expander
+from amfast.memories.recovery.store import SampleStore
 
 __all__ = ["Recovery", "SparseRecoveryMemory", "expander"]
 
-
-# Below this ratio the singular values on both sides of the rank are not clearly apart.
-CLEAR_GAP = 10.0
+Recovery = Recall
 
 
-@dataclass(frozen=True)
-class Recovery:
-    """What a recall found, with one entry per cue; for one 1-d cue, its own entry."""
-
-    state: Array
-    """(Q, n) the pattern recalled, the cue minus `error`."""
-    error: Array
-    """(Q, n) the corruption found."""
-    residual: Float
-    """(Q,) Euclidean norm of what the constraints give on `state`; 0 for a stored pattern."""
-    certified: Mask
-    """(Q,) whether `error` is proven to be the corruption, see `SparseRecoveryMemory`."""
-    n_errors: Int
-    """(Q,) nonzero entries of `error`."""
-
-
-class SparseRecoveryMemory:
+class SparseRecoveryMemory(Memory):
     """Recalls patterns of a subspace from cues in which some coordinates are wrong by any amount.
 
     The patterns x in R^n lie in a subspace of a rank r < n; there may be exponentially many, such
@@ -102,6 +86,11 @@ class SparseRecoveryMemory:
     (np.True_, np.int64(4), np.True_)
     """
 
+    _keeps_no_items = (
+        "a sparse-recovery memory keeps the second moment of its samples, not the samples; what it "
+        "knows are `constraints` and `basis`"
+    )
+
     def __init__(
         self,
         decoder: str = "l1",
@@ -112,42 +101,51 @@ class SparseRecoveryMemory:
         tol: float = 1e-6,
     ) -> None:
         self.decoder: str = _check.choice(decoder, "decoder", (*DECODERS, "expander"))
-        self._given_rank = None if rank is None else _check.integer(rank, "rank", 1)
-        self.rank_tol = _check.number(rank_tol, "rank_tol", 1e-7)
+        rank = None if rank is None else _check.integer(rank, "rank", 1)
+        rank_tol = _check.number(rank_tol, "rank_tol", 1e-7)
         self.tol = _check.number(tol, "tol", 0.0)
-        self._count = 0
-        self._moment = SecondMoment()
-        self._learned: _Learned | None = None
-        self._sparse: Columns | None = None
-        self._given: Float | None = None
-        if constraints is None:
-            if self.decoder == "expander":
-                raise ValueError(
-                    "decoder='expander' needs constraints=, a sparse 0/1 matrix such as "
-                    "am.expander(n, m); the constraints that samples teach are dense"
-                )
-            return
-        if rank is not None:
-            raise ValueError("rank is what constraints leave; give one of the two")
-        if self.decoder == "expander":
-            self._sparse = Columns.of(constraints)
-        else:
-            dense = constraints.toarray() if hasattr(constraints, "tocsc") else constraints
-            given = _check.rows(dense, "constraints", "m")
-            _check.finite(given, "constraints")
-            self._given = given.astype(np.float64)
-            if not self._given.any():
-                raise ValueError(f"constraints are all zero, shape {given.shape}")
+        given: Columns | Float | None = None
+        if constraints is None and self.decoder == "expander":
+            raise ValueError(
+                "decoder='expander' needs constraints=, a sparse 0/1 matrix such as "
+                "am.expander(n, m); the constraints that samples teach are dense"
+            )
+        if constraints is not None:
+            if rank is not None:
+                raise ValueError("rank is what constraints leave; give one of the two")
+            given = Columns.of(constraints) if self.decoder == "expander" else _dense(constraints)
+        self._store = SampleStore(given, rank, rank_tol)
+
+    def _parameters(self) -> dict[str, Any]:
+        store = self._store
+        return {
+            "decoder": self.decoder,
+            "constraints": store.given,
+            "rank": store.rank,
+            "rank_tol": store.rank_tol,
+            "tol": self.tol,
+        }
+
+    @property
+    def rank_tol(self) -> float:
+        """Share of the largest singular value up to which others are noise."""
+        return float(self._store.rank_tol)
+
+    @rank_tol.setter
+    def rank_tol(self, value: float) -> None:
+        self._store.rank_tol = _check.number(value, "rank_tol", 1e-7)
 
     # -- storing ----------------------------------------------------------------------------------
 
-    def store(self, samples: Any) -> Int:
+    def store(self, samples: Any, values: Any = None, *, weights: Any = None) -> Int:
         """Learn from samples; where constraints were given, check that the samples obey them.
 
         Parameters
         ----------
         samples : (N, n) array
             Patterns without corruption. More than the rank of them are needed before `recall`.
+        values, weights : None
+            A pattern recalls itself, and every sample counts alike.
 
         Returns
         -------
@@ -165,21 +163,26 @@ class SparseRecoveryMemory:
         TypeError, MemoryError
             For element types that are no real numbers; for what does not fit.
         """
-        x = _check.rows(samples, "samples")
+        return super().store(samples, values, weights=weights)
+
+    def _admit(self, keys: Any, values: Any, weights: Any) -> Batch:
+        for given, name in ((values, "values"), (weights, "weights")):
+            if given is not None:
+                raise ValueError(
+                    f"a sparse-recovery memory takes no {name}: patterns recall themselves, and "
+                    f"their span is the same however much one counts"
+                )
+        x = _check.rows(keys, "samples")
         if self.width is not None:
             _check.same_width(x, "samples", self.width, "the memory has")
         _check.finite(x, "samples")
-        first = self._count
-        if self._fixed:
+        if self._store.given is not None:
             self._obey(x)
-            self._count += len(x)
-        elif len(x):
-            self._add(lambda moment: moment.update(x), len(x), x.shape[1])
-        return np.arange(first, first + len(x), dtype=np.int64)
+        return Batch(x)
 
     def _obey(self, samples: Array) -> None:
         x = samples.astype(np.float64)
-        broken = np.linalg.norm(self._syndromes(x), axis=1)
+        broken = np.linalg.norm(self._syndromes(x, get_num_threads()), axis=1)
         bad = np.flatnonzero(broken > self.tol * np.linalg.norm(x, axis=1))
         if len(bad):
             raise ValueError(
@@ -187,65 +190,20 @@ class SparseRecoveryMemory:
                 f"its norm is {np.linalg.norm(x[bad[0]]):.3g}"
             )
 
-    def _add(self, update: Callable[[SecondMoment], object], count: int, n: int) -> None:
-        """Add samples, unless what then is known leaves no null space."""
-        before, after = self._count, self._count + count
-        moment, learned = self._moment, None
-        if after >= n and (before < n or after.bit_length() > before.bit_length()):
-            # Looked at before anything is kept.
-            moment = copy.deepcopy(moment)
-            update(moment)
-            learned = self._look(moment)
-        else:
-            update(moment)
-        self._moment, self._count, self._learned = moment, after, learned
+    def _same_parameters(self, other: SparseRecoveryMemory) -> bool:
+        mine, theirs = self._store.given, other._store.given
+        if mine is None and theirs is None:
+            return True  # how the other decodes does not matter to what it has learned
+        known = mine is not None and theirs is not None
+        if not known or not np.array_equal(self._store.dense(), other._store.dense()):
+            raise ValueError("memories with given constraints merge if these are the same")
+        return True
 
-    def merge(self, other: SparseRecoveryMemory) -> SparseRecoveryMemory:
-        """Add what another memory learned, in place; the same as storing its samples here.
-
-        Returns
-        -------
-        SparseRecoveryMemory
-            This memory.
-        """
-        if not isinstance(other, SparseRecoveryMemory):
-            raise TypeError(f"other must be a SparseRecoveryMemory, got {type(other).__name__}")
-        if self._fixed or other._fixed:
-            if not (self._fixed and other._fixed and np.array_equal(self._dense(), other._dense())):
-                raise ValueError("memories with given constraints merge if these are the same")
-            self._count += other._count
-        elif other.width is not None:
-            if self.width is not None and self.width != other.width:
-                raise ValueError(f"other has {other.width} columns, the memory {self.width}")
-            theirs = other._moment
-            self._add(lambda moment: moment.merge(theirs), other._count, other.width)
-        return self
-
-    @property
-    def _fixed(self) -> bool:
-        return self._given is not None or self._sparse is not None
-
-    def _dense(self) -> Float:
-        if self._sparse is not None:
-            return self._sparse.dense()
-        assert self._given is not None
-        return self._given
+    def _check_merge(self, other: SparseRecoveryMemory) -> None:
+        if self.width is not None and self.width != other.width:
+            raise ValueError(f"other has {other.width} columns, the memory {self.width}")
 
     # -- what was learned -------------------------------------------------------------------------
-
-    def _known(self) -> _Learned:
-        """Return the constraints, learned anew where samples were added since, or say why not."""
-        if self._learned is None:
-            if self._fixed:
-                self._learned = _Learned.of_constraints(self._dense())
-            elif self._count == 0:
-                raise ValueError("the memory is empty; store samples first")
-            else:
-                self._learned = self._look(self._moment)
-        return self._learned
-
-    def _look(self, moment: SecondMoment) -> _Learned:
-        return _Learned.of_moment(moment, self._given_rank, self.rank_tol)
 
     @property
     def constraints(self) -> Float:
@@ -256,17 +214,17 @@ class SparseRecoveryMemory:
         ValueError
             If the samples have no null space, or each of them added a dimension so far.
         """
-        return np.asarray(_check.frozen(self._known().constraints))
+        return np.asarray(_check.frozen(self._store.known().constraints))
 
     @property
     def basis(self) -> Float:
         """Orthonormal basis (n, r) of the patterns, read-only."""
-        return np.asarray(_check.frozen(self._known().basis))
+        return np.asarray(_check.frozen(self._store.known().basis))
 
     @property
     def rank(self) -> int:
         """Dimension r of the patterns."""
-        return int(self._known().basis.shape[1])
+        return int(self._store.known().basis.shape[1])
 
     @property
     def spectrum(self) -> Float:
@@ -274,7 +232,7 @@ class SparseRecoveryMemory:
 
         Of given constraints, 1 for what they leave free and 0 for what they fix.
         """
-        return np.asarray(_check.frozen(self._known().spectrum))
+        return np.asarray(_check.frozen(self._store.known().spectrum))
 
     @property
     def spectral_gap(self) -> float:
@@ -283,38 +241,38 @@ class SparseRecoveryMemory:
         Infinite where the smaller is 0. Samples in float64 show up to about 1e7, since the second
         moment resolves no more; noise or a rank still growing show as a small gap.
         """
-        values, r = self._known().spectrum, self.rank
+        values, r = self._store.known().spectrum, self.rank
         return float(values[r - 1] / values[r]) if values[r] > 0 else float("inf")
 
     @property
     def width(self) -> int | None:
         """Columns n of the patterns, None before anything is known of them."""
-        if self._sparse is not None:
-            return self._sparse.width
-        return self._moment.d if self._given is None else int(self._given.shape[1])
+        width: int | None = self._store.width
+        return width
 
     def project(self, patterns: Any) -> Array:
         """Return the nearest patterns that obey the constraints, (N, n) or (n,)."""
-        x, single = self._cues(patterns, "patterns")
-        if self._sparse is not None:
-            near = self._sparse.project(x)
+        x, kind, dtype = self._cues(patterns, "patterns")
+        given = self._store.given
+        if isinstance(given, Columns):
+            near = given.project(x)
         else:
-            a = self._known().constraints
-            near = x - (x @ a.T) @ a
-        out = near.astype(_check.compute_type(_check.array(patterns, "patterns")))
-        return out[0] if single else out
+            a, n = self._store.known().constraints, get_num_threads()
+            near = x - dot(dot(x, a, n), np.ascontiguousarray(a.T), n)
+        return np.asarray(kind.answer(near.astype(dtype)))
 
     # -- recalling --------------------------------------------------------------------------------
 
-    def _cues(self, given: Any, name: str) -> tuple[Float, bool]:
-        if not self._fixed:
-            self._known()
+    def _cues(self, given: Any, name: str) -> tuple[Float, Kind, np.dtype[Any]]:
+        if self._store.given is None:
+            self._store.known()
         cues, single = _check.cues(given, name)
         width = self.width
         assert width is not None
         _check.same_width(cues, name, width, "the memory has")
         _check.finite(cues, name)
-        return cues.astype(np.float64, copy=False), single
+        kind = Kind("numbers", single=single)
+        return cues.astype(np.float64, copy=False), kind, _check.compute_type(cues)
 
     def recall(self, cues: Any, *, details: bool = False, threads: int | None = None) -> Any:
         """Correct cues in which some coordinates are wrong.
@@ -323,13 +281,14 @@ class SparseRecoveryMemory:
         ----------
         cues : (Q, n) or (n,) array
         details : bool, default False
-            Whether to return a `Recovery`.
+            Whether to return a `Recall` with ``error``, ``residual``, ``certified``, ``n_errors``.
         threads : int, optional
-            For "expander", which decodes cues in parallel. None means the setting.
+            For "expander", which decodes cues in parallel, and for residuals. None means the
+            setting.
 
         Returns
         -------
-        (Q, n) or (n,) array, or Recovery
+        (Q, n) or (n,) array, or Recall
             float64 if the cues are, else float32. A cue that obeys the constraints is returned as
             it is.
 
@@ -343,39 +302,41 @@ class SparseRecoveryMemory:
         """
         details = _check.flag(details, "details")
         n_threads = resolve_threads(threads)
-        y, single = self._cues(cues, "cues")
-        dtype = _check.compute_type(_check.array(cues, "cues"))
+        y, kind, dtype = self._cues(cues, "cues")
         # By powers of two, so that nothing rounds: decoders see numbers near 1.
         unit = np.ldexp(1.0, np.frexp(np.abs(y).max(axis=1, initial=0.0))[1] - 1)[:, None]
         y = y / unit
-        if self._sparse is not None:
-            error = self._sparse.peel(y, self.tol, n_threads)
+        given = self._store.given
+        if isinstance(given, Columns):
+            error = given.peel(y, self.tol, n_threads)
         else:
             error = self._decode(y)
-        state = ((y - error) * unit).astype(dtype)
+        state = kind.answer(((y - error) * unit).astype(dtype))
         if not details:
-            return state[0] if single else state
-        residual = np.linalg.norm(self._syndromes(y - error), axis=1)
+            return state
+        residual = np.linalg.norm(self._syndromes(y - error, n_threads), axis=1)
         reproduced = residual <= self.tol * np.linalg.norm(y, axis=1)
         residual, error = residual * unit[:, 0], error * unit
-        n_errors = (error != 0).sum(axis=1).astype(np.int64)
-        certified = np.array(
-            [
-                ok and self._alone(np.flatnonzero(e))
-                for ok, e in zip(reproduced, error, strict=True)
-            ],
-            dtype=bool,
+        certified = [
+            ok and self._alone(np.flatnonzero(e)) for ok, e in zip(reproduced, error, strict=True)
+        ]
+        return Recall.of(
+            kind,
+            state,
+            error=error.astype(dtype),
+            residual=residual,
+            certified=np.array(certified, dtype=bool),
+            n_errors=(error != 0).sum(axis=1).astype(np.int64),
         )
-        fields = [state, error.astype(dtype), residual, certified, n_errors]
-        return Recovery(*(field[0] for field in fields)) if single else Recovery(*fields)
 
-    def _syndromes(self, y: Float) -> Float:
-        if self._sparse is not None:
-            return self._sparse.syndromes(y)
-        return np.asarray(y @ self._known().constraints.T)
+    def _syndromes(self, y: Float, threads: int) -> Float:
+        given = self._store.given
+        if isinstance(given, Columns):
+            return given.syndromes(y)
+        return np.asarray(dot(y, self._store.known().constraints, threads))
 
     def _decode(self, y: Float) -> Float:
-        a = self._known().constraints
+        a = self._store.known().constraints
         decode = DECODERS[self.decoder]
         error = np.zeros_like(y)
         for e, row in zip(error, y, strict=True):
@@ -386,101 +347,50 @@ class SparseRecoveryMemory:
 
     def _alone(self, support: Array) -> bool:
         """Conditions 2 and 3 of the certificate."""
-        if self._sparse is not None:
-            return 2 * len(support) <= self._sparse.n_checks and self._sparse.stands_alone(support)
-        a = self._known().constraints
+        given = self._store.given
+        if isinstance(given, Columns):
+            return 2 * len(support) <= given.n_checks and given.stands_alone(support)
+        a = self._store.known().constraints
         others = np.setdiff1d(np.arange(a.shape[1]), support)
         return 2 * len(support) <= len(a) and stands_alone(a, support, others)
 
-    def __copy__(self) -> SparseRecoveryMemory:
-        """Copy the sums too: two memories must not learn into one."""
-        return copy.deepcopy(self)
+    def _why_no_energy(self) -> str:
+        return "a cue is corrected by the constraints it breaks, it does not descend"
 
-    def __len__(self) -> int:
-        """Count the samples stored."""
-        return self._count
+    # -- saying and saving ------------------------------------------------------------------------
 
-    @property
-    def nbytes(self) -> int:
-        """Bytes of the second moment and of the constraints."""
-        held: list[Any] = [self._moment, self._given, self._sparse]
-        if self._learned is not None:
-            held += [self._learned.constraints, self._learned.basis]
-        return sum(int(x.nbytes) for x in held if x is not None)
+    def _contents(self) -> str:
+        text = f"{len(self)} samples of {self.width} columns"
+        learned = self._store.learned()
+        if learned is not None:
+            text += f", rank {learned.basis.shape[1]}, {len(learned.constraints)} constraints"
+        return text
 
-    def __repr__(self) -> str:
-        """Say what is known of the patterns."""
-        text = f"{type(self).__name__}({self.decoder!r}"
-        if self.width is None:
-            return f"<{text}): empty>"
-        text += f"): {self._count} samples of {self.width} columns"
-        if self._sparse is not None:
-            return f"<{text}, {self._sparse.n_checks} sparse constraints>"
-        if self._learned is not None:
-            text += f", rank {self.rank}, {self.width - self.rank} constraints"
-        return f"<{text}>"
-
-
-@dataclass(frozen=True)
-class _Learned:
-    """Constraints and what they leave free."""
-
-    constraints: Float
-    basis: Float
-    spectrum: Float
+    def _saved(self) -> tuple[dict[str, Any], dict[str, Array]]:
+        given = self._store.given
+        if not isinstance(given, Columns):
+            return super()._saved()
+        parameters, _ = encoded(self._parameters() | {"constraints": None})
+        meta = {"count": len(self), "n_checks": given.n_checks}
+        arrays = {"starts": given.starts, "checks": given.checks}
+        return {"parameters": parameters, "store": meta}, arrays
 
     @classmethod
-    def of_moment(cls, moment: SecondMoment, rank: int | None, tolerance: float) -> _Learned:
-        """Split the columns' space by the eigenvalues of a second moment."""
-        count, second = moment.count, moment.second / moment.count
-        if not np.isfinite(second).all():
-            raise ValueError("squares of the samples leave the range of float64; scale them")
-        values, vectors = np.linalg.eigh(second)
-        n = len(values)
-        # What rounding leaves of zero is not resolved any further.
-        floor = np.sqrt(n * np.finfo(np.float64).eps)
-        spectrum = np.sqrt(np.maximum(values[::-1], 0.0))
-        top = float(spectrum[0])
-        if top == 0:
-            raise ValueError(f"the {count} samples are all zero; there is nothing to learn")
-        shown = np.maximum(spectrum, floor * top)
-        if rank is not None and rank >= n:
-            raise ValueError(f"rank={rank} leaves no null space in {n} columns")
-        if rank is None:
-            rank = int((spectrum > max(tolerance, floor) * top).sum())
-        if rank >= n:
-            steps = shown[:-1] / shown[1:]
-            best = int(steps.argmax()) + 1 if n > 1 else 0
-            raise ValueError(
-                f"the {count} samples have no null space: all {n} singular values are above "
-                f"{tolerance:.1g} of the largest, the smallest is {shown[-1] / top:.2g} of it, the "
-                f"largest gap is {float(steps.max(initial=1.0)):.3g} after {best}; raise rank_tol "
-                f"or give rank if that gap is the rank and the rest is noise"
-            )
-        if count <= rank:
-            raise ValueError(
-                f"the rank is still growing: {count} samples span {min(count, rank)} dimensions, "
-                f"so every one added a dimension; store more than the rank of the patterns"
-            )
-        gap = shown[rank - 1] / shown[rank]
-        if gap < CLEAR_GAP:
-            warnings.warn(
-                f"no clear gap in the spectrum: singular values {rank} and {rank + 1} of the "
-                f"samples differ by a factor of {gap:.3g} only, so the rank is uncertain",
-                UserWarning,
-                stacklevel=2,
-            )
-        vectors = vectors[:, ::-1]
-        free, fixed = vectors[:, :rank], vectors[:, rank:]
-        return cls(np.ascontiguousarray(fixed.T), np.ascontiguousarray(free), shown)
+    def _restored(cls, parts: dict[str, Any], arrays: dict[str, Array]) -> SparseRecoveryMemory:
+        meta = parts["store"]
+        if "n_checks" not in meta:
+            return super()._restored(parts, arrays)
+        sparse = Columns.restored(int(meta["n_checks"]), arrays["starts"], arrays["checks"])
+        memory = cls(**decoded(parts["parameters"], {}) | {"constraints": sparse})
+        memory._store.restore({}, meta)
+        return memory
 
-    @classmethod
-    def of_constraints(cls, given: Float) -> _Learned:
-        """Take an orthonormal basis of the rows, which may depend on one another."""
-        _, size, vt = np.linalg.svd(given, full_matrices=True)
-        m = int((size > 1e-10 * size[0]).sum())
-        n = given.shape[1]
-        if m == n:
-            raise ValueError(f"the constraints have rank {n}: they leave no pattern but zero")
-        spectrum = np.concatenate([np.ones(n - m), np.zeros(m)])
-        return cls(np.ascontiguousarray(vt[:m]), np.ascontiguousarray(vt[m:].T), spectrum)
+
+def _dense(constraints: Any) -> Float:
+    """Read constraints as a matrix of floats."""
+    dense = constraints.toarray() if hasattr(constraints, "tocsc") else constraints
+    given = _check.rows(dense, "constraints", "m")
+    _check.finite(given, "constraints")
+    if not given.any():
+        raise ValueError(f"constraints are all zero, shape {given.shape}")
+    return given.astype(np.float64)

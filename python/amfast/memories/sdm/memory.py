@@ -22,7 +22,7 @@ from amfast.bits import BitMatrix, binary, n_bytes
 from amfast.memories.base import Memory
 from amfast.memories.recall import Recall
 from amfast.memories.sdm.locations import Counters, Locations, zeros
-from amfast.memories.sdm.ties import decide, reach, sizes, tie_rule, warn_of_radius, whole
+from amfast.memories.sdm.ties import decide, reach, sizes, tie_rule, warn_of_radius
 from amfast.parts.dynamics import settle
 from amfast.theory.sdm import activation_probability, sdm_new_distance
 
@@ -243,7 +243,7 @@ class SparseDistributedMemory(Memory):
             raise ValueError(
                 f"data must be given: they have {self.value_bits} bits, addresses {self.n_bits}"
             )
-        counts: Any = whole(weights, len(rows))
+        counts: Any = _check.weights.whole(weights, len(rows), "weight")
         return Batch(rows, words, counts, kind)
 
     def _write(self, batch: Batch, threads: int) -> Int:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import operator
 import warnings
 from typing import Any
 
@@ -70,41 +69,6 @@ def tie_rule(tie: Any, n_bits: int, value_bits: int) -> str | int:
             f"{n_bits} bits of address"
         )
     return chosen
-
-
-def whole(weight: Any, length: int) -> Int:
-    """Read weights as whole numbers, None as 1.
-
-    Beyond the range of counters more makes no difference.
-    """
-    limit = np.iinfo(np.int64).max
-    if weight is None:
-        weight = 1
-    if isinstance(weight, bool | np.bool_):
-        raise TypeError("weight must be an int or an array of whole numbers, got a bool")
-    try:
-        scalar = operator.index(weight)
-    except TypeError:
-        pass
-    else:
-        return np.full(length, max(-limit, min(limit, scalar)), np.int64)
-    given = _check.read(weight, "weight")
-    if given.dtype.kind == "O" and all(type(w) is int for w in given.flat):
-        given = np.clip(given, -limit, limit).astype(np.int64)
-    if given.dtype.kind not in "iuf":
-        raise TypeError(f"weight must hold whole numbers, got dtype {given.dtype}")
-    if given.ndim == 0:
-        given = np.full(length, given)
-    if given.shape != (length,):
-        raise ValueError(f"weight must be one number or have shape ({length},), got {given.shape}")
-    if given.dtype.kind == "f":
-        odd = np.flatnonzero(~(np.isfinite(given) & (given == np.rint(given))))
-        if len(odd):
-            raise ValueError(f"weight must be whole numbers, entry {odd[0]} is {given[odd[0]]}")
-        given = np.clip(given, -(2.0**62), 2.0**62)
-    elif given.dtype.kind == "u":
-        given = np.minimum(given, limit)
-    return given.astype(np.int64)
 
 
 # -- ties -----------------------------------------------------------------------------------------

@@ -1,18 +1,4 @@
-"""The modern continuous Hopfield network, and attention as a sparse distributed memory.
-
-Both are presets of `UniversalHopfield` with a softmax: `ModernHopfield` over dot products, with the
-energy and the bounds of Ramsauer et al. (2021); `ContinuousSDM` over cosines, with the inverse
-temperature that makes attention weigh items as Kanerva's memory of a given radius does (Bricken and
-Pehlevan 2021).
-
-Examples
---------
->>> import numpy as np, amfast as am
->>> memory = am.ModernHopfield(beta=8.0)
->>> ids = memory.store(np.eye(3))
->>> memory.recall([0.9, 0.3, 0.0], max_iter=3).round(2)
-array([1., 0., 0.])
-"""
+"""The modern continuous Hopfield network, with the bounds of Ramsauer et al. (2021)."""
 
 from __future__ import annotations
 
@@ -25,21 +11,22 @@ import numpy as np
 
 from amfast import _check, theory
 from amfast._engine import scoring
-from amfast._stores.items import Batch, Stored
+from amfast._stores.items import Stored
 from amfast._threads import resolve_threads
-from amfast._typing import Array, Float, Mask
-from amfast.memories.universal.memory import UniversalHopfield
-from amfast.memories.universal.standard import Standard
+from amfast._typing import Array, Float, Int, Mask
+from amfast.memories.modern.width import WidthBeta
 from amfast.parts import Softmax
 
 # Recall looks at the separation of a store by itself up to this many multiplications.
 _LOOK_AT_MOST = 1 << 28
+# Fewer than so many items of a store say nothing of it.
+_FEWEST = 8
 # Rows whose products with themselves are taken from one square of scores.
 _SQUARE = 64
 
 
 class SeparationWarning(UserWarning):
-    """No stored item is well separated from the others at the memory's beta."""
+    """No stored item is well separated at the memory's beta, or items lose at their own key."""
 
 
 @dataclass(frozen=True)
@@ -61,52 +48,7 @@ class ModernBounds:
     """The largest Euclidean norm of an item."""
 
 
-class _WidthBeta(UniversalHopfield):
-    """A softmax memory whose beta may follow from the width of what it stores."""
-
-    _metric: ClassVar[str]
-    _follows: bool
-
-    def _beta_of(self, width: int) -> float:
-        """Beta for keys of a width."""
-        raise NotImplementedError
-
-    @property
-    def _model(self) -> Standard:
-        """The parts; of what is stored, where they follow from it."""
-        now = self._store.now if self._follows else None
-        if now is None:
-            return self._parts
-        model: Standard = now.derived("model", lambda: self._fitted(now.width))
-        return model
-
-    @_model.setter
-    def _model(self, parts: Standard) -> None:
-        self._parts = parts
-
-    def _fitted(self, width: int) -> Standard:
-        return Standard.of(self._metric, Softmax(self._beta_of(width)), True, None)
-
-    def _admit(self, keys: Any, values: Any, weights: Any) -> Batch:
-        batch = super()._admit(keys, values, weights)
-        if self._follows:
-            self._beta_of(batch.keys.shape[1])  # refuses a width that has no beta
-        return batch
-
-    def _same_parameters(self, other: UniversalHopfield) -> bool:
-        if isinstance(other, type(self)) and self._follows and other._follows:
-            return self._parameters() == other._parameters()
-        return super()._same_parameters(other)
-
-    @property
-    def beta(self) -> float | None:
-        """The inverse temperature; None while it waits for the width of the first keys."""
-        if self._follows and self._store.now is None:
-            return None
-        return self._model.separation.beta
-
-
-class ModernHopfield(_WidthBeta):
+class ModernHopfield(WidthBeta):
     r"""The modern continuous Hopfield network: softmax attention over stored items, iterated.
 
     ``v <- sum_i p_i v_i`` with ``p = softmax(beta k_i . v + ln w_i)``. Autoassociative recall
@@ -135,10 +77,11 @@ class ModernHopfield(_WidthBeta):
     Notes
     -----
     `recall` warns with a `SeparationWarning`, once per memory, if not one of the stored items is
-    well separated at this beta. It looks when a memory first recalls and after its store doubled,
-    as long as that takes few operations (N^2 d up to 2.7e8: 2000 items of width 64) and
-    the items weigh alike; call `bounds` for larger stores. The condition is sufficient, so
-    a warning need not mean that recall is bad.
+    well separated at this beta, or if items lose at their own key: another, longer one scores more
+    there. It looks when a memory first recalls and after its store doubled, at all items as long as
+    that takes few operations (N^2 d up to 2.7e8: 2000 items of width 64), else at some of them, and
+    for losing items alone; call `bounds` for larger stores. Separation is a sufficient condition,
+    so that warning need not mean that recall is bad.
 
     References
     ----------
@@ -210,20 +153,42 @@ class ModernHopfield(_WidthBeta):
         return found
 
     def _look_at_separation(self, threads: int) -> None:
-        """Warn, once, if no item is well separated."""
-        n = len(self)
-        if n < 2 or n < 2 * self._looked_at or n * n * self.keys.shape[1] > _LOOK_AT_MOST:
+        """Warn, once, if no item is well separated or some lose at their own key."""
+        now = self._stored()
+        n, few = now.n_items, _LOOK_AT_MOST // (now.n_items * now.width)
+        if n < 2 or n < 2 * self._looked_at or few < min(n, _FEWEST):
             return
         self._looked_at = n
-        if self._why_no_bounds():
-            return
         try:
-            found = self.bounds(threads=threads)
+            text = self._doubts(now, few, threads)
         except ValueError:  # products of keys leave the range of floats, those with cues did not
             return
-        if not found.separated.any():
+        if text:
             self._looked_at = 1 << 62
-            warnings.warn(self._not_separated(found), SeparationWarning, stacklevel=3)
+            warnings.warn(text, SeparationWarning, stacklevel=3)
+
+    def _doubts(self, now: Stored, most: int, threads: int) -> str:
+        """Say what speaks against recall from these items; empty if nothing does."""
+        rows = np.arange(now.n_items)
+        if most < len(rows):
+            rows = rows[:: -(-len(rows) // most)]
+        margin = self._margins(now, rows, threads)
+        lost = int((margin < 0).sum())
+        text = ""
+        if len(rows) == now.n_items and not self._why_no_bounds():
+            found = self.bounds(threads=threads)
+            text = "" if found.separated.any() else self._not_separated(found)
+        if lost:
+            seen = f"{len(rows)} stored items"
+            if len(rows) < now.n_items:
+                seen += f" looked at, of {now.n_items},"
+            text = f"{text}; and " if text else f"beta={self.beta:.4g}: "
+            text += (
+                f"{lost} of the {seen} lose at their own key, where another, longer item scores "
+                "more, so no beta recalls them: normalise the keys, or use "
+                "UniversalHopfield('cosine') or UniversalHopfield('sqeuclidean')"
+            )
+        return text
 
     def _not_separated(self, found: ModernBounds) -> str:
         n = int(np.isfinite(found.margin).sum())
@@ -258,22 +223,28 @@ class ModernHopfield(_WidthBeta):
         ValueError
             If the memory is empty.
         """
-        n_threads = resolve_threads(threads)
         now = self._stored()
+        return self._margins(now, np.arange(now.n_items), resolve_threads(threads))
+
+    def _margins(self, now: Stored, rows: Int, threads: int) -> Float:
+        """`separation_margin` of some items, against all."""
         live = now.log_weight > -np.inf
-        out = np.full(len(now), np.nan)
+        out = np.full(len(rows), np.nan)
         keys = now.keys if live.all() else now.keys[live]
+        asked = rows[live[rows]]
         if len(keys) == 1:
-            out[live] = np.inf
-        if len(keys) < 2:
+            out[live[rows]] = np.inf
+        if len(keys) < 2 or len(asked) == 0:
             return out
-        best, index = scoring.best(keys, keys, 2, "dot", n_threads)
-        own = np.empty(len(keys))
-        for start in range(0, len(keys), _SQUARE):
-            some = keys[start : start + _SQUARE]
-            own[start : start + _SQUARE] = scoring.exact(some, some, "dot", n_threads).diagonal()
-        other = np.where(index[:, 0] == np.arange(len(keys)), best[:, 1], best[:, 0])
-        out[live] = own - other
+        place = np.cumsum(live)[asked] - 1
+        some = now.keys[asked]
+        best, index = scoring.best(some, keys, 2, "dot", threads)
+        own = np.empty(len(some))
+        for start in range(0, len(some), _SQUARE):
+            part = some[start : start + _SQUARE]
+            own[start : start + _SQUARE] = scoring.exact(part, part, "dot", threads).diagonal()
+        other = np.where(index[:, 0] == place, best[:, 1], best[:, 0])
+        out[live[rows]] = own - other
         return out
 
     def bounds(self, *, threads: int | None = None) -> ModernBounds:
@@ -409,91 +380,3 @@ def _separating_beta(margin: float, n: int, norm: float) -> float | None:
         else:
             high = middle
     return high
-
-
-class ContinuousSDM(_WidthBeta):
-    r"""Attention that weighs items as a sparse distributed memory of a given radius does.
-
-    ``v = sum_i p_i v_i`` with ``p = softmax(beta cos(k_i, q) + ln w_i)`` and
-    ``beta = theory.attention_beta(radius, n_bits)``: the slope of the logarithm of the overlap of
-    two Hamming circles, per cosine ``1 - 2 d / n_bits`` (Bricken and Pehlevan 2021). Keys and cues
-    are compared by their cosines, whatever their lengths; a zero row has cosine 0 with everything.
-    The recalled mean is that of the values as they were given.
-
-    Parameters
-    ----------
-    radius : int
-        In bits, 1 <= radius < n_bits: how far hard locations are activated. Small radii separate
-        more (n_bits = 64: radius 5 means beta 31.1, 7: 23.6, 11: 14.9, 15: 9.7).
-    n_bits : int, optional
-        Width of the binary memory that is imitated. None means the width of the first keys.
-
-    Notes
-    -----
-    Capacity: that of a sparse distributed memory with all ``2^n_bits`` addresses as locations. The
-    approximation holds for cues within about ``radius`` of the stored keys; further out circles
-    overlap less than the softmax weighs (`theory.attention_target_weight`: for n_bits = 64, radius
-    11 and 1024 items, a cue 5 bits off gives its item .999 and .98, one 10 bits off .995 and .83).
-    No energy: a step of the cosine descends none.
-
-    References
-    ----------
-    Bricken and Pehlevan, *Attention Approximates Sparse Distributed Memory* (NeurIPS 2021).
-
-    Examples
-    --------
-    >>> import amfast as am
-    >>> memory = am.ContinuousSDM(radius=11, n_bits=64)
-    >>> round(memory.beta, 1)
-    14.9
-    >>> memory.store([[1.0, -1.0, 1.0], [-1.0, 1.0, 1.0]])
-    array([0, 1])
-    >>> memory.recall([2.0, -1.0, 0.0]).round(3)
-    array([ 1., -1.,  1.])
-    """
-
-    _metric: ClassVar[str] = "cosine"
-
-    def __init__(self, radius: int, n_bits: int | None = None) -> None:
-        self._radius = _check.integer(radius, "radius", 1)
-        self._n_bits = None if n_bits is None else _check.integer(n_bits, "n_bits", 2)
-        self._follows = n_bits is None
-        super().__init__(
-            "cosine", Softmax(1.0 if self._n_bits is None else self._beta_of(self._n_bits))
-        )
-
-    def _parameters(self) -> dict[str, Any]:
-        return {"radius": self._radius, "n_bits": self._n_bits}
-
-    def _beta_of(self, width: int) -> float:
-        if self._radius >= width:
-            raise ValueError(
-                f"radius {self._radius} must be below n_bits = {width}: every location would answer"
-            )
-        return theory.attention_beta(self._radius, width)
-
-    @property
-    def radius(self) -> int:
-        """The radius in bits."""
-        return self._radius
-
-    @property
-    def n_bits(self) -> int | None:
-        """Bits of the memory that is imitated; None while it waits for the first keys."""
-        now = self._store.now
-        return self._n_bits if self._n_bits is not None or now is None else now.width
-
-    def scores(self, cues: Any, *, threads: int | None = None) -> Array:
-        """Cosine of every stored key with every cue, (Q, N) or (N,)."""
-        # The engine's cosine is a distance, 1 - cos, and scores as its negative.
-        return np.asarray(1 + super().scores(cues, threads=threads))
-
-    def _step(self, cues: Array, now: Stored, threads: int) -> tuple[Array, Float]:
-        state, log_scale = super()._step(cues, now, threads)
-        return state, log_scale + (self.beta or 0.0)
-
-    def _described(self) -> str:
-        text = f"radius={self._radius}"
-        if self.n_bits is not None:
-            text += f", n_bits={self.n_bits}"
-        return text if self.beta is None else f"{text}, beta={self.beta:.4g}"

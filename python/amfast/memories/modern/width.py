@@ -1,0 +1,55 @@
+"""Softmax memories whose beta may follow from the width of what they store."""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar
+
+from amfast._stores.items import Batch
+from amfast.memories.universal.memory import UniversalHopfield
+from amfast.memories.universal.standard import Standard
+from amfast.parts import Softmax
+
+
+class WidthBeta(UniversalHopfield):
+    """A softmax memory whose beta may follow from the width of what it stores."""
+
+    _metric: ClassVar[str]
+    _follows: bool
+
+    def _beta_of(self, width: int) -> float:
+        """Beta for keys of a width."""
+        raise NotImplementedError
+
+    @property
+    def _model(self) -> Standard:
+        """The parts; of what is stored, where they follow from it."""
+        now = self._store.now if self._follows else None
+        if now is None:
+            return self._parts
+        model: Standard = now.derived("model", lambda: self._fitted(now.width))
+        return model
+
+    @_model.setter
+    def _model(self, parts: Standard) -> None:
+        self._parts = parts
+
+    def _fitted(self, width: int) -> Standard:
+        return Standard.of(self._metric, Softmax(self._beta_of(width)), True, None)
+
+    def _admit(self, keys: Any, values: Any, weights: Any) -> Batch:
+        batch = super()._admit(keys, values, weights)
+        if self._follows:
+            self._beta_of(batch.keys.shape[1])  # refuses a width that has no beta
+        return batch
+
+    def _same_parameters(self, other: UniversalHopfield) -> bool:
+        if isinstance(other, type(self)) and self._follows and other._follows:
+            return self._parameters() == other._parameters()
+        return super()._same_parameters(other)
+
+    @property
+    def beta(self) -> float | None:
+        """The inverse temperature; None while it waits for the width of the first keys."""
+        if self._follows and self._store.now is None:
+            return None
+        return self._model.separation.beta
