@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import math
 
 import numpy as np
@@ -243,3 +244,134 @@ def test_refused(call, message) -> None:
 def test_everything_is_exported_and_documented() -> None:
     for name in theory.__all__:
         assert (getattr(theory, name).__doc__ or "").strip(), name
+
+
+# -- every argument at its limits -----------------------------------------------------------------
+
+GIVEN = {
+    **dict(d=64, n=3, k=5, load=0.1, which="all", failure=0.1, corruption=0.1, values="random"),
+    **dict(n_bits=64, n_locations=1000, radius=20, n_items=50, distance=10, max_iter=3, a=0.1),
+    **dict(p=0.01, error=0.01, beta=1.0, n_components=4, margin=1.0, excess=3.0, n_features=3),
+    **dict(n_tokens=5, alpha=1.0, norm=2.0, spread=1.0, undersampling=0.5, n_constraints=30),
+    **dict(rank=5, levels=2, n_pairs=10, label_noise=0.1, n_steps=10, step=3, lr=0.1),
+    **dict(frequency=0.2, power=2.0, interaction="power", zero_diagonal=True, autoassociative=True),
+}
+FUNCTIONS = [name for name in theory.__all__ if not isinstance(getattr(theory, name), type)]
+# The least integer that each takes, where it is not that of the argument's other owners.
+LEAST = {
+    **dict(n_constraints=1, n_pairs=1, n_components=1, n_features=1, n_tokens=1, n_steps=1, d=1),
+    **dict(n=1, k=1, n_bits=1, n_locations=1, radius=0, n_items=1, distance=0, max_iter=1, step=0),
+    **dict(rank=0, levels=1),
+}
+LEAST_OF = {
+    ("attention_beta", "radius"): 1,
+    ("attention_target_weight", "radius"): 1,
+    ("l1_capacity", "n"): 31,  # one more than its constraints
+    **{(name, "d"): 2 for name in ("hopfield_capacity", "hopfield_n50", "dense_capacity")},
+    **{(name, "d"): 2 for name in ("dense_bit_error", "dense_bit_error_tail", "dense_n50")},
+    **{(name, "d"): 2 for name in ("modern_capacity", "modern_capacity_base")},
+    **{(name, "n"): 2 for name in ("dense_capacity", "dense_bit_error_tail")},
+}
+INTEGERS = [
+    (name, argument)
+    for name in FUNCTIONS
+    for argument in inspect.signature(getattr(theory, name)).parameters
+    if argument in LEAST and argument != "n_bits"  # bounded by the radius beside it
+]
+
+
+def call(name: str, **changed):
+    function = getattr(theory, name)
+    given = {argument: GIVEN[argument] for argument in inspect.signature(function).parameters}
+    if name == "l1_capacity":
+        given["n"] = 64
+    return function(**{**given, **changed})
+
+
+@pytest.mark.parametrize(("name", "argument"), INTEGERS)
+def test_the_least_integer_is_taken_and_one_less_refused(name, argument) -> None:
+    least = LEAST_OF.get((name, argument), LEAST[argument])
+    found = call(name, **{argument: least})
+    numbers = (
+        [found.signal, found.bias, found.noise] if isinstance(found, theory.SdmRead) else found
+    )
+    assert not np.isnan(numbers).any()
+    with pytest.raises(ValueError, match=rf"\b{argument}\b|n_constraints"):
+        call(name, **{argument: least - 1})
+
+
+def test_limits_by_hand() -> None:
+    assert theory.muon_noiseless_loss(7, 0) == 7
+    # Two locations are too few for any p to answer well: all of them are best.
+    assert theory.sdm_capacity_p(1) == theory.sdm_capacity_p(2) == 1.0
+    assert theory.sdm_capacity_p(1000) < 1.0
+    for which in ("one", "all"):
+        n = theory.hopfield_n50(2, which)
+        wrong = 2 * math.erfc(math.sqrt(2 / (n - 1)) / math.sqrt(2)) / 2
+        assert wrong * (1 if which == "one" else n) == pytest.approx(math.log(2))
+
+
+NUMBERS = [
+    (name, argument)
+    for name in FUNCTIONS
+    for argument, value in GIVEN.items()
+    if argument in inspect.signature(getattr(theory, name)).parameters
+    and isinstance(value, int | float)
+    and not isinstance(value, bool)
+]
+
+
+@pytest.mark.parametrize(("name", "argument"), NUMBERS)
+def test_integers_beyond_floats_are_refused_by_name(name, argument) -> None:
+    """And what is just within answers, or is refused by name: it does not overflow on the way."""
+    for bad in (10**400, -(10**400), 10**5000):
+        with pytest.raises(ValueError, match=rf"\b{argument}\b.* (must|are)"):
+            call(name, **{argument: bad})
+
+
+HUGE = 10**308
+
+
+@pytest.mark.parametrize(
+    ("name", "arguments"),
+    [
+        (name, (argument,))
+        for name, argument in NUMBERS
+        if argument not in ("distance", "max_iter", "radius", "n_constraints", "rank", "levels")
+    ]
+    + [("sdm_best_p", ("n_locations", "n_items")), ("sdm_snr", ("n_locations", "n_items"))]
+    + [("hopfield_bit_bound", ("n", "d")), ("modern_separation", ("n", "norm"))],
+)
+def test_the_largest_integers_answer_or_are_refused(name, arguments) -> None:
+    with np.errstate(over="raise", invalid="raise"):
+        try:
+            found = call(name, **dict.fromkeys(arguments, HUGE))
+        except ValueError as error:
+            assert any(argument in str(error) for argument in arguments)
+        else:
+            assert not np.isnan(found).any()
+
+
+def test_messages_beyond_the_memory_of_the_machine() -> None:
+    assert theory.subspace_messages(3, 10**100) == 10**300
+    assert theory.subspace_messages(10**100, 1) == 1
+    for rank, levels in ((10**200, 2), (10**12, 10**200)):
+        with pytest.raises(MemoryError, match="GB"):
+            theory.subspace_messages(rank, levels)
+
+
+def test_birthday_is_within_two_keys() -> None:
+    for d in range(1, 16):
+        distinct, n = 1.0, 0
+        while distinct > 0.5:
+            distinct *= 1 - n / 2**d
+            n += 1
+        assert abs(theory.onestep_birthday(d) - n) < 2
+
+
+def test_a_bound_beyond_floats_is_infinite_without_a_warning() -> None:
+    assert theory.modern_error_bound(-1e6, 10, 1.0, 1.0) == math.inf
+    found = theory.modern_error_bound([-1e6, 0.0, 1e6, math.inf], 10, 1.0, 1.0)
+    assert found.tolist() == [math.inf, 2 * math.e * 9, 0.0, 0.0]
+    with pytest.raises(TypeError, match="margin must be real numbers"):
+        theory.modern_error_bound("1", 10, 1.0, 1.0)

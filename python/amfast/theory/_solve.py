@@ -1,9 +1,25 @@
-"""What the closed forms share: the normal tail and a bisection."""
+"""What the closed forms share: limits of sizes, the normal tail and a bisection."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Callable
+
+from amfast import _check
+
+_LARGEST_SIZE = 2**31 - 1
+# Products of counts with their squares stay within floats.
+_LARGEST_COUNT = 2**256
+
+
+def size(given: object, name: str, low: int) -> int:
+    """Read a size that a sum runs over, or whose factorial is taken."""
+    return _check.integer(_check.integer(given, name, low), name, low, _LARGEST_SIZE)
+
+
+def count(given: object, name: str, low: int) -> int:
+    """Read a number of locations or items, of which products are taken."""
+    return _check.integer(_check.integer(given, name, low), name, low, _LARGEST_COUNT)
 
 
 def normal_tail(x: float) -> float:

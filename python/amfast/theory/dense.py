@@ -6,7 +6,7 @@ import math
 from typing import Literal
 
 from amfast import _check
-from amfast.theory._solve import bisect, normal_tail
+from amfast.theory._solve import bisect, normal_tail, size
 
 Interaction = Literal["power", "rectified"]
 
@@ -52,7 +52,7 @@ def dense_capacity(d: int, n: int) -> float:
     >>> [round(theory.dense_capacity(100, n)) for n in (2, 3, 4)]
     [11, 362, 7238]
     """
-    d, n = _check.integer(d, "d", 2), _check.integer(n, "n", 2)
+    d, n = _check.integer(d, "d", 2), size(n, "n", 2)
     log = (n - 1) * math.log(d) - _log_double_factorial(n) - math.log(2.0 * math.log(d))
     return _exp(log)
 
@@ -78,7 +78,7 @@ def dense_bit_error_tail(d: int, k: int, n: int) -> float:
     Krotov, Hopfield, NIPS 2016, equation (5).
     """
     d, k = _check.integer(d, "d", 2), _check.integer(k, "k", 1)
-    n = _check.integer(n, "n", 2)
+    n = size(n, "n", 2)
     ratio = _exp((n - 1) * math.log(d) - _log_double_factorial(n) - math.log(k))
     return math.exp(-ratio / 2.0) / math.sqrt(2.0 * math.pi * ratio) if ratio else math.inf
 
@@ -106,8 +106,8 @@ def dense_bit_error(d: int, k: float, n: int, *, interaction: Interaction = "pow
     ----------
     Derived; checked by simulation (``amfast reproduce dam-capacity``).
     """
-    d, k = _check.integer(d, "d", 2), _check.number(k, "k", 1.0)
-    n = _check.integer(n, "n", 1)
+    d, k = size(d, "d", 2), _check.number(k, "k", 1.0)
+    n = size(n, "n", 1)
     _check.choice(interaction, "interaction", ("power", "rectified"))
     if k == 1:
         return 0.0
@@ -128,7 +128,7 @@ def dense_n50(d: int, n: int, *, interaction: Interaction = "power") -> float:
         Power of the interaction, >= 1.
     interaction : {"power", "rectified"}, default "power"
     """
-    d, n = _check.integer(d, "d", 2), _check.integer(n, "n", 1)
+    d, n = size(d, "d", 2), size(n, "n", 1)
     _check.choice(interaction, "interaction", ("power", "rectified"))
     accepted = -math.expm1(-math.log(2.0) / d)
     quantile = bisect(lambda x: normal_tail(x) - accepted, 0.0, 40.0)
@@ -221,6 +221,8 @@ def exponential_capacity(
 ) -> float:
     """Patterns that the exponential memory holds, exp(alpha d) + 1 with `exponential_exponent`.
 
+    Asymptotic in d, as the exponent is: at a finite d a part of the patterns is lost.
+
     Parameters
     ----------
     d : int
@@ -268,9 +270,9 @@ def onestep_exponent(beta: float = 1.0, values: Literal["arbitrary", "random"] =
 def onestep_birthday(d: int) -> float:
     """Return how many random keys of d bits hold two equal ones with probability 1/2.
 
-    ``sqrt(2 ln 2 * 2^d) = 1.18 * 2^(d/2)``: beyond it no memory answers every query, and a one-step
-    modern Hopfield network with random values reaches it, so that its exponent for all queries at
-    once is ln(2) / 2 = 0.3466.
+    ``sqrt(2 ln 2 * 2^d) = 1.18 * 2^(d/2)``, within two keys of the exact number at every d. Beyond
+    it no memory answers every query, and a one-step modern Hopfield network with random values
+    reaches it, so that its exponent for all queries at once is ln(2) / 2 = 0.3466.
 
     Parameters
     ----------

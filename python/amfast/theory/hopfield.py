@@ -239,9 +239,6 @@ def hopfield_n50(d: int, which: Which = "all") -> float:
         wrong = d * normal_tail(math.sqrt(d / (n - 1.0))) if n > 1.0 else 0.0
         return math.log(2.0) - wrong * (1.0 if which == "one" else n)
 
-    # For one pair of few bits the errors may never add up to ln 2; then no number is too large.
-    if d * 0.5 <= math.log(2.0):
-        return math.inf
     high = 2.0
     while left(high) > 0:
         high *= 2.0

@@ -26,7 +26,7 @@ def learned_margin(n_pairs: int, label_noise: float) -> float:
     """Margin m* = ln(1 + (1 - alpha) K / alpha) of the right logit over the others at the optimum.
 
     At this margin the memory's probabilities are the labels (1 - alpha) [i = j] + alpha / K.
-    Infinite without label noise.
+    Infinite without label noise. Exact for orthonormal pairs.
 
     Parameters
     ----------
@@ -47,6 +47,8 @@ def learned_margin(n_pairs: int, label_noise: float) -> float:
 
 def learned_entropy(n_pairs: int, label_noise: float) -> float:
     """Entropy of the labels (1 - alpha) [i = j] + alpha / K in nats: the least possible loss.
+
+    Exact, whatever the pairs; orthonormal ones reach it.
 
     Parameters
     ----------
@@ -85,7 +87,7 @@ def muon_learning_rate(n_pairs: int, label_noise: float, n_steps: int) -> float:
 def muon_noiseless_loss(n_pairs: int, step: float, lr: float = 1.0) -> float:
     """Loss K exp(-lr step) of Muon without label noise, whatever the frequencies.
 
-    Asymptotic: once the loss is well below 1.
+    Asymptotic: once the loss is well below 1; for orthonormal pairs, from W = 0.
 
     Parameters
     ----------
@@ -111,8 +113,8 @@ def muon_noisy_exponent() -> float:
 def gd_noiseless_loss(frequency: float, step: float, lr: float = 1.0) -> float:
     """Loss 1 / (lr p step) of a pair of frequency p under gradient descent, without label noise.
 
-    Asymptotic in the steps. Weighted by its frequency every pair then adds the same: the whole loss
-    is K / (lr step).
+    Asymptotic in the steps, for orthonormal pairs. Weighted by its frequency every pair then adds
+    the same: the whole loss is K / (lr step).
 
     Parameters
     ----------

@@ -9,7 +9,7 @@ import numpy as np
 
 from amfast import _check
 from amfast._typing import Float
-from amfast.theory._solve import lambert_w_exp
+from amfast.theory._solve import lambert_w_exp, size
 
 __all__ = [
     "attention_beta",
@@ -73,7 +73,7 @@ def modern_error_bound(margin: Any, n: int, norm: float, beta: float) -> Any:
     Parameters
     ----------
     margin : float or array
-        Delta_i.
+        Delta_i; may be infinite, as that of one item alone is.
     n : int
         Stored items, >= 1.
     norm : float
@@ -87,7 +87,9 @@ def modern_error_bound(margin: Any, n: int, norm: float, beta: float) -> Any:
     """
     n = _check.integer(n, "n", 1)
     norm, beta = _positive(norm, "norm"), _positive(beta, "beta")
-    x = np.asarray(margin, np.float64)
+    if isinstance(margin, int):
+        margin = _check.number(margin, "margin")
+    x = _check.array(margin, "margin").astype(np.float64, copy=False)
     with np.errstate(over="ignore"):
         bound = 2 * math.e * norm * (n - 1) * np.exp(-beta * x)
     return float(bound) if bound.ndim == 0 else bound
@@ -95,6 +97,8 @@ def modern_error_bound(margin: Any, n: int, norm: float, beta: float) -> Any:
 
 def modern_radius(n: int, norm: float, beta: float) -> float:
     """Radius around a well separated item in which recall stays and converges: 1 / (beta n norm).
+
+    Holds for items that `modern_separation` calls well separated; sufficient, not necessary.
 
     Parameters
     ----------
@@ -208,9 +212,10 @@ def log_circle_overlap(n_bits: int, radius: int) -> Float:
     >>> (2.0**4 * np.exp(theory.log_circle_overlap(4, 1))).round(6)
     array([5., 2., 2., 0., 0.])
     """
-    n = _check.integer(n_bits, "n_bits", 1)
+    n = size(n_bits, "n_bits", 1)
     r = _check.integer(radius, "radius", 0, n)
-    factorial = np.array([math.lgamma(i + 1.0) for i in range(n + 1)])
+    _check.fits((5, n + 1), np.dtype(np.float64), "overlaps at all distances")
+    factorial = np.fromiter((math.lgamma(i + 1.0) for i in range(n + 1)), np.float64, n + 1)
     out = np.full(n + 1, -np.inf)
     for d in range(min(2 * r, n) + 1):
         shared = np.arange(min(r, n - d) + 1)
@@ -254,7 +259,7 @@ def attention_beta(radius: int, n_bits: int) -> float:
     >>> [round(theory.attention_beta(radius, 64), 1) for radius in (5, 7, 11, 15)]
     [31.1, 23.6, 14.9, 9.7]
     """
-    n = _check.integer(n_bits, "n_bits", 2)
+    n = size(n_bits, "n_bits", 2)
     r = _check.integer(radius, "radius", 1, n - 1)
     d = np.arange(r + 1.0)
     overlap = log_circle_overlap(n, r)[: r + 1]
@@ -293,7 +298,7 @@ def attention_target_weight(
     >>> [round(w, 3) for w in theory.attention_target_weight(11, 64, 1024, 5)]
     [0.999, 0.981]
     """
-    n = _check.integer(n_bits, "n_bits", 2)
+    n = size(n_bits, "n_bits", 2)
     others = _check.integer(n_items, "n_items", 1) - 1
     at = _check.integer(distance, "distance", 0, n)
     beta = attention_beta(radius, n)

@@ -55,6 +55,8 @@ def l1_weak_threshold(undersampling: float) -> float:
 def l1_capacity(n: int, n_constraints: int) -> float:
     """Corrupted coordinates that L1 recovery corrects half the time, rho_W(m / n) m.
 
+    Exact as n grows, for random subspaces and errors at random places.
+
     Parameters
     ----------
     n : int
@@ -105,7 +107,10 @@ def subspace_messages(rank: int, levels: int = 2) -> int:
     >>> theory.subspace_messages(50)
     1125899906842624
     """
-    return int(_check.integer(levels, "levels", 1) ** _check.integer(rank, "rank", 0))
+    levels, rank = _check.integer(levels, "levels", 1), _check.integer(rank, "rank", 0)
+    if levels > 1:
+        _check.room(int(math.log2(levels) * rank / 8) if rank < 2**64 else rank, "the digits")
+    return int(levels**rank)
 
 
 def _density(x: float) -> float:

@@ -18,7 +18,7 @@ import numpy as np
 
 from amfast import _check
 from amfast._typing import Float
-from amfast.theory._solve import bisect, normal_tail
+from amfast.theory._solve import bisect, count, normal_tail, size
 from amfast.theory.modern import log_circle_overlap
 
 __all__ = [
@@ -76,12 +76,23 @@ def activation_probability(n_bits: int, radius: int) -> float:
     >>> round(theory.activation_probability(1000, 451), 8)
     0.00107185
     """
-    n_bits = _check.integer(n_bits, "n_bits", 1)
+    n_bits = size(n_bits, "n_bits", 1)
     return _probability(n_bits, _check.integer(radius, "radius", 0, n_bits))
 
 
 def sdm_expected_active(n_bits: int, n_locations: int, radius: int) -> float:
     """Locations that a word activates on average, ``n_locations`` times `activation_probability`.
+
+    Exact for random locations, at every size.
+
+    Parameters
+    ----------
+    n_bits : int
+        Bits of a word, >= 1.
+    n_locations : int
+        M, >= 1.
+    radius : int
+        In 0..n_bits.
 
     Examples
     --------
@@ -128,7 +139,7 @@ def sdm_radius(n_bits: int, p: float) -> int:
     >>> theory.sdm_radius(1000, 0.001), theory.sdm_radius(256, 0.001)
     (451, 103)
     """
-    return _radius(_check.integer(n_bits, "n_bits", 1), _probability_argument(p))
+    return _radius(size(n_bits, "n_bits", 1), _probability_argument(p))
 
 
 def _probability_argument(p: float) -> float:
@@ -141,8 +152,14 @@ def _probability_argument(p: float) -> float:
 def sdm_best_p(n_locations: int, n_items: int) -> float:
     """Activation probability with the best signal to noise ratio, ``(2 M T)^(-1/3)``.
 
-    Maximises `sdm_snr`: more locations carry more signal until the noise of items that share them
-    grows faster.
+    Maximises `sdm_snr` exactly: more locations carry more signal until the noise of items that
+    share them grows faster. It holds where `sdm_snr` does: for data that have nothing to do with
+    their address, read at a stored address.
+
+    Parameters
+    ----------
+    n_locations, n_items : int
+        M and T, >= 1.
 
     References
     ----------
@@ -154,12 +171,21 @@ def sdm_best_p(n_locations: int, n_items: int) -> float:
     >>> round(theory.sdm_best_p(1_000_000, 10_000), 6)
     0.000368
     """
-    m = _check.integer(n_locations, "n_locations", 1)
-    return float((2 * m * _check.integer(n_items, "n_items", 1)) ** (-1 / 3))
+    product = 2 * _check.integer(n_locations, "n_locations", 1)
+    product *= _check.integer(n_items, "n_items", 1)
+    try:
+        return float(product ** (-1 / 3))
+    except OverflowError:  # the product alone is beyond floats
+        return math.exp(-math.log(product) / 3)
 
 
 def sdm_best_radius(n_bits: int, n_locations: int, n_items: int) -> int:
-    """Radius for `sdm_best_p`.
+    """Smallest radius that activates at least `sdm_best_p` of the locations.
+
+    Parameters
+    ----------
+    n_bits, n_locations, n_items : int
+        n, M and T, >= 1.
 
     Examples
     --------
@@ -214,7 +240,7 @@ def circle_overlap(n_bits: int, radius: int, distance: int) -> float:
     >>> [round(1e6 * theory.circle_overlap(1000, 451, d)) for d in (0, 50, 100, 200, 300)]
     [1072, 477, 286, 103, 32]
     """
-    n_bits = _check.integer(n_bits, "n_bits", 1)
+    n_bits = size(n_bits, "n_bits", 1)
     radius = _check.integer(radius, "radius", 0, n_bits)
     return float(_overlaps(n_bits, radius)[_check.integer(distance, "distance", 0, n_bits)])
 
@@ -226,7 +252,15 @@ def sdm_snr(n_locations: int, n_items: int, p: float) -> float:
     """Signal to noise ratio of a read at a stored address, ``sqrt(p M / (1 + p T + p^3 T M))``.
 
     A closed form for choosing p, without the autoassociative bias and with the shared locations of
-    two random words taken as p^2 M; `sdm_read` has the sums.
+    two random words taken as p^2 M; `sdm_read` has the sums. It holds for random words of many
+    bits.
+
+    Parameters
+    ----------
+    n_locations, n_items : int
+        M and T, >= 1.
+    p : float
+        Activation probability, in (0, 1].
 
     References
     ----------
@@ -307,9 +341,10 @@ def sdm_read(
     >>> round(read.signal), round(read.bias), round(read.noise)
     (103, 129, 163)
     """
-    n, m = _check.integer(n_bits, "n_bits", 1), _check.integer(n_locations, "n_locations", 1)
+    n = size(n_bits, "n_bits", 1)
+    m = count(n_locations, "n_locations", 1)
     radius = _check.integer(radius, "radius", 0, n)
-    others = _check.integer(n_items, "n_items", 1) - 1
+    others = count(n_items, "n_items", 1) - 1
     distance = _check.integer(distance, "distance", 0, n)
     phi = m * _overlaps(n, radius)
     share, pull = _moments(n, radius, m)
@@ -337,6 +372,15 @@ def sdm_new_distance(
     """Distance to the item asked for, on average, after one read of a cue at distance d.
 
     ``(n - d) Q((phi + b) / sigma) + d Q((phi - b) / sigma)`` with `sdm_read`'s phi, b and sigma.
+    It takes the noise for normal, so it holds where many items share locations with the cue; for
+    one read, not for the next (see `sdm_iterated_distance`).
+
+    Parameters
+    ----------
+    n_bits, n_locations, radius, n_items, distance : int
+        n, M, r, T and d.
+    autoassociative : bool, default True
+        Whether data are their own addresses.
 
     Examples
     --------
@@ -390,7 +434,7 @@ def sdm_critical_distance(
         )
         return d - new
 
-    end = _check.integer(n_bits, "n_bits", 1) // 2
+    end = size(n_bits, "n_bits", 1) // 2
     start = next((d for d in range(end + 1) if gain(d) > 0), end)
     if start > end // 2:
         return 0.0  # only words like no other come closer, to where all words are
@@ -415,7 +459,7 @@ def sdm_capacity_p(n_locations: int, error: float = 0.01) -> float:
     Parameters
     ----------
     n_locations : int
-        M.
+        M, >= 1. Where it is so small that the formula asks for more than all, p is 1.
     error : float, default 0.01
         Accepted probability of a wrong bit, in (0, 1/2).
 
@@ -434,11 +478,20 @@ def sdm_capacity_p(n_locations: int, error: float = 0.01) -> float:
     if not 0 < error < 0.5:
         raise ValueError(f"error must be between 0 and 1/2, got {error:g}")
     z = bisect(lambda x: normal_tail(x) - error, 0.0, 40.0)
-    return min(1.0, bisect(lambda p: 1.5 + 1 / (2 * p * p * m) - p * m / z**2, 0.0, 2 + 2 * z * z))
+    return min(
+        1.0, bisect(lambda p: 1.5 + 1 / (2 * p * (p * m)) - p * m / z**2, 0.0, 2 + 2 * z * z)
+    )
 
 
 def sdm_capacity_radius(n_bits: int, n_locations: int, error: float = 0.01) -> int:
-    """Radius for `sdm_capacity_p`.
+    """Smallest radius that activates at least `sdm_capacity_p` of the locations.
+
+    Parameters
+    ----------
+    n_bits, n_locations : int
+        n and M, >= 1.
+    error : float, default 0.01
+        Accepted probability of a wrong bit, in (0, 1/2).
 
     Examples
     --------

@@ -25,6 +25,7 @@ import numpy as np
 
 from amfast import _check
 from amfast._typing import Float
+from amfast.theory._solve import count, size
 from amfast.theory.sdm import _overlaps, _pmf, activation_probability, sdm_read
 
 __all__ = ["sdm_convergence_distance", "sdm_iterated_distance"]
@@ -64,9 +65,10 @@ def sdm_iterated_distance(
     >>> bool(path[1] < 100 and path[2] < 50 and path[-1] == 0)
     True
     """
-    n, m = _check.integer(n_bits, "n_bits", 1), _check.integer(n_locations, "n_locations", 1)
+    n = size(n_bits, "n_bits", 1)
+    m = count(n_locations, "n_locations", 1)
     radius = _check.integer(radius, "radius", 0, n)
-    items = _check.integer(n_items, "n_items", 1)
+    items = count(n_items, "n_items", 1)
     distance = _check.integer(distance, "distance", 0, n)
     steps = _check.integer(max_iter, "max_iter", 1)
     phi, covariance = m * _overlaps(n, radius), _covariance(n, m, radius, items)
@@ -140,7 +142,7 @@ def sdm_convergence_distance(
     >>> 57 <= theory.sdm_convergence_distance(256, 100_000, 103, 1000) <= 65
     True
     """
-    low, high = -1, _check.integer(n_bits, "n_bits", 1) // 2 + 1
+    low, high = -1, size(n_bits, "n_bits", 1) // 2 + 1
     while high - low > 1:
         middle = (low + high) // 2
         end = sdm_iterated_distance(n_bits, n_locations, radius, n_items, middle, max_iter)[-1]
