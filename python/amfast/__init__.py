@@ -20,9 +20,14 @@ from amfast._stores.moments import SecondMoment
 from amfast._threads import get_num_threads, set_num_threads, threads
 from amfast.bits import BitMatrix, pack
 from amfast.kernels import (
+    Blocks,
+    Partial,
     cpu_info,
     hebbian,
+    merge_topk,
+    merge_within,
     pairwise,
+    partial,
     retrieve,
     topk,
     within,
@@ -60,6 +65,7 @@ __version__ = "0.1.0"
 
 __all__ = [
     "BitMatrix",
+    "Blocks",
     "Capacity",
     "ContinuousSDM",
     "DenseAssociativeClassifier",
@@ -80,6 +86,7 @@ __all__ = [
     "Measure",
     "ModernBounds",
     "ModernHopfield",
+    "Partial",
     "Polynomial",
     "Readout",
     "Recall",
@@ -106,8 +113,11 @@ __all__ = [
     "hebbian",
     "inspect",
     "load",
+    "merge_topk",
+    "merge_within",
     "pack",
     "pairwise",
+    "partial",
     "retrieve",
     "set_num_threads",
     "theory",
