@@ -60,6 +60,7 @@ from amfast.parts import (
 )
 from amfast.parts.entmax import Entmax, Sparsemax
 from amfast.parts.features import Elu, Fourier
+from amfast.shards import Shards
 
 __version__ = "0.1.0"
 
@@ -94,6 +95,7 @@ __all__ = [
     "SecondMoment",
     "Separation",
     "SeparationWarning",
+    "Shards",
     "Similarity",
     "Softmax",
     "SparseDistributedMemory",

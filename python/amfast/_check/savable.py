@@ -16,6 +16,9 @@ from amfast._typing import Array
 KINDS: dict[str, type[Savable]] = {}
 """The classes that `load` knows, by name."""
 
+LIST = "list.safetensors"
+"""What a folder of files begins with: the list of those that count."""
+
 FOLDERS: list[Callable[[Path, bool, bool | None], Any]] = []
 """What opens a folder, given its path, ``mmap`` and ``verify``; there is one at most."""
 
@@ -78,10 +81,11 @@ class Savable:
         if KINDS.get(kind.__name__) is not kind:
             raise TypeError(f"{kind.__qualname__} of {kind.__module__} is no class that load knows")
         parts, arrays = self._saved()
-        return tensors.write(path, kind.__name__, parts, arrays, f"amfast {_version()}")
+        return tensors.write(path, kind.__name__, parts, arrays, f"amfast {version()}")
 
 
-def _version() -> str:
+def version() -> str:
+    """Return the version of amfast that runs."""
     try:
         return metadata.version("amfast-memory")
     except metadata.PackageNotFoundError:
@@ -163,14 +167,14 @@ def inspect(path: str | os.PathLike[str]) -> dict[str, Any]:
     -------
     dict
         ``class``, ``parts``, ``writer``, ``version``, ``arrays`` (name to dtype and shape) and
-        ``nbytes`` of the arrays.
+        ``nbytes`` of the arrays; of a folder of shards, those of its list.
 
     Raises
     ------
     FileFormatError, OSError
         As `load`.
     """
-    header = tensors.read_header(path)
+    header = tensors.read_header(Path(path) / LIST if os.path.isdir(path) else path)
     arrays = {
         name: {"dtype": entry.dtype.newbyteorder("=").name, "shape": entry.shape}
         for name, entry in header.entries.items()
