@@ -12,7 +12,7 @@ from conftest import layouts
 import amfast as am
 from amfast import theory
 from amfast.bits import BitMatrix
-from amfast.reference import sweep_order
+from amfast.reference import cue_key, sweep_order
 
 STORAGES = ("auto", "matrix", "patterns")
 UPDATES = ("async", "sync", "one-step")
@@ -86,7 +86,7 @@ def test_one_sweep_of_asynchronous_updates_is_units_in_turn(rng):
         m, w = memory(x, bias=bias), hebbian(x)
         expected = s.copy()
         for row in range(5):
-            for j in sweep_order(7, row, 0, np.arange(40)):
+            for j in sweep_order(7, cue_key(s[row]), 0, np.arange(40)):
                 h = expected[row] @ w[j] + bias
                 if abs(h) > 1e-9:
                     expected[row, j] = np.sign(h)

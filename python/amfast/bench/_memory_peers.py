@@ -256,7 +256,9 @@ def dense_sweep(n: int) -> tuple[Contender, ...]:
 
         patterns = data.keys.astype(np.float64)
         columns = np.ascontiguousarray(patterns.T)
-        order = reference.sweep_order(0, 0, 0, np.arange(data.keys.shape[1]))
+        order = reference.sweep_order(
+            0, reference.cue_key(data.cues[0]), 0, np.arange(data.keys.shape[1])
+        )
 
         def call() -> Array:
             state = data.cues[0].astype(np.float64)

@@ -14,7 +14,14 @@ array([[5.]])
 """
 
 from amfast.reference.counters import sdm_active, sdm_read, sdm_write
-from amfast.reference.dynamics import flips, matrix_terms, overlap_terms, sweep_order, sweep_words
+from amfast.reference.dynamics import (
+    cue_key,
+    flips,
+    matrix_terms,
+    overlap_terms,
+    sweep_order,
+    sweep_words,
+)
 from amfast.reference.metrics import METRICS, distribution, pairwise
 from amfast.reference.peeling import peel
 from amfast.reference.products import hebbian, hebbian_memory
@@ -24,6 +31,7 @@ from amfast.reference.separations import entmax, separate
 
 __all__ = [
     "METRICS",
+    "cue_key",
     "distribution",
     "entmax",
     "flips",

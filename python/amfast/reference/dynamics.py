@@ -23,25 +23,39 @@ def _mixed(z: NDArray[np.uint64]) -> NDArray[np.uint64]:
     return z ^ (z >> np.uint64(31))
 
 
-def sweep_words(seed: int, row: int, sweep: int, n: int) -> NDArray[np.uint64]:
-    """Draw the first n random words of one sweep of one cue.
-
-    Word t is mix(key + (t + 1) gamma), the t-th output of SplitMix64 from the state ``key``, into
-    which 0, the row and the sweep were mixed in turn: key <- mix(key + (n + 1) gamma) from the
-    seed.
-    """
-    key = seed & _WORD
-    for n_mixed in (0, row, sweep):
-        start = np.array([(key + (n_mixed + 1) * _GAMMA) & _WORD], np.uint64)
+def _keyed(key: int, *numbers: int) -> int:
+    """Mix numbers into a key in turn: key <- mix(key + (n + 1) gamma)."""
+    for n in numbers:
+        start = np.array([(key + (n + 1) * _GAMMA) & _WORD], np.uint64)
         key = int(_mixed(start)[0])
+    return key
+
+
+def cue_key(cue: Array) -> int:
+    """Return the key of a cue of -1 and +1: equal cues have equal keys, wherever they stand.
+
+    From 0, the units are mixed in, 64 at a time, +1 being a bit 1 and the first the lowest.
+    """
+    bits = [int(s > 0) for s in cue]
+    words = [bits[first : first + 64] for first in range(0, len(bits), 64)]
+    return _keyed(0, *(sum(bit << i for i, bit in enumerate(word)) for word in words))
+
+
+def sweep_words(seed: int, key: int, sweep: int, n: int) -> NDArray[np.uint64]:
+    """Draw the first n random words of one sweep of the cue with that `cue_key`.
+
+    Word t is mix(start + (t + 1) gamma), the t-th output of SplitMix64 from the state ``start``,
+    which is the seed, into which 0, the cue's key and the sweep were mixed in turn.
+    """
+    key = _keyed(seed & _WORD, 0, key, sweep)
     steps = np.arange(1, n + 1, dtype=np.uint64) * np.uint64(_GAMMA)
     return _mixed(np.uint64(key) + steps)
 
 
-def sweep_order(seed: int, row: int, sweep: int, units: Array) -> Array:
+def sweep_order(seed: int, key: int, sweep: int, units: Array) -> Array:
     """Shuffle the units by Fisher and Yates, from the end, by the high halves of the words."""
     order = np.array(units)
-    words = sweep_words(seed, row, sweep, max(0, len(order) - 1))
+    words = sweep_words(seed, key, sweep, max(0, len(order) - 1))
     for word, i in zip(words.tolist(), range(len(order) - 1, 0, -1), strict=True):
         j = (word >> 32) * (i + 1) >> 32
         order[[i, j]] = order[[j, i]]
@@ -141,12 +155,12 @@ def flips(
 
     for row, state in enumerate(out):
         free = np.flatnonzero(~clamp[row]) if clamp is not None else np.arange(d)
-        before = None
+        before, key = None, cue_key(state)
         while sweeps[row] < max_sweeps and not period[row]:
             sweep = int(sweeps[row])
-            units = sweep_order(seed, row, sweep, free) if order == "random" else free
+            units = sweep_order(seed, key, sweep, free) if order == "random" else free
             units = free if update == "sync" else units
-            numbers = (sweep_words(seed, row, sweep, 2 * d)[d:] >> np.uint64(11)) * 2.0**-53
+            numbers = (sweep_words(seed, key, sweep, 2 * d)[d:] >> np.uint64(11)) * 2.0**-53
             old = state.copy()
             seen = old if update == "sync" else state
             for unit, number in zip(units, numbers, strict=False):
