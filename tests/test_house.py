@@ -41,6 +41,7 @@ FLOORS = [
 ]
 RUST_FLOORS = [
     "error",
+    "room",
     "parallel simd",
     "table peel probe",
     "metric flips",

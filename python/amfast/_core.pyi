@@ -42,10 +42,12 @@ class _CpuInfo(TypedDict):
 
 @final
 class Keys:
-    """Keys packed once, for one metric."""
+    """Keys packed once, for one metric. They never change."""
 
     def __new__(cls, array: NDArray[Any], metric: str) -> Keys: ...
-    def append(self, array: NDArray[Any]) -> None: ...
+    def extended(self, array: NDArray[Any]) -> Keys:
+        """Return these keys and more behind them, which share what both have."""
+
     def __len__(self) -> int: ...
     @property
     def shape(self) -> tuple[int, int]: ...
