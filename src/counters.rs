@@ -6,8 +6,8 @@
 //! rows of a word's locations. A row of counters is kilobytes long and its place is chance: both fetch rows ahead.
 
 use crate::error::Error;
+use crate::error::room;
 use crate::parallel::{Context, Shared, Stop, map, pieces};
-use crate::room;
 use crate::simd::{Isa, Level, Work, prefetch};
 use crate::sink::filter::{Collect, Found, filter};
 use crate::sweep::Search;

@@ -3,13 +3,13 @@
 //! A **metric** ([`metric`]) says how one key scores against one cue, a **separation** ([`separation`]) what a score weighs, a
 //! **sink** ([`sink`]) what is kept, an **instruction set** ([`simd`]) which registers do it. The tile loop ([`tile`]) scores
 //! a few cues against a few registers of keys; [`sweep`] walks it over packed blocks of keys ([`table`], [`pack`]),
-//! [`parallel`] over threads. Where weights meet values stands in [`projection`]; memory is asked for in [`room`].
+//! [`parallel`] over threads. Where weights meet values stands in [`projection`]; memory is asked for in [`error::room`].
 //!
 //! [`hebbian`] sums products of columns with the same loop, [`counters`] adds up counters at what a radius search finds.
 //! [`flips`] lets units of -1 and +1 settle, one at a time or together, under energies of interchangeable kinds;
 //! [`peel`] decodes sparse errors.
 //!
-//! A folder or file names only what stands below it, from the ground up: `error`; `room`; `parallel`, `simd`; `table`, `peel`, `probe`;
+//! A folder or file names only what stands below it, from the ground up: `error`; `parallel`, `simd`; `table`, `peel`, `probe`;
 //! `metric`, `flips`; `tile`; `pack`; `separation`, `projection`, `sweep`; `sink`; `hebbian`, `counters`; `py`.
 //!
 //! None of this knows Python; `py/` (feature `python`) checks arguments, releases the interpreter and calls in here.
@@ -26,7 +26,6 @@ pub mod probe;
 pub mod projection;
 #[cfg(feature = "python")]
 mod py;
-pub mod room;
 pub mod separation;
 pub mod simd;
 pub mod sink;

@@ -6,7 +6,7 @@
 //! for which no thread can be had, is done by the calling thread, which then asks between and inside the tasks.
 
 use crate::error::Error;
-use crate::room;
+use crate::error::room;
 use rayon::{ThreadPool, ThreadPoolBuilder};
 use std::ops::Range;
 use std::sync::atomic::{AtomicBool, AtomicPtr, AtomicU32, AtomicUsize, Ordering};

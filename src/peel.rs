@@ -11,8 +11,8 @@
 //! deterministic guarantees using expander graphs*, 2007.)
 
 use crate::error::Error;
+use crate::error::room;
 use crate::parallel::{Context, Shared, Stop, map};
-use crate::room;
 use std::collections::VecDeque;
 
 /// Which checks each coordinate is in, and back.

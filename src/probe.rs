@@ -1,8 +1,8 @@
 //! What this machine can do at most: its clock and how fast it reads memory.
 
 use crate::error::Error;
+use crate::error::room;
 use crate::parallel::{Context, map};
-use crate::room;
 use std::hint::black_box;
 use std::time::Instant;
 

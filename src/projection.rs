@@ -5,7 +5,7 @@
 //! well separated. Each sum starts at zero and is added to what the blocks before gave, in any tile alike.
 
 use crate::error::Error;
-use crate::room;
+use crate::error::room;
 use crate::simd::{Float, Isa, Line, Vector, Work};
 use crate::table::{Element, Rows};
 

@@ -3,7 +3,7 @@
 mod common;
 
 use _core::error::Error;
-use _core::flips::chance::{Chance, key};
+use _core::flips::chance::{Chance, key, keys};
 use _core::flips::matrix::{Coupling, Matrix};
 use _core::flips::overlaps::{Patterns, Table, signs};
 use _core::flips::real::{Interaction, RealOverlaps};
@@ -115,7 +115,7 @@ impl Case {
             energies: vec![self.energy(&state) as f64],
         };
         let mut before: Vec<i8> = vec![];
-        let own = key(&state);
+        let own = keys(&self.states.concat(), d, rules.temperature > 0.0).unwrap()[row];
         while rest.sweeps < rules.max_sweeps && rest.period == 0 {
             let chance = Chance::new(rules.seed, own, rest.sweeps);
             let mut order = free.clone();
@@ -457,7 +457,7 @@ fn every_order_is_drawn() {
     assert!(counts.values().all(|&n| (850..1150).contains(&n)), "{counts:?}");
 }
 
-/// Equal cues end alike, wherever they stand; other cues meet other chance.
+/// Equal cues end alike, wherever they stand; other cues meet other chance. At a temperature copies are samples.
 #[test]
 fn copies_of_a_cue_settle_alike() {
     let random = &mut Random(77);
@@ -479,7 +479,11 @@ fn copies_of_a_cue_settle_alike() {
         let context = Context { threads: 2, poll: &|| false };
         let field = || Matrix::new(&couplings, width, false);
         let rests = run(&context, Level::available()[0], &cues, &rules, 1 << 20, field).unwrap();
-        assert!(rests[2..].iter().all(|rest| rest.state == rests[1].state), "{width} {temperature}");
+        let alike = rests[2..].iter().all(|rest| rest.state == rests[1].state);
+        assert_eq!(alike, temperature == 0.0, "{width} {temperature}");
+        let alone = Cues { states: &cue, ..cues };
+        let rest = run(&context, Level::available()[0], &alone, &rules, 1, field).unwrap();
+        assert_eq!(rest[0].state, rests[1].state, "{width} {temperature}");
     }
     let (one, mut other) = (vec![1i8; 65], vec![1i8; 65]);
     other[64] = -1;

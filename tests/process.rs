@@ -3,10 +3,10 @@
 mod common;
 
 use _core::error::Error;
+use _core::error::room;
 use _core::metric::MetricName;
 use _core::pack::{Columns, Keys, Panels, Scored};
 use _core::parallel::{Context, Stop, map};
-use _core::room;
 use _core::simd::Level;
 use _core::sink::matrix::matrix;
 use _core::sweep::Search;

@@ -5,7 +5,7 @@
 
 use super::{EPS, Exact, Field, Sum};
 use crate::error::Error;
-use crate::room;
+use crate::error::room;
 use crate::simd::Isa;
 use std::ops::{Add, AddAssign, Neg, Sub};
 

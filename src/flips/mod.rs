@@ -16,8 +16,8 @@ pub mod overlaps;
 pub mod real;
 
 use crate::error::Error;
+use crate::error::room;
 use crate::parallel::{Context, Stop, map};
-use crate::room;
 use crate::simd::{Isa, Level, Work};
 use chance::Chance;
 
@@ -141,6 +141,8 @@ struct Walk<'a, F> {
     field: &'a mut F,
     cues: &'a Cues<'a>,
     rules: &'a Rules,
+    /// Of the cue, see [`chance`].
+    key: u64,
     row: usize,
     stop: &'a Stop<'a>,
 }
@@ -249,7 +251,6 @@ impl<F: Field> Work for Walk<'_, F> {
     unsafe fn run<I: Isa>(mut self) -> Self::Out {
         let (width, rules) = (self.cues.width, self.rules);
         let mut state = room::copied(&self.cues.states[self.row * width..][..width])?;
-        let key = chance::key(&state);
         let clamped = self.cues.clamp.map(|clamp| match clamp.len() == width {
             true => clamp,
             false => &clamp[self.row * width..][..width],
@@ -272,7 +273,7 @@ impl<F: Field> Work for Walk<'_, F> {
         let certain = rules.temperature == 0.0;
         while sweeps < rules.max_sweeps && period == 0 {
             self.stop.check()?; // With every unit clamped a sweep does nothing else.
-            let chance = Chance::new(rules.seed, key, sweeps);
+            let chance = Chance::new(rules.seed, self.key, sweeps);
             if together {
                 let still = self.step::<I>(&free, chance, &state, &mut next, &mut undecided)?;
                 if certain && still {
@@ -321,5 +322,6 @@ pub fn run<F: Field>(
 ) -> Result<Vec<Rest>, Error> {
     let n = cues.states.len() / cues.width;
     let cost = cost.saturating_mul(n).saturating_mul(rules.max_sweeps.clamp(1, 4));
-    map(context, n, cost, field, |field, row, stop| level.run(Walk { field, cues, rules, row, stop }))
+    let keys = chance::keys(cues.states, cues.width, rules.temperature > 0.0)?;
+    map(context, n, cost, field, |field, row, stop| level.run(Walk { field, cues, rules, key: keys[row], row, stop }))
 }

@@ -8,8 +8,8 @@
 
 use super::{EPS, Exact, Field, Sum};
 use crate::error::Error;
+use crate::error::room;
 use crate::parallel::{Context, Shared, Stop, map};
-use crate::room;
 use crate::simd::{Isa, Level, Vector, Work};
 use crate::table::turned::Square;
 

@@ -6,7 +6,7 @@
 
 use super::{EPS, Exact, Field, Sum};
 use crate::error::Error;
-use crate::room;
+use crate::error::room;
 use crate::simd::{Isa, Vector, math};
 
 /// What an overlap is worth.

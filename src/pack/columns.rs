@@ -4,8 +4,8 @@
 //! stand side by side in memory already: packing copies registers where rows have to be turned.
 
 use crate::error::Error;
+use crate::error::room;
 use crate::metric::Metric;
-use crate::room;
 use crate::simd::{Float, Isa, Vector, Work};
 use crate::table::{Dtype, Element, Rows};
 use std::marker::PhantomData;

@@ -1,10 +1,10 @@
 //! Keys turned into panels, block by block or once for all: a panel is a register's worth of keys, word after word.
 
 use super::kernel::{Kernel, Layout};
+use crate::error::room;
 use crate::error::{Error, Side};
 use crate::metric::{Metric, Score};
 use crate::parallel::{Context, Stop};
-use crate::room;
 use crate::simd::{Isa, Line, Vector, Work, prefetch};
 use crate::table::{Element, Rows};
 use crate::tile::PANELS;

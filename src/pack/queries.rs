@@ -2,10 +2,10 @@
 
 use super::columns::{Columns, To};
 use super::kernel::Kernel;
+use crate::error::room;
 use crate::error::{Error, Side};
 use crate::metric::{Metric, Score};
 use crate::parallel::Stop;
-use crate::room;
 use crate::simd::{Isa, Line};
 use crate::table::Rows;
 use crate::tile::Tile;

@@ -54,8 +54,8 @@ pub use softmax::Softmax;
 pub use threshold::Threshold;
 
 use crate::error::Error;
+use crate::error::room;
 use crate::metric::Score;
-use crate::room;
 use crate::simd::{Float, Isa, Vector};
 use crate::table::Element;
 

@@ -3,9 +3,9 @@
 use super::Scratch;
 use super::matrix::group;
 use crate::error::Error;
+use crate::error::room;
 use crate::metric::Score;
 use crate::parallel::{Context, Stop, map, pieces};
-use crate::room;
 use crate::simd::{Isa, Level, Work};
 use crate::sweep::{Search, Sink, Worker};
 use std::marker::PhantomData;

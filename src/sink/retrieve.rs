@@ -4,10 +4,10 @@
 //! Keys are cut into chunks that depend on the shapes alone; the states of the chunks are joined in order, by one worker or by
 //! many, to the same bits.
 
+use crate::error::room;
 use crate::error::{Error, Side};
 use crate::parallel::{Context, Shared, Stop, map, pieces};
 use crate::projection::{Room, STRIDE, project};
-use crate::room;
 use crate::separation::{Real, Running, Separation, Weighing};
 use crate::simd::{Float, Isa, Level, Vector, Work};
 use crate::sweep::{Search, Sink, Worker};

@@ -7,10 +7,10 @@
 
 use super::Scratch;
 use crate::error::Error;
+use crate::error::room;
 use crate::metric::Score;
 use crate::pack::{Kernel, Keys, Strided, Table};
 use crate::parallel::{Context, Shared, Stop, map, pieces};
-use crate::room;
 use crate::simd::{Isa, Level, Work, prefetch};
 use crate::sweep::{Search, Sink, Worker};
 use std::marker::PhantomData;

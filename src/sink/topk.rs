@@ -5,9 +5,9 @@
 
 use super::filter::{Collect, filter};
 use crate::error::Error;
+use crate::error::room;
 use crate::metric::Score;
 use crate::parallel::{Context, Shared, Stop, map, pieces};
-use crate::room;
 use crate::simd::Level;
 use crate::sweep::Search;
 use std::cmp::Ordering;

@@ -2,9 +2,9 @@
 
 use super::filter::{Collect, Found, filter};
 use crate::error::Error;
+use crate::error::room;
 use crate::metric::Score;
 use crate::parallel::{Context, Shared, Stop, map};
-use crate::room;
 use crate::simd::Level;
 use crate::sweep::Search;
 

@@ -1,8 +1,8 @@
 //! Bits of patterns turned into bits of columns: what is a row of 64 columns' bits becomes, of 64 patterns, a word a column.
 
 use crate::error::Error;
+use crate::error::room;
 use crate::parallel::{Context, Shared, Stop, map, pieces};
-use crate::room;
 use crate::simd::{Isa, Level, Work};
 use crate::table::{Dtype, Rows};
 use std::ops::Range;

@@ -41,6 +41,13 @@ def cue_key(cue: Array) -> int:
     return _keyed(0, *(sum(bit << i for i, bit in enumerate(word)) for word in words))
 
 
+def cue_keys(cues: Array, apart: bool) -> list[int]:
+    """Return the `cue_key` of each cue; ``apart``, the n-th earlier equal cue mixes in n > 0."""
+    keys = [cue_key(cue) for cue in cues]
+    copies = [keys[:row].count(key) if apart else 0 for row, key in enumerate(keys)]
+    return [_keyed(key, n) if n else key for key, n in zip(keys, copies, strict=True)]
+
+
 def sweep_words(seed: int, key: int, sweep: int, n: int) -> NDArray[np.uint64]:
     """Draw the first n random words of one sweep of the cue with that `cue_key`.
 
@@ -153,9 +160,10 @@ def flips(
                 return -s if number < 1 / (1 + np.exp(2 * h * s / temperature)) else s
         return int(np.sign(h)) or tie or s
 
+    keys = cue_keys(out, temperature > 0)
     for row, state in enumerate(out):
         free = np.flatnonzero(~clamp[row]) if clamp is not None else np.arange(d)
-        before, key = None, cue_key(state)
+        before, key = None, keys[row]
         while sweeps[row] < max_sweeps and not period[row]:
             sweep = int(sweeps[row])
             units = sweep_order(seed, key, sweep, free) if order == "random" else free
