@@ -2,9 +2,12 @@
 
 All take rows: ``queries (Q, d)`` against ``keys (N, d)``; a 1-d query is one row and its answer
 loses that axis. float32 is scored in float32; if either side is float64, in float64. float16,
-uint8 and int8 keys are read as they are stored. uint8 with uint8, or int8 with int8, gives exact
-int32 for ``dot``, ``sqeuclidean`` and ``manhattan`` (up to 33025 columns; float64 beyond). bool and
-other integers become float64, which must be exact. Results do not depend on the number of threads.
+uint8 and int8 keys are read as they are stored. Where both sides are bytes, of either type, scores
+come of exact integers: ``dot``, ``sqeuclidean`` and ``manhattan`` are exact int32 (float64 beyond
+33025 columns, or 14639 for squared differences of uint8 and int8), ``cosine`` and ``euclidean``
+are ordered by float64 and rounded once, to float32; `retrieve` weighs them in float64 wherever
+float32 would lose something. bool and other integers become float64, which must be exact. Results
+do not depend on the number of threads.
 
 Metrics, with q a query and k a key:
 
@@ -19,6 +22,12 @@ is a ValueError here, while `UniversalHopfield` smooths its rows and takes a bla
 ``reverse_kl`` are computed as products, so float32 does not resolve divergences below about 1e-6;
 use float64 for those.
 
+``euclidean`` is right to a few units in the last place over the whole range of its type, also where
+squares leave it. ``sqeuclidean`` is the square itself: 0 for float32 rows less than 2.6e-23 apart,
+and refused for those more than 1.8e19 apart. ``cosine`` is exactly 0 for equal rows and for rows
+that differ by a power of two; an angle t is told to about 1e-7 (float32, or 2e-16) as long as it is
+below 0.17, and from there on the distance 1 - cos t to a few times that.
+
 A score beyond the largest number of its type, of finite rows, is a ValueError, never inf.
 """
 
@@ -31,7 +40,7 @@ import numpy as np
 from amfast import _check, _core, bits, parts
 from amfast._engine import machine, summing
 from amfast._engine.reading import Source, read, result_type
-from amfast._engine.scoring import blanked, engine_rows, score_types
+from amfast._engine.scoring import blanked, engine_rows, fused_exactly, score_types, scores_bytes
 from amfast._stores.moments import patterns, signed_weights
 from amfast._threads import get_num_threads, resolve_threads
 from amfast._typing import Array, Float, Int
@@ -295,8 +304,9 @@ def retrieve(
     Raises
     ------
     ValueError, TypeError, MemoryError
-        As `pairwise`; ValueError if ``sqrt`` or ``log`` meets a negative score, a weighted mean
-        leaves the range of its type, or a `Threshold` among bits has a radius beyond n_bits.
+        As `pairwise`; ValueError if ``sqrt``, ``log`` or a fractional power meets a negative score,
+        a weighted mean leaves the range of its type, or a `Threshold` among bits has a radius
+        beyond n_bits.
 
     Examples
     --------
@@ -330,9 +340,15 @@ def retrieve(
     n_bits = k.n_bits if isinstance(k, BitMatrix) else None
     separate.check(len(k), bool(similar.larger_is_better), n_bits)
     if not isinstance(q, BitMatrix):
-        q = q.astype(
-            _check.compute_type(*(x for x in (q, k, v) if isinstance(x, np.ndarray))), copy=False
+        assert not isinstance(k, BitMatrix)
+        exactly = scores_bytes(q, k, similar.metric) and (
+            separate.engine() is None or fused_exactly(q, k, str(similar.metric))
         )
+        if not exactly:
+            q = q.astype(
+                _check.compute_type(*(x for x in (q, k, v) if isinstance(x, np.ndarray))),
+                copy=False,
+            )
         _check.finite(q, "cues")
     if similar.metric is None or separate.engine() is None:
         for rows, name in ((k, "keys"), (v, "values")):

@@ -2,7 +2,7 @@
 
 use super::columns::{Columns, To};
 use super::kernel::{Kernel, Layout};
-use super::panels::{PackBuffer, Packed};
+use super::panels::{PackBuffer, Packed, Terms};
 use crate::error::Error;
 use crate::metric::Score;
 use crate::simd::Line;
@@ -103,11 +103,17 @@ impl<T: Score> Keys<'_, T> {
                 debug_assert!(range.start.is_multiple_of(lanes * PANELS));
                 let first = range.start / lanes;
                 let panel = kernel.layout.panel(panels.width);
-                Ok(Block {
-                    panels: panels.data.as_ptr().cast::<u8>().wrapping_add(first * panel),
-                    terms: if kernel.terms { panels.terms[range.start..].as_ptr() } else { std::ptr::null() },
-                    count: kernel.layout.panels(range.len()),
-                })
+                let count = kernel.layout.panels(range.len());
+                let terms = match panels.terms {
+                    _ if !kernel.terms => std::ptr::null(),
+                    Terms::Own(terms) => terms[range.start..].as_ptr(),
+                    Terms::Whole(terms) => {
+                        buffer.terms.clear();
+                        buffer.terms.extend(terms[range.start..][..count * lanes].iter().map(|&x| T::from_count(x)));
+                        buffer.terms.as_ptr()
+                    }
+                };
+                Ok(Block { panels: panels.data.as_ptr().cast::<u8>().wrapping_add(first * panel), terms, count })
             }
         }
     }

@@ -2,16 +2,16 @@
 
 use super::kernel::{Kernel, Layout};
 use crate::error::{Error, Side};
-use crate::metric::{Metric, Score};
+use crate::metric::{Facing, Metric, Score};
 use crate::simd::{Isa, Line, Vector, Work, prefetch};
-use crate::table::{Element, Rows};
+use crate::table::{Dtype, Element, Rows};
 use crate::tile::PANELS;
 use std::marker::PhantomData;
 use std::ops::Range;
 
-/// Packs the keys of a range; else tells the row that cannot be scored and why.
+/// Packs the keys of a range for queries that are stored in that way; else tells the row that cannot be scored and why.
 pub(super) type PackFn<T> =
-    unsafe fn(&Rows, Range<usize>, Side, &mut PackBuffer<T>) -> Result<(), (usize, &'static str)>;
+    unsafe fn(&Rows, Range<usize>, Dtype, &mut PackBuffer<T>) -> Result<(), (usize, &'static str)>;
 
 /// Panels of a block and the keys' own terms, with the room needed to make them.
 pub struct PackBuffer<T> {
@@ -29,7 +29,7 @@ impl<T> Default for PackBuffer<T> {
 struct PackWork<'a, M, J, T> {
     rows: &'a Rows<'a>,
     range: Range<usize>,
-    side: Side,
+    queries: Dtype,
     buffer: &'a mut PackBuffer<T>,
     metric: PhantomData<(M, J)>,
 }
@@ -37,17 +37,17 @@ struct PackWork<'a, M, J, T> {
 pub(super) unsafe fn enter<I: Isa, M: Metric<I>>(
     rows: &Rows,
     range: Range<usize>,
-    side: Side,
+    queries: Dtype,
     buffer: &mut PackBuffer<M::Score>,
 ) -> Result<(), (usize, &'static str)> {
-    I::call(PackWork::<M, I, M::Score> { rows, range, side, buffer, metric: PhantomData })
+    I::call(PackWork::<M, I, M::Score> { rows, range, queries, buffer, metric: PhantomData })
 }
 
 impl<J: Isa, M: Metric<J>> Work for PackWork<'_, M, J, M::Score> {
     type Out = Result<(), (usize, &'static str)>;
     #[inline(always)]
     unsafe fn run<I: Isa>(self) -> Self::Out {
-        pack_block::<J, M>(self.rows, self.range, self.side, self.buffer)
+        pack_block::<J, M>(self.rows, self.range, self.queries, self.buffer)
     }
 }
 
@@ -56,7 +56,7 @@ impl<J: Isa, M: Metric<J>> Work for PackWork<'_, M, J, M::Score> {
 unsafe fn pack_block<I: Isa, M: Metric<I>>(
     rows: &Rows,
     range: Range<usize>,
-    side: Side,
+    queries: Dtype,
     buffer: &mut PackBuffer<M::Score>,
 ) -> Result<(), (usize, &'static str)> {
     let layout = Layout::of::<I, M>();
@@ -66,6 +66,7 @@ unsafe fn pack_block<I: Isa, M: Metric<I>>(
     buffer.data.resize((count * panel).div_ceil(64), Line::ZERO);
     buffer.terms.clear();
     buffer.terms.resize(count * lanes, M::Score::default());
+    let facing = Facing { side: Side::Key, own: rows.dtype(), other: queries };
     let direct = !M::PREPARES && rows.dtype() == M::Element::DTYPE;
     let stride = layout.words(rows.width()) * layout.word;
     for p in 0..count {
@@ -91,7 +92,7 @@ unsafe fn pack_block<I: Isa, M: Metric<I>>(
                 let row = std::slice::from_raw_parts_mut(base.add(i * stride).cast(), rows.width());
                 rows.read::<M::Element>(first + i, row);
                 if M::PREPARES {
-                    buffer.terms[p * lanes + i] = M::prepare(row, side).map_err(|what| (first + i, what))?;
+                    buffer.terms[p * lanes + i] = M::prepare(row, facing).map_err(|what| (first + i, what))?;
                 }
             }
             turn::<M::Carrier>(base, stride, stride, dst, 0);
@@ -148,13 +149,30 @@ pub struct Panels<T> {
     terms: Vec<T>,
 }
 
+impl Panels<i32> {
+    /// All of them for scores of another type, which the same metric has on the same panels.
+    pub fn all_for<U>(&self) -> Packed<'_, U> {
+        let terms = if self.kernel.terms { Terms::Whole(&self.terms) } else { Terms::Own(&[]) };
+        Packed { width: self.width, len: self.len, data: &self.data, terms }
+    }
+}
+
 /// A look at [`Panels`] for scores of type T.
 #[derive(Clone, Copy)]
 pub struct Packed<'a, T> {
     pub(super) width: usize,
     pub(super) len: usize,
     pub(super) data: &'a [Line],
-    pub(super) terms: &'a [T],
+    pub(super) terms: Terms<'a, T>,
+}
+
+/// The keys' own terms.
+#[derive(Clone, Copy)]
+pub(super) enum Terms<'a, T> {
+    /// As the scores are; none if the metric has none.
+    Own(&'a [T]),
+    /// Whole numbers, which become scores of another type with the block that needs them.
+    Whole(&'a [i32]),
 }
 
 impl<T: Score> Panels<T> {
@@ -181,14 +199,8 @@ impl<T: Score> Panels<T> {
 
     /// All of them.
     pub fn all(&self) -> Packed<'_, T> {
-        Packed { width: self.width, len: self.len, data: &self.data, terms: &self.terms }
+        Packed { width: self.width, len: self.len, data: &self.data, terms: Terms::Own(&self.terms) }
     }
-    /// All of them for scores of another type, which a metric without terms can have on the same panels.
-    pub fn all_for<U>(&self) -> Packed<'_, U> {
-        assert!(!self.kernel.terms, "the keys' own terms are scores of one type");
-        Packed { width: self.width, len: self.len, data: &self.data, terms: &[] }
-    }
-
     /// Copies the words of key `i`, as they were prepared, without the zeros behind the last element.
     pub fn unpack(&self, i: usize, row: &mut [u8]) {
         assert!(i < self.len && row.len() == self.width * self.kernel.layout.element);

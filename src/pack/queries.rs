@@ -3,21 +3,23 @@
 use super::columns::{Columns, To};
 use super::kernel::Kernel;
 use crate::error::{Error, Side};
-use crate::metric::{Metric, Score};
+use crate::metric::{Facing, Metric, Score};
 use crate::simd::{Isa, Line};
-use crate::table::Rows;
+use crate::table::{Dtype, Rows};
 use crate::tile::Tile;
 use std::ops::Range;
 
-/// Prepares a query; else tells why it cannot be scored.
-pub(super) type QueryFn<T> = unsafe fn(&Rows, usize, &mut [u8], &mut Vec<u8>) -> Result<T, &'static str>;
+/// Prepares a query for keys that are stored in that way; else tells why it cannot be scored.
+pub(super) type QueryFn<T> = unsafe fn(&Rows, usize, Dtype, &mut [u8], &mut Vec<u8>) -> Result<T, &'static str>;
 
 pub(super) unsafe fn enter<I: Isa, M: Metric<I>>(
     rows: &Rows,
     i: usize,
+    keys: Dtype,
     out: &mut [u8],
     scratch: &mut Vec<u8>,
 ) -> Result<M::Score, &'static str> {
+    let facing = Facing { side: Side::Query, own: rows.dtype(), other: keys };
     let bytes = rows.width() * size_of::<M::Element>();
     scratch.clear();
     scratch.resize(bytes + 8, 0);
@@ -26,7 +28,7 @@ pub(super) unsafe fn enter<I: Isa, M: Metric<I>>(
     let row = unsafe { std::slice::from_raw_parts_mut(scratch.as_mut_ptr().add(start).cast(), rows.width()) };
     rows.read::<M::Element>(i, row);
     // SAFETY: prepare has no intrinsics that are not inlined here; portable code is fine for a few rows.
-    let term = unsafe { M::prepare(row, Side::Query)? };
+    let term = unsafe { M::prepare(row, facing)? };
     out[..bytes].copy_from_slice(&scratch[start..start + bytes]);
     out[bytes..].fill(0);
     Ok(term)
@@ -163,7 +165,7 @@ impl<T: Score> Queries<T> {
             let base = self.data[part.words..].as_mut_ptr().cast::<u8>();
             for r in 0..part.rows {
                 // SAFETY: `row` has the length of a packed row.
-                let term = unsafe { (kernel.query)(rows, part.first + r, &mut row, &mut scratch) };
+                let term = unsafe { (kernel.query)(rows, part.first + r, kernel.stored.1, &mut row, &mut scratch) };
                 self.terms[part.term + r] =
                     term.map_err(|what| Error::NotADistribution(Side::Query, part.first + r, what))?;
                 for w in 0..words {

@@ -2,7 +2,7 @@
 
 use super::edge::{dtype, engine, level};
 use super::keys::{ANY, AnyKeys, AnyPanels, Of, Request, by_score};
-use crate::metric::Kind;
+use crate::metric::{Given, Kind, Score};
 use crate::pack::Scored;
 use crate::sink::matrix::matrix;
 use crate::sink::topk::topk;
@@ -21,7 +21,7 @@ fn pairwise(
     out: &Bound<'_, PyUntypedArray>,
     threads: usize,
 ) -> PyResult<()> {
-    fn run<T: Scored + Element>(
+    fn run<T: Scored + Given<O>, O: Element + Copy>(
         py: Python<'_>,
         request: &Request<'_>,
         out: &Bound<'_, PyUntypedArray>,
@@ -31,7 +31,7 @@ fn pairwise(
         AnyPanels: Of<T>,
     {
         let search = request.search::<T>(0, ANY);
-        let out = out.cast::<PyArray2<T>>().map_err(|_| PyTypeError::new_err("out has the wrong dtype"))?;
+        let out = out.cast::<PyArray2<O>>().map_err(|_| PyTypeError::new_err("out has the wrong dtype"))?;
         if out.shape() != [search.queries.len(), search.keys.len()] {
             return Err(PyValueError::new_err("out has the wrong shape"));
         }
@@ -40,10 +40,10 @@ fn pairwise(
         engine(py, threads, |context| matrix(context, level(), &search, out))
     }
     let request = Request::new(queries, &keys, metric)?;
-    // Counts are written as floats too, for who computes with them.
+    // Counts and other whole numbers are written as floats too, for who computes with them.
     match dtype(out) {
-        Ok(Dtype::F32) if request.metric.kind() == Kind::Bits => run::<f32>(py, &request, out, threads),
-        Ok(Dtype::F64) if request.metric.kind() == Kind::Bits => run::<f64>(py, &request, out, threads),
+        Ok(Dtype::F32) if request.metric.kind() == Kind::Bits => run::<f32, f32>(py, &request, out, threads),
+        Ok(Dtype::F64) if request.exact || request.narrows() => run::<f64, f64>(py, &request, out, threads),
         _ => by_score!(request, run(py, &request, out, threads)),
     }
 }
@@ -59,7 +59,7 @@ fn topk_py<'py>(
     metric: &str,
     threads: usize,
 ) -> PyResult<Pair<'py>> {
-    fn run<'py, T: Scored + Element>(
+    fn run<'py, T: Scored + Given<O>, O: Element>(
         py: Python<'py>,
         request: &Request<'_>,
         k: usize,
@@ -72,7 +72,7 @@ fn topk_py<'py>(
         if k == 0 || k > search.keys.len() {
             return Err(PyValueError::new_err(format!("k must be between 1 and {}, got {k}", search.keys.len())));
         }
-        let scores = PyArray2::<T>::zeros(py, [search.queries.len(), k], false);
+        let scores = PyArray2::<O>::zeros(py, [search.queries.len(), k], false);
         let indices = PyArray2::<i64>::zeros(py, [search.queries.len(), k], false);
         {
             let (mut scores, mut indices) = (scores.readwrite(), indices.readwrite());
@@ -97,7 +97,7 @@ fn within_py<'py>(
     metric: &str,
     threads: usize,
 ) -> PyResult<Csr<'py>> {
-    fn run<'py, T: Scored + Element>(
+    fn run<'py, T: Scored + Given<O>, O: Element + Score>(
         py: Python<'py>,
         request: &Request<'_>,
         radius: f64,
@@ -108,7 +108,7 @@ fn within_py<'py>(
     {
         let search = request.search::<T>(0, ANY);
         let larger = request.metric.larger_is_better();
-        let rows = engine(py, threads, |context| within(context, level(), &search, radius, larger))?;
+        let rows = engine(py, threads, |context| within::<T, O>(context, level(), &search, radius, larger))?;
         let mut starts = vec![0i64];
         let (mut indices, mut scores) = (Vec::new(), Vec::new());
         for row in rows {

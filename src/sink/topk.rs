@@ -5,7 +5,7 @@
 
 use super::filter::{Collect, filter};
 use crate::error::Error;
-use crate::metric::Score;
+use crate::metric::{Given, Score};
 use crate::parallel::Context;
 use crate::simd::Level;
 use crate::sweep::Search;
@@ -57,13 +57,13 @@ impl<T: Score> Collect<T> for Best<T> {
 }
 
 /// Scores and indices of the best k keys of every query, best first. `larger` says which scores are better.
-pub fn topk<T: Score>(
+pub fn topk<T: Given<O>, O>(
     context: &Context,
     level: Level,
     search: &Search<T>,
     k: usize,
     larger: bool,
-    scores: &mut [T],
+    scores: &mut [O],
     indices: &mut [i64],
 ) -> Result<(), Error> {
     let (q, n) = (search.queries.len(), search.keys.len());
@@ -74,7 +74,7 @@ pub fn topk<T: Score>(
         best.trim();
         best.found.sort_unstable_by(order);
         for (j, (score, index)) in best.found.into_iter().enumerate() {
-            scores[row * k + j] = if larger { score.flip() } else { score };
+            scores[row * k + j] = if larger { score.flip() } else { score }.given();
             indices[row * k + j] = index as i64;
         }
     }

@@ -2,7 +2,7 @@
 
 use super::filter::{Collect, filter};
 use crate::error::Error;
-use crate::metric::Score;
+use crate::metric::{Given, Score};
 use crate::parallel::Context;
 use crate::simd::Level;
 use crate::sweep::Search;
@@ -26,18 +26,18 @@ impl<T: Score> Collect<T> for Near<T> {
     }
 }
 
-/// For every query the (score, index) of the keys at most (`larger`: at least) `radius` away.
-pub fn within<T: Score>(
+/// For every query the (score, index) of the keys at most (`larger`: at least) `radius` away, as the scores are given out.
+pub fn within<T: Given<O>, O: Score>(
     context: &Context,
     level: Level,
     search: &Search<T>,
     radius: f64,
     larger: bool,
-) -> Result<Vec<Vec<(T, u32)>>, Error> {
-    let bound = T::above(if larger { -radius } else { radius });
+) -> Result<Vec<Vec<(O, u32)>>, Error> {
+    let bound = T::given_above(if larger { -radius } else { radius });
     let near = filter(context, level, search, 1, larger, || Near { found: Vec::new(), bound })?;
     Ok(near
         .into_iter()
-        .map(|row| row.found.into_iter().map(|(x, i)| (if larger { x.flip() } else { x }, i)).collect())
+        .map(|row| row.found.into_iter().map(|(x, i)| (T::given(if larger { x.flip() } else { x }), i)).collect())
         .collect())
 }

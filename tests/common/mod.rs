@@ -152,7 +152,7 @@ impl Run {
         extra: usize,
         body: impl FnOnce(&Context, &Search<T>) -> Result<R, Error>,
     ) -> Result<R, Error> {
-        let kernel = T::kernel(self.level, self.metric, queries.dtype());
+        let kernel = T::kernel(self.level, self.metric, queries.dtype(), keys.dtype(), keys.width());
         let context = Context { threads: self.threads, poll: &|| false };
         match self.form {
             Form::Rows => body(&context, &Search::new(kernel, queries, Keys::Rows(keys), extra, self.most)),
@@ -188,10 +188,27 @@ impl Run {
         Ok((scores, indices))
     }
 
+    /// The same, given out as f32.
+    pub fn narrow(&self, queries: Rows, keys: Rows) -> Result<Vec<f32>, Error> {
+        let mut out = vec![f32::WORST; queries.len() * keys.len()];
+        self.search::<f64, _>(queries, keys, 0, |context, search| {
+            matrix::matrix(context, self.level, search, &mut out)
+        })?;
+        Ok(out)
+    }
+
     /// What lies within a radius.
     pub fn within<T: Scored>(&self, queries: Rows, keys: Rows, radius: f64) -> Result<Vec<Vec<(T, u32)>>, Error> {
         let larger = self.metric.larger_is_better();
         self.search::<T, _>(queries, keys, 0, |context, search| {
+            within::within(context, self.level, search, radius, larger)
+        })
+    }
+
+    /// The same of scores that are given out as f32.
+    pub fn within_narrow(&self, queries: Rows, keys: Rows, radius: f64) -> Result<Vec<Vec<(f32, u32)>>, Error> {
+        let larger = self.metric.larger_is_better();
+        self.search::<f64, _>(queries, keys, 0, |context, search| {
             within::within(context, self.level, search, radius, larger)
         })
     }

@@ -15,6 +15,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from amfast import _check, _core
+from amfast._engine.scoring import packs
 from amfast._stores.rows import Rows
 from amfast._typing import Array, Float, Int, Mask
 from amfast.bits import BitMatrix, Kind
@@ -156,7 +157,9 @@ class Stored:
         if n_bits is not None:
             return keys  # a single cue reads rows of bits faster than panels, many as fast
         owner = self.owner
-        if owner.metric is None or (owner.prepare is None and keys.dtype != dtype):
+        if owner.metric is None or (
+            owner.prepare is None and (keys.dtype != dtype or not packs(keys, owner.metric))
+        ):
             return keys
         with owner.turn():
             return self._pack(keys, dtype)
