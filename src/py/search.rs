@@ -51,6 +51,7 @@ fn pairwise(
 type Pair<'py> = (Bound<'py, PyAny>, Bound<'py, PyAny>);
 
 #[pyfunction(name = "topk")]
+#[pyo3(signature = (queries, keys, k, metric, threads, unrounded=false))]
 fn topk_py<'py>(
     py: Python<'py>,
     queries: &Bound<'py, PyUntypedArray>,
@@ -58,6 +59,7 @@ fn topk_py<'py>(
     k: usize,
     metric: &str,
     threads: usize,
+    unrounded: bool,
 ) -> PyResult<Pair<'py>> {
     fn run<'py, T: Scored + Given<O>, O: Element>(
         py: Python<'py>,
@@ -83,6 +85,10 @@ fn topk_py<'py>(
         Ok((scores.into_any(), indices.into_any()))
     }
     let request = Request::new(queries, &keys, metric)?;
+    // Who computes with the scores of bytes wants them as they were before they became f32.
+    if unrounded && request.narrows() {
+        return run::<f64, f64>(py, &request, k, threads);
+    }
     by_score!(request, run(py, &request, k, threads))
 }
 

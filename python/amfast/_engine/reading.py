@@ -86,7 +86,7 @@ def _read_best(
     if b is not None and not (b > -np.inf).all():
         # Items of weight 0 are never chosen, so their scores are masked out.
         return _read_tiles(cues, source, similarity, separation, threads)
-    best, indices = _core.topk(engine_rows(cues), packed, k, similarity.metric, threads)
+    best, indices = _core.topk(engine_rows(cues), packed, k, similarity.metric, threads, True)
     dtype = result_type(cues, values)
     bias = 0.0 if b is None else b[indices]
     if k == 1 and not separation.beta:
