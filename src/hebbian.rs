@@ -52,7 +52,7 @@ where
     let chunks = pieces(n, CHUNK);
     let keys: Vec<_> = chunks.iter().map(|chunk| Columns::new(x, chunk.clone(), None)).collect();
     let sums = Sums {
-        kernel: T::kernel(level, MetricName::Dot, x.dtype()),
+        kernel: T::kernel(level, MetricName::Dot, Dtype::F64, Dtype::F64, CHUNK),
         shape: patterns.shape(),
         symmetric: y.is_none(),
         chunks: chunks.len(),
@@ -96,9 +96,21 @@ const HELD: usize = 64 << 20;
 /// The sum of patterns of -1 and +1: where they differ counts -1, where not +1. False if another value was met; `out` is then
 /// undefined, as it is if an error is returned. The caller has seen to it that sums fit.
 pub fn hebbian_signs(context: &Context, level: Level, signs: Signs, out: &mut [i32], add: bool) -> Result<bool, Error> {
+    hebbian_signs_in(context, level, signs, out, add, HELD)
+}
+
+/// The same, and about how many bytes of columns' bits are held at a time; it changes nothing in the sum.
+pub fn hebbian_signs_in(
+    context: &Context,
+    level: Level,
+    signs: Signs,
+    out: &mut [i32],
+    add: bool,
+    held: usize,
+) -> Result<bool, Error> {
     let Signs { x, y, minus } = signs;
     let shape = (y.unwrap_or(x).width(), x.width());
-    let step = (HELD * 8 / (shape.0 + shape.1)).next_multiple_of(64 * WORDS);
+    let step = (held * 8 / (shape.0 + shape.1)).max(1).next_multiple_of(64 * WORDS);
     for part in pieces(x.len(), step) {
         let turn = |source, minus| turned(context, level, source, part.clone(), minus);
         let Some(keys) = turn(x, None)? else { return Ok(false) };
@@ -112,7 +124,7 @@ pub fn hebbian_signs(context: &Context, level: Level, signs: Signs, out: &mut [i
         let columns = |chunk: &Range<usize>| Columns::of_bits(&keys, shape.1, chunk.clone());
         let columns: Vec<_> = chunks.iter().map(columns).collect();
         let sums = Sums {
-            kernel: i32::kernel(level, MetricName::Hamming, Dtype::U8),
+            kernel: i32::kernel(level, MetricName::Hamming, Dtype::U8, Dtype::U8, 8 * WORDS),
             shape,
             symmetric: y.is_none(),
             chunks: chunks.len(),

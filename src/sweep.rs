@@ -190,6 +190,8 @@ impl<'a, T: Score> Search<'a, T> {
                             query_terms: queries.terms(part),
                             out,
                             stride,
+                            real_queries: rows,
+                            real_keys: keys,
                         });
                         sink.tile(part.first, rows, key, keys);
                     }

@@ -3,7 +3,7 @@
 //! Keys stand in lanes (a *panel* is a register's worth of keys, word after word), queries are broadcast. Every pair has its
 //! own chain of steps in the order of the words, so its score has the same bits whatever tile, thread or batch it is in.
 
-use crate::metric::Metric;
+use crate::metric::{Metric, Pair};
 use crate::simd::{Isa, Shaped, Vector, Work};
 use std::marker::PhantomData;
 
@@ -25,9 +25,13 @@ pub struct Place<T> {
     pub out: *mut T,
     /// Scores from a query's row to the next.
     pub stride: usize,
+    /// Queries that are no padding.
+    pub real_queries: usize,
+    /// Keys that are no padding.
+    pub real_keys: usize,
 }
 
-/// Scores a tile; false if a score is not finite.
+/// Scores a tile; false if a score of a real query with a real key is not finite.
 pub type TileFn<T> = unsafe fn(&Place<T>) -> bool;
 
 /// One shape of tile.
@@ -117,12 +121,47 @@ unsafe fn tile<I: Isa, M: Metric<I>, const R: usize, const V: usize>(place: &Pla
             }
         }
     }
-    let mut odd = M::zero();
+    let mut marks = M::unmarked();
     for (r, row) in total.into_iter().enumerate() {
         for (v, t) in row.into_iter().enumerate() {
             let out = place.out.add(r * place.stride + v * lanes);
-            M::finish(t, place.key_terms.wrapping_add(v * lanes), *place.query_terms.add(r), out, &mut odd);
+            M::finish(t, place.key_terms.wrapping_add(v * lanes), *place.query_terms.add(r), out, &mut marks);
         }
     }
-    M::finite(odd)
+    M::settled(marks) || again::<I, M, R, V>(place)
+}
+
+struct Again<'a, M: Metric<J>, J: Isa, const R: usize, const V: usize> {
+    place: &'a Place<M::Score>,
+    metric: PhantomData<(M, J)>,
+}
+
+/// A function of its own, so that what is rare takes no registers from what is not.
+#[cold]
+#[inline(never)]
+unsafe fn again<I: Isa, M: Metric<I>, const R: usize, const V: usize>(place: &Place<M::Score>) -> bool {
+    I::call(Again::<M, I, R, V> { place, metric: PhantomData })
+}
+
+impl<M: Metric<J>, J: Isa, const R: usize, const V: usize> Work for Again<'_, M, J, R, V> {
+    type Out = bool;
+    #[inline(always)]
+    unsafe fn run<I: Isa>(self) -> bool {
+        let Place { keys, panel, queries, words, out, stride, real_queries, real_keys, .. } = *self.place;
+        let lanes = <M::Carrier as Vector>::LANES;
+        let mut finite = true;
+        for r in 0..real_queries {
+            for v in 0..real_keys.div_ceil(lanes) {
+                finite &= M::again(&Pair {
+                    keys: keys.add(v * panel),
+                    query: queries.add(r * M::WORD),
+                    stride: R * M::WORD,
+                    words,
+                    real: (real_keys - v * lanes).min(lanes),
+                    out: out.add(r * stride + v * lanes),
+                });
+            }
+        }
+        finite
+    }
 }

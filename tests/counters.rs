@@ -58,7 +58,7 @@ fn activated(
     bytes: usize,
     radius: usize,
 ) -> Vec<Vec<u32>> {
-    let kernel = i32::kernel(level, MetricName::Hamming, Dtype::U8);
+    let kernel = i32::kernel(level, MetricName::Hamming, Dtype::U8, Dtype::U8, 8);
     let panels = Panels::new(kernel, bytes).extended(&context(threads), &Rows::of(locations, bytes)).unwrap();
     let mut row = vec![0; bytes];
     for (i, location) in locations.chunks(bytes).enumerate() {
@@ -202,7 +202,7 @@ fn interruption() {
     let random = &mut Random(44);
     let (locations, cues) = (words(random, 60_000, 512), words(random, 4000, 512));
     let level = Level::available()[0];
-    let kernel = i32::kernel(level, MetricName::Hamming, Dtype::U8);
+    let kernel = i32::kernel(level, MetricName::Hamming, Dtype::U8, Dtype::U8, 8);
     let panels = Panels::new(kernel, 64).extended(&context(1), &Rows::of(&locations, 64)).unwrap();
     let search = Search::new(kernel, Rows::of(&cues, 64), Keys::Packed(panels.all()), 0, usize::MAX / 2);
     let result = activate(&Context { threads: 2, poll: &|| true }, level, &search, 200);

@@ -247,7 +247,7 @@ fn panels_refuse_bad_rows_whole() {
     let query = &good[..d];
     for level in Level::available() {
         for (metric, bad) in [(MetricName::Dot, f64::NAN), (MetricName::Kl, -1.0)] {
-            let kernel = f64::kernel(level, metric, Dtype::F64);
+            let kernel = f64::kernel(level, metric, Dtype::F64, Dtype::F64, 3);
             let mut panels = Panels::new(kernel, d);
             assert!(panels.is_empty());
             let context = Context { threads: 1, poll: &|| false };
@@ -279,7 +279,7 @@ fn a_long_call_can_be_interrupted() {
     let (queries, keys): (Vec<f32>, Vec<f32>) = (random.floats(q * d, 0.0, 1.0), random.floats(n * d, 0.0, 1.0));
     let level = Level::available()[0];
     for threads in [1, 2] {
-        let kernel = f32::kernel(level, MetricName::JensenShannon, Dtype::F32);
+        let kernel = f32::kernel(level, MetricName::JensenShannon, Dtype::F32, Dtype::F32, 2);
         let search = Search::new(kernel, Rows::of(&queries, d), Keys::Rows(Rows::of(&keys, d)), 0, 512);
         let context = Context { threads, poll: &|| true };
         let mut out = vec![0f32; q * n];

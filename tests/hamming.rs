@@ -179,9 +179,9 @@ fn same_retrieval<E: Real>() {
     let separations = [
         Separation::Softmax(Softmax(0.3)),
         Separation::Softmax(Softmax(0.0)),
-        Separation::Power(Power(2)),
-        Separation::Power(Power(3)),
-        Separation::Rectified(Rectified(2)),
+        Separation::Power(Power(2.0)),
+        Separation::Power(Power(3.0)),
+        Separation::Rectified(Rectified(2.0)),
         Separation::Threshold(Threshold(20.0)),
     ];
     for (case, (q, n, width)) in [(1, 1, 1), (5, 70, 33), (2, 300, 512), (29, 600, 100)].into_iter().enumerate() {
@@ -233,9 +233,10 @@ fn one_packing() {
     let want = definition(&queries, &keys);
     for level in Level::available() {
         let context = Context { threads: 1, poll: &|| false };
-        let panels = Panels::<i32>::new(i32::kernel(level, HAMMING, Dtype::U8), keys.rows().width());
+        let width = keys.rows().width();
+        let panels = Panels::<i32>::new(i32::kernel(level, HAMMING, Dtype::U8, Dtype::U8, width), width);
         let panels = panels.extended(&context, &keys.rows()).unwrap();
-        let kernel = f64::kernel(level, HAMMING, Dtype::U8);
+        let kernel = f64::kernel(level, HAMMING, Dtype::U8, Dtype::U8, width);
         let search = Search::new(kernel, queries.rows(), Keys::Packed(panels.all_for()), 0, 4096);
         let mut out = vec![f64::NAN; want.len()];
         matrix::matrix(&context, level, &search, &mut out).unwrap();

@@ -4,7 +4,7 @@
 mod common;
 
 use _core::error::{Error, Side};
-use _core::hebbian::{Patterns, Signs, hebbian, hebbian_signs};
+use _core::hebbian::{Patterns, Signs, hebbian, hebbian_signs, hebbian_signs_in};
 use _core::parallel::Context;
 use _core::simd::Level;
 use _core::table::turned::Source;
@@ -162,7 +162,9 @@ fn signs_are_exact() {
                     for (threads, add) in [(1, false), (2, false), (3, true)] {
                         let mut out = vec![if add { 5 } else { i32::MIN }; want.len()];
                         let signs = Signs { x, y, minus };
-                        assert!(hebbian_signs(&context(threads), level, signs, &mut out, add).unwrap());
+                        // Held whole, or so few at a time that parts of the least size, 8192 patterns, are summed up.
+                        let held = if add { 1 } else { 1 << 20 };
+                        assert!(hebbian_signs_in(&context(threads), level, signs, &mut out, add, held).unwrap());
                         let base = if add { 5.0 } else { 0.0 };
                         assert!(out.iter().zip(&want).all(|(&got, &want)| got as f64 == base + want), "{level:?} {n}");
                     }
@@ -184,6 +186,44 @@ fn other_bytes_are_no_signs() {
                     let mut out = vec![0; d * d];
                     assert!(!hebbian_signs(&context(2), level, signs, &mut out, false).unwrap());
                 }
+            }
+        }
+    }
+}
+
+/// One other byte anywhere in a row or a pattern is seen.
+#[test]
+fn another_byte_is_seen_wherever_it_is() {
+    for level in Level::available() {
+        for d in [1, 20, 64, 70, 130] {
+            for n in [1, 3] {
+                for at in 0..n * d {
+                    let mut x = vec![1i8; n * d];
+                    x[at] = 3;
+                    let signs = Signs { x: Source::Bytes(Rows::of(&x, d)), y: None, minus: None };
+                    let mut out = vec![0; d * d];
+                    assert!(!hebbian_signs(&context(1), level, signs, &mut out, false).unwrap(), "{level:?} {d} {at}");
+                }
+            }
+        }
+    }
+}
+
+/// Parts of the patterns, with and without a sum before them.
+#[test]
+fn signs_in_parts_are_exact() {
+    let (n, d) = (3 * 8192 + 100, 9);
+    let random = &mut Random(77);
+    let x: Vec<i8> = (0..n * d).map(|_| 2 * random.below(2) as i8 - 1).collect();
+    let rows = Rows::of(&x, d);
+    let (want, _) = definition(&rows, &rows, &vec![1.0; n]);
+    for level in Level::available() {
+        for (add, base) in [(false, 0.0), (true, 5.0)] {
+            for held in [1, 64 << 20] {
+                let signs = Signs { x: Source::Bytes(rows), y: None, minus: None };
+                let mut out = vec![if add { 5 } else { i32::MIN }; d * d];
+                assert!(hebbian_signs_in(&context(2), level, signs, &mut out, add, held).unwrap());
+                assert!(out.iter().zip(&want).all(|(&got, &want)| got as f64 == base + want), "{level:?} {add} {held}");
             }
         }
     }

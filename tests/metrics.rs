@@ -74,7 +74,7 @@ fn identical_rows_and_zeros() {
                 let zero = got[i * 9 + i];
                 match metric {
                     MetricName::Dot => assert!(zero > 0.0),
-                    MetricName::Cosine | MetricName::Kl | MetricName::ReverseKl => {
+                    MetricName::Kl | MetricName::ReverseKl => {
                         assert!((0.0..1e-14).contains(&zero))
                     }
                     _ => assert_eq!(zero, 0.0, "{metric:?}"),
@@ -142,24 +142,85 @@ fn integers(rows: &Rows) -> Vec<Vec<i64>> {
     (0..rows.len()).map(|i| doubles(rows, i).into_iter().map(|x| x as i64).collect()).collect()
 }
 
+/// A score of bytes before it is rounded, as something that orders pairs exactly: the squares of distances, and of cosines
+/// the signed square as a fraction.
+fn scored(metric: MetricName, q: &[i64], k: &[i64]) -> (i128, i128) {
+    match metric {
+        MetricName::Euclidean => (integer(MetricName::SqEuclidean, q, k) as i128, 1),
+        MetricName::Cosine => {
+            let dot = |a, b| integer(MetricName::Dot, a, b) as i128;
+            let norms = dot(q, q) * dot(k, k);
+            if norms == 0 { (0, 1) } else { (-dot(q, k).abs() * dot(q, k), norms) }
+        }
+        other => (integer(other, q, k) as i128, 1),
+    }
+}
+
+/// What is given out for it, rounded once.
+fn rounded(metric: MetricName, (over, under): (i128, i128)) -> f64 {
+    match metric {
+        MetricName::Euclidean => (over as f64).sqrt(),
+        // (1 - c^2) / (1 + c) does not cancel.
+        MetricName::Cosine if -2 * over > under => {
+            (over + under) as f64 / under as f64 / (1.0 + (-over as f64 / under as f64).sqrt())
+        }
+        MetricName::Cosine => 1.0 + (over.abs() as f64 / under as f64).sqrt() * over.signum() as f64,
+        _ => over as f64,
+    }
+}
+
 fn exact(queries: Rows, keys: Rows) {
     let (a, b) = (integers(&queries), integers(&keys));
-    for metric in all_metrics().filter(|metric| metric.exact(queries.dtype(), keys.dtype(), keys.width())) {
-        let want: Vec<i64> = a.iter().flat_map(|q| b.iter().map(move |k| integer(metric, q, k))).collect();
+    let (q, n, d) = (a.len(), b.len(), keys.width());
+    for metric in all_metrics().filter(|metric| metric.from_integers(queries.dtype(), keys.dtype(), d)) {
+        let want: Vec<_> = a.iter().flat_map(|q| b.iter().map(move |k| scored(metric, q, k))).collect();
+        let larger = metric.larger_is_better();
+        let whole = metric.exact(queries.dtype(), keys.dtype(), d);
         for level in Level::available() {
+            let run = Run::new(level, metric).threads(2);
+            let what = (level, metric, (q, n, d), queries.dtype(), keys.dtype());
             for form in [Form::Rows, Form::Packed(7)] {
-                let got: Vec<i32> = Run::new(level, metric).form(form).threads(2).matrix(queries, keys).unwrap();
-                let same = got.iter().zip(&want).all(|(&x, &y)| x as i64 == y);
-                assert!(same, "{level:?} {metric:?} {form:?} {}x{}x{}", queries.len(), keys.len(), queries.width());
-            }
-            let k = keys.len().min(5);
-            let (scores, indices): (Vec<i32>, _) = Run::new(level, metric).topk(queries, keys, k).unwrap();
-            for i in 0..queries.len() {
-                let row: Vec<i32> = want[i * keys.len()..][..keys.len()].iter().map(|&x| x as i32).collect();
-                let best = sorted(&row, metric.larger_is_better());
-                for (j, &best) in best[..k].iter().enumerate() {
-                    assert_eq!((scores[i * k + j], indices[i * k + j]), (row[best], best as i64));
+                if form != Form::Rows && queries.dtype() != keys.dtype() {
+                    continue;
                 }
+                let run = run.form(form);
+                if whole {
+                    let got: Vec<i32> = run.matrix(queries, keys).unwrap();
+                    assert!(got.iter().zip(&want).all(|(&x, y)| x as i128 == y.0), "{what:?} {form:?}");
+                }
+                let got: Vec<f64> = run.matrix(queries, keys).unwrap();
+                for (&got, &want) in got.iter().zip(&want) {
+                    let value = rounded(metric, want);
+                    close(got, value, 8.0 * f64::UNIT * value, &what);
+                    assert!(metric != MetricName::Cosine || (got == 0.0) == (-want.0 == want.1), "{what:?}");
+                }
+                let narrow = run.narrow(queries, keys).unwrap();
+                assert!(narrow.iter().zip(&got).all(|(&x, &y)| x == y as f32));
+            }
+            let k = n.min(5);
+            let (scores, indices): (Vec<f64>, _) = run.topk(queries, keys, k).unwrap();
+            let all: Vec<f64> = run.matrix(queries, keys).unwrap();
+            for i in 0..q {
+                // The order of the fractions, which are compared without rounding as long as that is possible.
+                let row = &want[i * n..(i + 1) * n];
+                let mut best: Vec<usize> = (0..n).collect();
+                let product = |a: (i128, i128), b: (i128, i128)| a.0.checked_mul(b.1).unwrap_or(0);
+                let order = |&x: &usize, &y: &usize| {
+                    let (x, y) = if larger { (row[y], row[x]) } else { (row[x], row[y]) };
+                    product(x, y).cmp(&product(y, x))
+                };
+                best.sort_by(order);
+                for (j, &best) in best[..k].iter().enumerate() {
+                    assert_eq!((scores[i * k + j], indices[i * k + j]), (all[i * n + best], best as i64), "{what:?}");
+                }
+                let radius = all[i * n + best[k - 1]] as f32;
+                let inside = |&j: &usize| {
+                    let score = all[i * n + j] as f32;
+                    if larger { score >= radius } else { score <= radius }
+                };
+                let inside: Vec<usize> = (0..n).filter(inside).collect();
+                let found = run.within_narrow(slice(&queries, i, 1), keys, radius.into()).unwrap();
+                assert_eq!(found[0].iter().map(|x| x.1 as usize).collect::<Vec<_>>(), inside, "{what:?}");
             }
         }
     }
@@ -167,21 +228,113 @@ fn exact(queries: Rows, keys: Rows) {
 
 #[test]
 fn bytes_are_exact() {
-    for (q, n, d) in shapes() {
+    for (case, (q, n, d)) in shapes().into_iter().enumerate() {
         let random = &mut Random((q + n + d) as u64);
-        let (queries, keys) = (random.bytes(q * d), random.bytes(n * d));
-        exact(Rows::of(&queries, d), Rows::of(&keys, d));
+        let (queries, mut keys) = (random.bytes(q * d), random.bytes(n * d));
+        // Multiples of one another are in one direction, however long.
+        for j in 1..n {
+            let (before, row) = keys.split_at_mut(j * d);
+            if random.below(4) == 0 {
+                let factor = 1 + random.below(3) as u8;
+                for (x, &y) in row[..d].iter_mut().zip(&before[(j - 1) * d..]) {
+                    *x = (y % 40) * factor;
+                }
+            }
+        }
         let signed = |x: &[u8]| x.iter().map(|&x| x as i8).collect::<Vec<_>>();
-        exact(Rows::of(&signed(&queries), d), Rows::of(&signed(&keys), d));
+        let (signed_queries, signed_keys) = (signed(&queries), signed(&keys));
+        let (queries, keys) = (Rows::of(&queries, d), Rows::of(&keys, d));
+        let (signed_queries, signed_keys) = (Rows::of(&signed_queries, d), Rows::of(&signed_keys, d));
+        exact(queries, keys);
+        exact(signed_queries, signed_keys);
+        if case % 2 == 0 {
+            exact(queries, signed_keys);
+            exact(signed_queries, keys);
+        }
     }
-    // The longest rows whose scores surely fit.
-    let d = _core::metric::bytes::BYTE_WIDTH;
-    let (black, white) = (vec![0u8; 3 * d], vec![255u8; 2 * d]);
-    exact(Rows::of(&white, d), Rows::of(&black, d));
-    exact(Rows::of(&white, d), Rows::of(&white, d));
-    let (low, high) = (vec![-128i8; 3 * d], vec![127i8; 2 * d]);
-    exact(Rows::of(&high, d), Rows::of(&low, d));
-    exact(Rows::of(&low, d), Rows::of(&low, d));
+}
+
+/// The longest rows whose integers surely fit.
+#[test]
+fn long_bytes_are_exact() {
+    use _core::metric::bytes::{BYTE_WIDTH, MIXED_WIDTH};
+    for d in [MIXED_WIDTH, BYTE_WIDTH] {
+        let random = &mut Random(d as u64);
+        let (black, white) = (vec![0u8; d], vec![255u8; d]);
+        let (low, high) = (vec![-128i8; d], vec![127i8; d]);
+        let (mut nearly, mut other) = (white.clone(), high.clone());
+        for _ in 0..3 {
+            nearly[random.below(d)] -= 1;
+            other[random.below(d)] -= 1;
+        }
+        let (unsigned, signed) =
+            ([black, white.clone(), nearly, white].concat(), [low, high.clone(), other, high].concat());
+        let (unsigned, signed) = (Rows::of(&unsigned, d), Rows::of(&signed, d));
+        exact(unsigned, unsigned);
+        exact(signed, signed);
+        exact(unsigned, signed);
+        exact(signed, unsigned);
+    }
+}
+
+/// Cosines whose integers are beyond those of f64 fall in with the others.
+#[test]
+fn long_cosines() {
+    let d = 33_000;
+    let random = &mut Random(3);
+    let base: Vec<u8> = (0..d).map(|_| 3 * (random.below(80) as u8 + 5)).collect();
+    let mut keys = vec![];
+    for j in 0..20 {
+        let mut row: Vec<u8> = base.iter().map(|x| if j % 2 == 0 { *x } else { x / 3 }).collect();
+        row[j] = row[j].wrapping_add((j / 2) as u8);
+        keys.extend(row);
+    }
+    exact(Rows::of(&base, d), Rows::of(&keys, d));
+}
+
+/// Weights of bytes are those of their exact scores.
+#[test]
+fn bytes_are_weighed_exactly() {
+    use _core::separation::{Softmax, Threshold};
+    let (d, n) = (2000, 40);
+    let random = &mut Random(9);
+    let base: Vec<u8> = (0..d).map(|_| 200 + random.below(50) as u8).collect();
+    let mut keys = vec![];
+    for j in 0..n {
+        let mut row = base.clone();
+        row[j] += 1;
+        keys.extend(row);
+    }
+    let mut values = vec![0.0f32; n * n];
+    for j in 0..n {
+        values[j * n + j] = 1.0;
+    }
+    let mut cue = base.clone();
+    cue[7] += 3;
+    cue[11] += 2;
+    let (cue, rows) = (Rows::of(&cue, d), Rows::of(&keys, d));
+    let (a, b) = (integers(&cue), integers(&rows));
+    for level in Level::available() {
+        for metric in [MetricName::Dot, MetricName::SqEuclidean, MetricName::Manhattan] {
+            let sign = if metric == MetricName::Dot { 1.0 } else { -1.0 };
+            let scores: Vec<f64> = b.iter().map(|k| sign * integer(metric, &a[0], k) as f64).collect();
+            let best = scores.iter().copied().fold(f64::MIN, f64::max);
+            for form in [Form::Rows, Form::Packed(7)] {
+                let run = Run::new(level, metric).form(form);
+                let ask =
+                    |separation| run.retrieve::<f64>(cue, rows, Rows::of(&values, n), separation, None).unwrap().0;
+                let w: Vec<f64> = scores.iter().map(|s| (0.5 * (s - best)).exp()).collect();
+                let mass: f64 = w.iter().sum();
+                for (got, w) in ask(Softmax(0.5).into()).iter().zip(&w) {
+                    close(*got, w / mass, 1e-14, &(level, metric));
+                }
+                let inside = scores.iter().filter(|&&s| s == best).count() as f64;
+                for (got, s) in ask(Threshold(sign * best).into()).iter().zip(&scores) {
+                    assert_eq!(*got, if *s == best { 1.0 / inside } else { 0.0 }, "{level:?} {metric:?}");
+                }
+            }
+        }
+    }
 }
 
 /// The value of a half-precision number, by arithmetic.

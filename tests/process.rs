@@ -20,7 +20,7 @@ const NEVER: Context = Context { threads: 1, poll: &|| false };
 
 fn scores<T: Scored>(level: Level, metric: MetricName, query: Rows, keys: Keys<T>, block: usize) -> Vec<T> {
     let mut out = vec![T::default(); keys.len() * query.len()];
-    let kernel = T::kernel(level, metric, query.dtype());
+    let kernel = T::kernel(level, metric, query.dtype(), query.dtype(), query.width());
     let mut search = Search::new(kernel, query, keys, 0, usize::MAX / 2);
     search.block = search.block.min(block.next_multiple_of(kernel.layout.lanes * 4));
     matrix(&NEVER, level, &search, &mut out).unwrap();
@@ -36,7 +36,7 @@ fn panels_share_and_never_change() {
     let (keys, query) = (Rows::of(&data, d), Rows::of(&data[..3 * d], d));
     for level in Level::available() {
         for metric in [MetricName::Dot, MetricName::Kl, MetricName::JensenShannon] {
-            let kernel = f64::kernel(level, metric, Dtype::F64);
+            let kernel = f64::kernel(level, metric, Dtype::F64, Dtype::F64, d);
             let group = kernel.layout.lanes * 4;
             let mut kept = vec![Panels::new(kernel, d)];
             let mut first = 0;
@@ -64,7 +64,7 @@ fn many_small_additions() {
     let data: Vec<f32> = Random(4).floats(n * d, 0.0, 1.0);
     let keys = Rows::of(&data, d);
     for level in Level::available() {
-        let kernel = f32::kernel(level, MetricName::Dot, Dtype::F32);
+        let kernel = f32::kernel(level, MetricName::Dot, Dtype::F32, Dtype::F32, d);
         let mut panels = Panels::new(kernel, d);
         for i in 0..n {
             panels = panels.extended(&NEVER, &slice(&keys, i, 1)).unwrap();
@@ -118,7 +118,7 @@ fn packing_stops() {
     let data = vec![1.0f32; 30_000 * d];
     let stopped = Context { threads: 2, poll: &|| true };
     let level = Level::available()[0];
-    let panels = Panels::new(f32::kernel(level, MetricName::Dot, Dtype::F32), d);
+    let panels = Panels::new(f32::kernel(level, MetricName::Dot, Dtype::F32, Dtype::F32, d), d);
     // Long enough that the clock is looked at, on any machine.
     let mut ended = false;
     for _ in 0..50 {
@@ -142,7 +142,7 @@ fn weighted_columns() {
     let level = Level::Portable;
     let columns = Columns::new(Rows::of(&x, 2), 0..3, Some(&weights));
     let plain = Columns::new(Rows::of(&x, 2), 0..3, None);
-    let kernel = f32::kernel(level, MetricName::Dot, Dtype::F32);
+    let kernel = f32::kernel(level, MetricName::Dot, Dtype::F32, Dtype::F32, 2);
     let search = Search::new(kernel, columns, Keys::Columns(&plain), 0, 512);
     let mut out = [0f32; 4];
     matrix(&NEVER, level, &search, &mut out).unwrap();

@@ -30,18 +30,31 @@ fn separated<E: Real>(separation: Separation, scores: &[f64], log_weight: &[f64]
             let unit = if unit.is_finite() { unit } else { 0.0 };
             let largest = scores.iter().fold(0.0f64, |m, s| m.max(s.abs()));
             let scaled = |s: f64| if largest > 0.0 { s / largest } else { 0.0 };
-            let (shape, n): (Box<dyn Fn(f64) -> f64>, u32) = match separation {
-                Separation::Power(Power(n)) => (Box::new(move |s| scaled(s).powi(n as i32)), n),
-                Separation::Rectified(Rectified(n)) => (Box::new(move |s| scaled(s.max(0.0)).powi(n as i32)), n),
-                Separation::Sqrt(Sqrt) => (Box::new(|s: f64| s.sqrt()), 0),
-                Separation::Log(Log) => (Box::new(|s: f64| s.max(E::MIN_POSITIVE.double()).ln()), 0),
-                Separation::Threshold(Threshold(bound)) => (Box::new(move |s| if s >= bound { 1.0 } else { 0.0 }), 0),
+            let (shape, n): (Box<dyn Fn(f64) -> f64>, f64) = match separation {
+                Separation::Power(Power(n)) => (Box::new(move |s| power(scaled(s), n)), n),
+                Separation::Rectified(Rectified(n)) => (Box::new(move |s| power(scaled(s.max(0.0)), n)), n),
+                Separation::Sqrt(Sqrt) => (Box::new(|s: f64| s.sqrt()), 0.0),
+                Separation::Log(Log) => (Box::new(|s: f64| s.max(E::MIN_POSITIVE.double()).ln()), 0.0),
+                Separation::Threshold(Threshold(bound)) => (Box::new(move |s| if s >= bound { 1.0 } else { 0.0 }), 0.0),
                 Separation::Softmax(Softmax(_)) => unreachable!(),
             };
             let w = scores.iter().zip(log_weight).map(|(&s, w)| shape(s) * (w - unit).exp()).collect();
-            let power = if n > 0 && largest > 0.0 { n as f64 * largest.ln() } else { 0.0 };
-            (w, vec![8.0 + 4.0 * n as f64; scores.len()], unit + power)
+            let power = if n > 0.0 && largest > 0.0 { n * largest.ln() } else { 0.0 };
+            (w, vec![8.0 + 4.0 * n; scores.len()], unit + power)
         }
+    }
+}
+
+fn power(x: f64, n: f64) -> f64 {
+    if n.fract() == 0.0 { x.powi(n as i32) } else { x.powf(n) }
+}
+
+/// Whether no score may be negative.
+fn refuses(separation: Separation) -> bool {
+    match separation {
+        Separation::Sqrt(Sqrt) | Separation::Log(Log) => true,
+        Separation::Power(Power(n)) => n.fract() != 0.0,
+        _ => false,
     }
 }
 
@@ -95,7 +108,7 @@ impl<E: Real> Case<E> {
         let what = (run, separation, weighted, self.queries().len(), n, self.d, self.width);
         let result = self.run(run, separation, weighted);
         let negative = scores.iter().position(|row| row.iter().any(|&s| s < 0.0));
-        if let (Separation::Sqrt(Sqrt) | Separation::Log(Log), Some(row)) = (separation, negative) {
+        if let (true, Some(row)) = (refuses(separation), negative) {
             assert_eq!(result, Err(Error::NegativeScore(row)), "{what:?}");
             return;
         }
@@ -142,7 +155,9 @@ fn separations(scores: &[f64], case: usize) -> Vec<Separation> {
     let mut all: Vec<_> = Separation::NAMES.iter().map(named).collect();
     all.extend([
         Separation::Softmax(Softmax([0.0, 0.25, 8.0, 300.0][case % 4])),
-        Separation::Power(Power(30)),
+        Separation::Power(Power(30.0)),
+        Separation::Power(Power([0.5, 1.5, 7.3][case % 3])),
+        Separation::Rectified(Rectified([0.01, 2.5, 11.7][case % 3])),
         Separation::Threshold(Threshold(radius)),
         Separation::Threshold(Threshold(f64::NEG_INFINITY)),
     ]);
@@ -186,7 +201,11 @@ fn positive_scores() {
             for level in Level::available() {
                 let run = Run::new(level, MetricName::Dot).threads(1 + case % 2);
                 let named = |name: &&str| Separation::parse(name, 2.0).unwrap();
-                for separation in Separation::NAMES.iter().map(named).chain([Separation::Power(Power(4))]) {
+                for separation in Separation::NAMES.iter().map(named).chain([
+                    Separation::Power(Power(4.0)),
+                    Separation::Power(Power(3.5)),
+                    Separation::Power(Power(0.3)),
+                ]) {
                     for weighted in [false, true] {
                         setup.check(run, separation, weighted);
                         double.check(run, separation, weighted);
@@ -237,7 +256,7 @@ fn same_bits<E: Real>() {
                     Separation::Softmax(Softmax(0.7)),
                     // Almost all weights are 0, in different places for different cues.
                     Separation::Softmax(Softmax(400.0)),
-                    Separation::Power(Power(3)),
+                    Separation::Power(Power(3.0)),
                     Separation::Threshold(Threshold(if metric == MetricName::Dot { 3.0 } else { 1.0 })),
                 ];
                 for (i, separation) in separations.into_iter().enumerate() {
@@ -307,8 +326,8 @@ fn large_scores() {
             for separation in [
                 Separation::Softmax(Softmax(1.0)),
                 Separation::Softmax(Softmax(50.0)),
-                Separation::Power(Power(40)),
-                Separation::Rectified(Rectified(101)),
+                Separation::Power(Power(40.0)),
+                Separation::Rectified(Rectified(101.0)),
             ] {
                 case.check(run, separation, false);
                 case.check(run, separation, true);
@@ -332,7 +351,7 @@ fn no_weight_at_all() {
         };
         both(Separation::Threshold(Threshold(1e6)), None);
         both(Separation::Softmax(Softmax(2.0)), Some(&nothing));
-        both(Separation::Power(Power(2)), Some(&nothing));
+        both(Separation::Power(Power(2.0)), Some(&nothing));
         both(Separation::Threshold(Threshold(-1e6)), Some(&nothing));
         let zeros = vec![0.0; 100 * 4];
         let (out, scale) = run
@@ -340,7 +359,7 @@ fn no_weight_at_all() {
                 Rows::of(&zeros[..4], 4),
                 Rows::of(&zeros, 4),
                 Rows::of(&values, 5),
-                Separation::Power(Power(3)),
+                Separation::Power(Power(3.0)),
                 None,
             )
             .unwrap();
@@ -419,7 +438,7 @@ fn bad_inputs_are_told() {
             for metric in [MetricName::Dot, MetricName::Euclidean, MetricName::Cosine] {
                 for separation in [
                     Separation::Softmax(Softmax(1.0)),
-                    Separation::Power(Power(2)),
+                    Separation::Power(Power(2.0)),
                     Separation::Threshold(Threshold(1.0)),
                 ] {
                     let run = Run::new(level, metric);

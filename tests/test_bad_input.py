@@ -203,8 +203,11 @@ def test_numbers():
         ):
             with pytest.raises(error, match="beta must be a finite number >= 0"):
                 call(beta)
-    for n, error in [(0, ValueError), (2.0, TypeError), ("2", TypeError), (2**40, ValueError)]:
-        with pytest.raises(error, match="n must be an int"):
+    for n, error in [
+        (0, ValueError), (-1.5, ValueError), (np.nan, ValueError), ("2", TypeError),
+        (2**40, ValueError), (True, TypeError),
+    ]:  # fmt: skip
+        with pytest.raises(error, match="n must be a number"):
             am.Polynomial(n)
     with pytest.raises(ValueError, match="radius must be a finite number >= 0"):
         am.UniversalHopfield("l1", am.Threshold(-1.0))

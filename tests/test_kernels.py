@@ -42,6 +42,8 @@ TYPES = [
     ("float16", "float16", "float32"),
     ("uint8", "uint8", "int32"),
     ("int8", "int8", "int32"),
+    ("uint8", "int8", "int32"),
+    ("int8", "uint8", "int32"),
     ("uint8", "float32", "float32"),
     ("int16", "float32", "float64"),
 ]
@@ -138,10 +140,17 @@ SEPARATIONS = [
     (am.Polynomial(3), "power", 3.0),
     (am.Polynomial(30), "power", 30.0),
     (am.Polynomial(3, rectified=True), "rectified", 3.0),
+    (am.Polynomial(2.5, rectified=True), "rectified", 2.5),
+    (am.Polynomial(2.5), "power", 2.5),
     (am.Sqrt(), "sqrt", 0.0),
     (am.Log(), "log", 0.0),
     (am.Threshold(0.0), "threshold", 0.0),
 ]
+
+
+def needs_positive(part) -> bool:
+    """Whether a separation takes no negative scores."""
+    return part[1] in ("sqrt", "log") or (part[1] == "power" and part[2] % 1 > 0)
 
 
 @pytest.mark.parametrize("weighted", [False, True])
@@ -149,7 +158,7 @@ SEPARATIONS = [
 @pytest.mark.parametrize(
     ("part", "metric"),
     # Distances score as their negative, which has no root or logarithm.
-    [(p, m) for p in SEPARATIONS for m in METRICS if m == "dot" or p[1] not in ("sqrt", "log")],
+    [(p, m) for p in SEPARATIONS for m in METRICS if m == "dot" or not needs_positive(p)],
     ids=lambda x: x if isinstance(x, str) else repr(x[0]),
 )
 def test_retrieve_against_the_reference(rng, part, metric, dtype, weighted):
@@ -158,7 +167,7 @@ def test_retrieve_against_the_reference(rng, part, metric, dtype, weighted):
     compute = "float64" if dtype == "float64" else "float32"
     eps = float(np.finfo(compute).eps)
     for n_q, n, d, o in [(1, 1, 1, 1), (3, 17, 7, 2), (13, 65, 33, 17), (2, 257, 100, 100)]:
-        source = "kl" if name in ("sqrt", "log") else metric
+        source = "kl" if needs_positive((part, name, param)) else metric
         k = draw(rng, (n, d), dtype, source)
         q = draw(rng, (n_q, d), compute, source)
         scale = np.float64(np.abs(reference.pairwise(q, k, metric)).max())

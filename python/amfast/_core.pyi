@@ -62,7 +62,12 @@ def pairwise(
     queries: NDArray[Any], keys: NDArray[Any] | Keys, metric: str, out: NDArray[Any], threads: int
 ) -> None: ...
 def topk(
-    queries: NDArray[Any], keys: NDArray[Any] | Keys, k: int, metric: str, threads: int
+    queries: NDArray[Any],
+    keys: NDArray[Any] | Keys,
+    k: int,
+    metric: str,
+    threads: int,
+    unrounded: bool = False,
 ) -> tuple[NDArray[Any], NDArray[int64]]: ...
 def within(
     queries: NDArray[Any], keys: NDArray[Any] | Keys, radius: float, metric: str, threads: int

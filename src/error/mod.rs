@@ -22,7 +22,7 @@ pub enum Error {
     NonFinite(Side, usize),
     /// A divergence needs rows that can be read as a distribution: (side, row, what is wrong).
     NotADistribution(Side, usize, &'static str),
-    /// `sqrt` and `log` separations need scores of at least zero: the first row of cues with a negative one.
+    /// `sqrt`, `log` and fractional powers need scores of at least zero: the first row of cues with a negative one.
     NegativeScore(usize),
     /// Finite inputs gave a score that the score's type cannot hold: the first such row of cues.
     Overflow(usize),
@@ -58,8 +58,8 @@ impl fmt::Display for Error {
             }
             Error::NegativeScore(row) => write!(
                 f,
-                "cues row {row} has a negative score, which the 'sqrt' and 'log' separations do not take; \
-                 use a similarity without negative scores or convention='paper'"
+                "cues row {row} has a negative score, which the 'sqrt' and 'log' separations and fractional powers do not \
+                 take; use a similarity without negative scores, a rectified power or convention='paper'"
             ),
             Error::Overflow(row) => {
                 write!(f, "cues row {row} has a score too large for its type; scale the data or use float64")

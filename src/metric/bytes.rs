@@ -1,14 +1,33 @@
-//! Metrics of rows of bytes, and the frame that they share.
+//! Metrics of rows of bytes, and the frame that they share. A metric is taken from exact integers, whichever of both types
+//! either side has; what is rounded, is rounded once.
+//!
+//! Unsigned bytes are stored as they are, signed ones 128 higher ([`Element`](crate::table::Element) for u8). A row's own share
+//! of a score sets right what its and the other side's shift leave out or add.
 
-use super::{Metric, Score};
+use super::{Facing, Metric, OfMetric, Pair, Score};
 use crate::error::Side;
 use crate::simd::{Isa, Shaped, Vector, Words};
+use crate::table::Dtype;
 use std::marker::PhantomData;
 
 /// The longest rows whose scores surely fit an i32: 255^2 * 33025 < 2^31.
 pub const BYTE_WIDTH: usize = 33_025;
+/// The same of squared differences of unsigned and signed bytes: 383^2 * 14639 < 2^31.
+pub const MIXED_WIDTH: usize = 14_639;
 
-/// What a metric of bytes adds to the frame that all of them share. Their scores are whole numbers, exactly.
+/// A metric that is taken from exact integers of bytes.
+pub trait OfBytes {
+    /// Whether scores are rounded, if only once.
+    const ROUNDS: bool;
+    /// The longest rows, of two types if `mixed`, whose integers surely fit 32 bits.
+    fn width(mixed: bool) -> usize;
+    /// The metric with those integers as its scores, if they are.
+    fn exactly<I: Isa, K: OfMetric<i32>>(mixed: bool) -> Option<K>;
+    /// The metric with scores that are rounded once from them, if at all.
+    fn widely<I: Isa, K: OfMetric<f64>>(mixed: bool) -> K;
+}
+
+/// What a metric of bytes adds to the frame that all of them share.
 pub trait ByteMetric<I: Isa>: 'static {
     /// See [`Metric::Score`].
     type Score: Score;
@@ -22,7 +41,7 @@ pub trait ByteMetric<I: Isa>: 'static {
     fn tiles<S: Shaped>() -> S::Out;
     /// See [`Metric::prepare`].
     #[inline(always)]
-    fn prepare(_row: &mut [u8], _side: Side) -> Self::Score {
+    fn prepare(_row: &mut [u8], _facing: Facing) -> Self::Score {
         Self::Score::default()
     }
     /// See [`Metric::zero`].
@@ -51,6 +70,7 @@ impl<I: Isa, B: ByteMetric<I>> Metric<I> for OnBytes<B> {
     type Carrier = B::Carrier;
     type Acc = B::Acc;
     type Key = *const u8;
+    type Marks = ();
     type Constant = ();
     const FOLD: usize = usize::MAX;
     const PREPARES: bool = B::PREPARES;
@@ -61,8 +81,8 @@ impl<I: Isa, B: ByteMetric<I>> Metric<I> for OnBytes<B> {
         B::tiles::<S>()
     }
     #[inline(always)]
-    unsafe fn prepare(row: &mut [u8], side: Side) -> Result<B::Score, &'static str> {
-        Ok(B::prepare(row, side))
+    unsafe fn prepare(row: &mut [u8], facing: Facing) -> Result<B::Score, &'static str> {
+        Ok(B::prepare(row, facing))
     }
     #[inline(always)]
     unsafe fn zero() -> B::Acc {
@@ -88,20 +108,116 @@ impl<I: Isa, B: ByteMetric<I>> Metric<I> for OnBytes<B> {
         key_terms: *const B::Score,
         query_term: B::Score,
         out: *mut B::Score,
-        _odd: &mut B::Acc,
+        _marks: &mut (),
     ) {
         B::finish(acc, key_terms, query_term, out);
     }
     #[inline(always)]
-    unsafe fn finite(_odd: B::Acc) -> bool {
+    unsafe fn unmarked() {}
+    #[inline(always)]
+    unsafe fn settled(_marks: ()) -> bool {
+        true
+    }
+    unsafe fn again(_pair: &Pair<Self::Score>) -> bool {
         true
     }
 }
 
-/// sum |x - k| of bytes.
-pub struct ByteManhattan;
-impl<I: Isa> ByteMetric<I> for ByteManhattan {
-    type Score = i32;
+/// A score that holds the whole numbers of bytes.
+pub trait Whole: Score {
+    /// That number; as an i32, without what is beyond its bits.
+    fn whole(x: i64) -> Self;
+    /// Their sum; of i32, without what is beyond its bits.
+    fn sum(of: [Self; 3]) -> Self;
+    /// Replaces a register of whole numbers by their roots; an i32 has none.
+    ///
+    /// # Safety
+    /// Only below [`Isa::call`]; readable and writable for the keys of a register of products.
+    unsafe fn root<I: Isa>(_out: *mut Self) {}
+    /// `key_term + query_term + factor * acc` in each lane of products.
+    ///
+    /// # Safety
+    /// Only below [`Isa::call`]; terms readable and out writable for the keys of a register.
+    unsafe fn products<I: Isa>(
+        acc: <I::Words as Words>::Dot,
+        factor: i32,
+        key_terms: *const Self,
+        query_term: Self,
+        out: *mut Self,
+    );
+}
+
+impl Whole for i32 {
+    fn whole(x: i64) -> i32 {
+        x as i32
+    }
+    #[inline(always)]
+    fn sum([a, b, c]: [i32; 3]) -> i32 {
+        a.wrapping_add(b).wrapping_add(c)
+    }
+    #[inline(always)]
+    unsafe fn products<I: Isa>(
+        acc: <I::Words as Words>::Dot,
+        factor: i32,
+        key_terms: *const i32,
+        query_term: i32,
+        out: *mut i32,
+    ) {
+        I::Words::dot_store(acc, factor, key_terms, query_term, out);
+    }
+}
+
+impl Whole for f64 {
+    fn whole(x: i64) -> f64 {
+        x as f64
+    }
+    #[inline(always)]
+    fn sum([a, b, c]: [f64; 3]) -> f64 {
+        a + b + c
+    }
+    #[inline(always)]
+    unsafe fn root<I: Isa>(out: *mut f64) {
+        for i in (0..I::F32::LANES).step_by(I::F64::LANES) {
+            I::F64::load(out.add(i)).sqrt().store(out.add(i));
+        }
+    }
+    #[inline(always)]
+    unsafe fn products<I: Isa>(
+        acc: <I::Words as Words>::Dot,
+        factor: i32,
+        key_terms: *const f64,
+        query_term: f64,
+        out: *mut f64,
+    ) {
+        let (none, mut sums) = ([0i32; LANES], [0i32; LANES]);
+        I::Words::dot_store(acc, 1, none.as_ptr(), 0, sums.as_mut_ptr());
+        for (i, &sum) in sums[..I::F32::LANES].iter().enumerate() {
+            *out.add(i) = *key_terms.add(i) + query_term + factor as f64 * sum as f64;
+        }
+    }
+}
+
+/// The most lanes of any register of i32.
+const LANES: usize = 16;
+
+/// What signed bytes are stored higher than they are.
+fn shift(dtype: Dtype) -> i64 {
+    if dtype == Dtype::I8 { 128 } else { 0 }
+}
+
+/// Sums of a row's numbers and of their squares, stored as they may be.
+fn moments(row: &[u8], own: Dtype) -> (i64, i64) {
+    let shift = shift(own);
+    row.iter().fold((0, 0), |(sum, squares), &x| {
+        let x = x as i64 - shift;
+        (sum + x, squares + x * x)
+    })
+}
+
+/// sum |x - k| of bytes. A common shift changes nothing.
+pub struct Differences<E>(PhantomData<E>);
+impl<I: Isa, E: Whole> ByteMetric<I> for Differences<E> {
+    type Score = E;
     type Carrier = I::F64;
     type Acc = <I::Words as Words>::Sad;
 
@@ -117,24 +233,88 @@ impl<I: Isa> ByteMetric<I> for ByteManhattan {
         I::Words::sad(acc, key, query.cast::<u64>().read_unaligned())
     }
     #[inline(always)]
-    unsafe fn finish(acc: Self::Acc, _key_terms: *const i32, _query_term: i32, out: *mut i32) {
-        I::Words::sad_store(acc, out);
+    unsafe fn finish(acc: Self::Acc, _key_terms: *const E, _query_term: E, out: *mut E) {
+        let mut sums = [0i32; LANES];
+        I::Words::sad_store(acc, sums.as_mut_ptr());
+        for (i, &sum) in sums[..I::F64::LANES].iter().enumerate() {
+            *out.add(i) = E::whole(sum as i64);
+        }
     }
 }
 
-/// Which product of bytes.
-pub trait ByteProduct: 'static {
-    /// What the sum of products is multiplied by.
-    const FACTOR: i32;
-    /// A row's own share.
-    fn term(row: &[u8], side: Side) -> i32;
+/// The same of unsigned and signed bytes: a negative number is farther than 0 from an unsigned one by its own magnitude.
+pub struct MixedDifferences<E>(PhantomData<E>);
+impl<I: Isa, E: Whole> ByteMetric<I> for MixedDifferences<E> {
+    type Score = E;
+    type Carrier = I::F64;
+    type Acc = <I::Words as Words>::Sad;
+    const PREPARES: bool = true;
+
+    fn tiles<S: Shaped>() -> S::Out {
+        I::product::<S>()
+    }
+    fn prepare(row: &mut [u8], facing: Facing) -> E {
+        if facing.own != Dtype::I8 {
+            return E::default();
+        }
+        let mut below = 0;
+        for x in row {
+            let signed = *x as i64 - 128;
+            below -= signed.min(0);
+            *x = signed.max(0) as u8;
+        }
+        E::whole(below)
+    }
+    #[inline(always)]
+    unsafe fn zero() -> Self::Acc {
+        I::Words::sad_zero()
+    }
+    #[inline(always)]
+    unsafe fn step(acc: Self::Acc, key: *const u8, query: *const u8) -> Self::Acc {
+        I::Words::sad(acc, key, query.cast::<u64>().read_unaligned())
+    }
+    #[inline(always)]
+    unsafe fn finish(acc: Self::Acc, key_terms: *const E, query_term: E, out: *mut E) {
+        let mut sums = [0i32; LANES];
+        I::Words::sad_store(acc, sums.as_mut_ptr());
+        for (i, &sum) in sums[..I::F64::LANES].iter().enumerate() {
+            *out.add(i) = E::sum([E::whole(sum as i64), *key_terms.add(i), query_term]);
+        }
+    }
 }
 
-/// Sums of products of bytes. The instruction takes unsigned keys k and signed queries q - 128; what that leaves
-/// out of the score depends on one row only and stands in its term. Sums wrap, so only the score itself has to fit.
-pub struct Products<P>(PhantomData<P>);
-impl<I: Isa, P: ByteProduct> ByteMetric<I> for Products<P> {
-    type Score = i32;
+/// Sum of magnitudes of differences.
+pub struct ByteManhattan;
+impl OfBytes for ByteManhattan {
+    const ROUNDS: bool = false;
+    fn width(_mixed: bool) -> usize {
+        BYTE_WIDTH
+    }
+    fn exactly<I: Isa, K: OfMetric<i32>>(mixed: bool) -> Option<K> {
+        Some(if mixed { K::of::<I, OnBytes<MixedDifferences<i32>>>() } else { K::of::<I, OnBytes<Differences<i32>>>() })
+    }
+    fn widely<I: Isa, K: OfMetric<f64>>(mixed: bool) -> K {
+        if mixed { K::of::<I, OnBytes<MixedDifferences<f64>>>() } else { K::of::<I, OnBytes<Differences<f64>>>() }
+    }
+}
+
+/// What is made of sums of products of bytes.
+pub trait ByteProduct<E: Score>: 'static {
+    /// A row's own share.
+    fn term(row: &[u8], facing: Facing) -> E;
+    /// The scores of a register of keys.
+    ///
+    /// # Safety
+    /// Only below [`Isa::call`]; terms readable and out writable for the keys of a register.
+    unsafe fn finish<I: Isa>(acc: <I::Words as Words>::Dot, key_terms: *const E, query_term: E, out: *mut E);
+}
+
+/// Sums of products of bytes. The instruction takes unsigned keys K and signed queries s: keys k as they are stored,
+/// `K = k + a`, and queries `s = q - b`, so that `sum k q = sum K s + b sum k - a sum s` with a and b either 0 or 128. What
+/// depends on one row only stands in its term. An i32's sums wrap, so only the score itself has to fit.
+pub struct Products<P, E>(PhantomData<(P, E)>);
+impl<I: Isa, E: Score, P: ByteProduct<E>> ByteMetric<I> for Products<P, E> {
+    type Score = E;
     type Carrier = I::F32;
     type Acc = <I::Words as Words>::Dot;
     const PREPARES: bool = true;
@@ -143,9 +323,9 @@ impl<I: Isa, P: ByteProduct> ByteMetric<I> for Products<P> {
         I::product::<S>()
     }
     #[inline(always)]
-    fn prepare(row: &mut [u8], side: Side) -> i32 {
-        let term = P::term(row, side);
-        if side == Side::Query {
+    fn prepare(row: &mut [u8], facing: Facing) -> E {
+        let term = P::term(row, facing);
+        if facing.side == Side::Query {
             for x in row {
                 *x ^= 0x80;
             }
@@ -161,39 +341,145 @@ impl<I: Isa, P: ByteProduct> ByteMetric<I> for Products<P> {
         I::Words::dot(acc, key, query.cast::<u32>().read_unaligned())
     }
     #[inline(always)]
-    unsafe fn finish(acc: Self::Acc, key_terms: *const i32, query_term: i32, out: *mut i32) {
-        I::Words::dot_store(acc, P::FACTOR, key_terms, query_term, out);
+    unsafe fn finish(acc: Self::Acc, key_terms: *const E, query_term: E, out: *mut E) {
+        P::finish::<I>(acc, key_terms, query_term, out);
     }
 }
 
-fn byte_sum(row: &[u8]) -> i32 {
-    row.iter().map(|&x| x as i32).fold(0, i32::wrapping_add)
+/// What a row adds to the sum of its products: b sum k of a key, -a sum s of a query.
+fn missing(row: &[u8], sum: i64, facing: Facing) -> i64 {
+    let query = if facing.side == Side::Query { facing.own } else { facing.other };
+    let b = 128 - shift(query);
+    if facing.side == Side::Key { b * sum } else { -shift(facing.other) * (sum - b * row.len() as i64) }
 }
 
-/// x . k of unsigned bytes: the instruction's sum k (q - 128) lacks 128 sum k.
-pub struct UnsignedDot;
-impl ByteProduct for UnsignedDot {
-    const FACTOR: i32 = 1;
-    fn term(row: &[u8], side: Side) -> i32 {
-        if side == Side::Key { byte_sum(row).wrapping_mul(128) } else { 0 }
+/// x . k
+pub struct ByteDot;
+impl<E: Whole> ByteProduct<E> for ByteDot {
+    fn term(row: &[u8], facing: Facing) -> E {
+        let (sum, _) = moments(row, facing.own);
+        E::whole(missing(row, sum, facing))
+    }
+    #[inline(always)]
+    unsafe fn finish<I: Isa>(acc: <I::Words as Words>::Dot, key_terms: *const E, query_term: E, out: *mut E) {
+        E::products::<I>(acc, 1, key_terms, query_term, out);
+    }
+}
+impl OfBytes for ByteDot {
+    const ROUNDS: bool = false;
+    fn width(_mixed: bool) -> usize {
+        BYTE_WIDTH
+    }
+    fn exactly<I: Isa, K: OfMetric<i32>>(_mixed: bool) -> Option<K> {
+        Some(K::of::<I, OnBytes<Products<ByteDot, i32>>>())
+    }
+    fn widely<I: Isa, K: OfMetric<f64>>(_mixed: bool) -> K {
+        K::of::<I, OnBytes<Products<ByteDot, f64>>>()
     }
 }
 
-/// x . k of signed bytes, both stored 128 higher: the instruction's sum (k + 128) q has 128 sum q too much.
-pub struct SignedDot;
-impl ByteProduct for SignedDot {
-    const FACTOR: i32 = 1;
-    fn term(row: &[u8], side: Side) -> i32 {
-        if side == Side::Query { byte_sum(row).wrapping_sub(128 * row.len() as i32).wrapping_mul(-128) } else { 0 }
+/// sum (x - k)^2 = sum k^2 + sum x^2 - 2 x . k, or its root; integers lose nothing by it.
+pub struct ByteSquares<const ROOT: bool>;
+impl<E: Whole, const ROOT: bool> ByteProduct<E> for ByteSquares<ROOT> {
+    fn term(row: &[u8], facing: Facing) -> E {
+        let (sum, squares) = moments(row, facing.own);
+        E::whole(squares - 2 * missing(row, sum, facing))
+    }
+    #[inline(always)]
+    unsafe fn finish<I: Isa>(acc: <I::Words as Words>::Dot, key_terms: *const E, query_term: E, out: *mut E) {
+        E::products::<I>(acc, -2, key_terms, query_term, out);
+        if ROOT {
+            E::root::<I>(out);
+        }
+    }
+}
+impl<const ROOT: bool> OfBytes for ByteSquares<ROOT> {
+    const ROUNDS: bool = ROOT;
+    fn width(mixed: bool) -> usize {
+        if mixed { MIXED_WIDTH } else { BYTE_WIDTH }
+    }
+    fn exactly<I: Isa, K: OfMetric<i32>>(_mixed: bool) -> Option<K> {
+        (!ROOT).then(K::of::<I, OnBytes<Products<ByteSquares<false>, i32>>>)
+    }
+    fn widely<I: Isa, K: OfMetric<f64>>(_mixed: bool) -> K {
+        K::of::<I, OnBytes<Products<ByteSquares<ROOT>, f64>>>()
     }
 }
 
-/// sum (x - k)^2 of bytes = sum k^2 + sum x^2 - 2 x . k; integers lose nothing by it, and a common shift changes nothing.
-pub struct ByteEuclidean;
-impl ByteProduct for ByteEuclidean {
-    const FACTOR: i32 = -2;
-    fn term(row: &[u8], side: Side) -> i32 {
-        let squares = row.iter().map(|&x| x as i32 * x as i32).fold(0, i32::wrapping_add);
-        if side == Side::Key { squares.wrapping_sub(byte_sum(row).wrapping_mul(256)) } else { squares }
+/// 1 - x . k / (|x| |k|) of bytes, from the exact numbers x . k, |x|^2 and |k|^2.
+///
+/// A term holds two numbers of 32 bits: |k|^2, and what the row adds to the product. They travel as the bits of a float that
+/// nobody reads as a number.
+pub struct ByteCosine;
+
+fn pair(norm: i64, product: i64) -> f64 {
+    f64::from_bits((norm as u64) << 32 | product as i32 as u32 as u64)
+}
+
+fn unpair(term: f64) -> (f64, i32) {
+    ((term.to_bits() >> 32) as f64, term.to_bits() as i32)
+}
+
+impl ByteProduct<f64> for ByteCosine {
+    fn term(row: &[u8], facing: Facing) -> f64 {
+        let (sum, squares) = moments(row, facing.own);
+        pair(squares, missing(row, sum, facing))
+    }
+    #[inline(always)]
+    unsafe fn finish<I: Isa>(acc: <I::Words as Words>::Dot, key_terms: *const f64, query_term: f64, out: *mut f64) {
+        let (none, mut sums) = ([0i32; LANES], [0i32; LANES]);
+        I::Words::dot_store(acc, 1, none.as_ptr(), 0, sums.as_mut_ptr());
+        let (a, more) = unpair(query_term);
+        for (i, &sum) in sums[..I::F32::LANES].iter().enumerate() {
+            let (b, other) = unpair(*key_terms.add(i));
+            let dot = sum.wrapping_add(more).wrapping_add(other);
+            *out.add(i) = if a * b <= EXACT { cosine(a, b, dot as f64) } else { long_cosine(a, b, dot) };
+        }
+    }
+}
+
+/// Whole numbers to here are f64.
+const EXACT: f64 = (1u64 << 53) as f64;
+
+/// The distance by a = |x|^2, b = |k|^2 and their product, if a b is exact.
+///
+/// `a b - (x.k)^2` is exact too, so nothing cancels, and the quotient by b is that of two whole numbers, rounded: keys in the
+/// same direction, however long, have the same bits. Every step rounds in order, so that no two keys change places.
+#[inline(always)]
+fn cosine(a: f64, b: f64, dot: f64) -> f64 {
+    let (all, square) = (a * b, dot * dot);
+    let near = (all - square) / b / a;
+    let far = (square / b / a).sqrt();
+    let sharp = near / (1.0 + (1.0 - near).sqrt());
+    let wide = if dot < 0.0 { 1.0 + far } else { 1.0 - far };
+    let distance = if dot > 0.0 && 2.0 * square >= all { sharp } else { wide };
+    if all == 0.0 { 1.0 } else { distance }
+}
+
+/// The same if a b is not.
+#[cold]
+#[inline(never)]
+fn long_cosine(a: f64, b: f64, dot: i32) -> f64 {
+    let (whole, square) = (a as u64 * b as u64, (dot as i64 * dot as i64) as u64);
+    // The quotient's whole part is below 2^31, so that its fraction alone is rounded.
+    let quotient = |n: u64| ((n / b as u64) as f64 + (n % b as u64) as f64 / b) / a;
+    if dot > 0 && square >= whole - square {
+        let near = quotient(whole - square);
+        return near / (1.0 + (1.0 - near).sqrt());
+    }
+    let far = quotient(square).sqrt();
+    if dot < 0 { 1.0 + far } else { 1.0 - far }
+}
+
+impl OfBytes for ByteCosine {
+    const ROUNDS: bool = true;
+    fn width(_mixed: bool) -> usize {
+        BYTE_WIDTH
+    }
+    fn exactly<I: Isa, K: OfMetric<i32>>(_mixed: bool) -> Option<K> {
+        None
+    }
+    fn widely<I: Isa, K: OfMetric<f64>>(_mixed: bool) -> K {
+        K::of::<I, OnBytes<Products<ByteCosine, f64>>>()
     }
 }

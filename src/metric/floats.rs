@@ -1,6 +1,6 @@
 //! Metrics of rows of floats, and the frame that they share.
 
-use super::{Metric, Score};
+use super::{Facing, Metric, Pair, Score};
 use crate::error::Side;
 use crate::simd::{Float, Isa, Shaped, Vector};
 use crate::table::Element;
@@ -25,6 +25,10 @@ pub trait FloatMetric<V: Vector>: 'static {
     /// # Safety
     /// Only below [`Isa::call`].
     unsafe fn step(one: V, acc: V, key: V, query: V) -> V;
+    /// Whether a score that is not finite, of rows that are, is still seen to be so once it is finished.
+    const SHOWS: bool = true;
+    /// Below this, and where it is not finite, a score has lost digits and is taken [`again`](FloatMetric::again), if at all.
+    const DOUBT: Option<Doubt> = None;
     /// The score from the sum of the steps and the rows' own terms.
     ///
     /// # Safety
@@ -33,7 +37,65 @@ pub trait FloatMetric<V: Vector>: 'static {
     unsafe fn finish(acc: V, _terms: V) -> V {
         acc
     }
+    /// The scores of a pair, of which those in doubt are taken by a better way than the steps.
+    ///
+    /// # Safety
+    /// Only below [`Isa::call`]; the pair's rows readable.
+    unsafe fn again(_pair: &Pair<V::E>, scores: V) -> V {
+        scores
+    }
 }
+
+/// Which scores are in doubt.
+#[derive(Clone, Copy)]
+pub enum Doubt {
+    /// Squares that may have lost digits to the end of the range.
+    Squares,
+    /// Their roots.
+    Roots,
+    /// What is left of 1.
+    Rest,
+}
+
+impl Doubt {
+    /// Scores below this are.
+    #[inline(always)]
+    fn below<E: Float>(self) -> E {
+        match self {
+            Doubt::Squares => E::SMALL * E::SMALL,
+            Doubt::Roots => E::SMALL,
+            Doubt::Rest => E::from_f64(1.0 / 64.0),
+        }
+    }
+}
+
+/// Sum of squared differences, each times `scale` before it is squared if `SCALED`. Four chains, since one would wait for
+/// itself at every step.
+#[inline(always)]
+unsafe fn squares<V: Vector, const SCALED: bool>(pair: &Pair<V::E>, scale: V) -> V {
+    let zero = V::splat(V::E::ZERO);
+    let mut total = zero;
+    for start in (0..pair.words).step_by(PART) {
+        let end = (start + PART).min(pair.words);
+        let mut sums = [zero; 4];
+        for first in (start..end).step_by(4) {
+            for (i, sum) in sums.iter_mut().enumerate().take(end - first) {
+                let key = V::load(pair.keys.cast::<V::E>().add((first + i) * V::LANES));
+                let query = pair.query.add((first + i) * pair.stride).cast::<V::E>().read();
+                let mut d = key.sub(V::splat(query));
+                if SCALED {
+                    d = d.mul(scale);
+                }
+                *sum = d.fma(d, *sum);
+            }
+        }
+        total = total.add(sums[0].add(sums[1]).add(sums[2].add(sums[3])));
+    }
+    total
+}
+
+/// Steps of [`squares`] after which its chains are put aside, as [`Metric::FOLD`] does.
+const PART: usize = 1024;
 
 /// Frame of the float metrics: the rows are floats, a word is one of them.
 pub struct OnFloats<V, F>(PhantomData<(V, F)>);
@@ -49,6 +111,8 @@ where
     type Carrier = V;
     type Acc = V;
     type Key = V;
+    /// Zero or a NaN, and the smallest score.
+    type Marks = [V; 2];
     type Constant = V;
     const FOLD: usize = 256;
     const PREPARES: bool = F::PREPARES;
@@ -59,8 +123,8 @@ where
         F::tiles::<I, S>()
     }
     #[inline(always)]
-    unsafe fn prepare(row: &mut [V::E], side: Side) -> Result<V::E, &'static str> {
-        F::prepare(row, side)
+    unsafe fn prepare(row: &mut [V::E], facing: Facing) -> Result<V::E, &'static str> {
+        F::prepare(row, facing.side)
     }
     #[inline(always)]
     unsafe fn zero() -> V {
@@ -84,15 +148,47 @@ where
         total.add(acc)
     }
     #[inline(always)]
-    unsafe fn finish(acc: V, key_terms: *const V::E, query_term: V::E, out: *mut V::E, odd: &mut V) {
+    unsafe fn finish(acc: V, key_terms: *const V::E, query_term: V::E, out: *mut V::E, marks: &mut [V; 2]) {
         // Zero times a finite number is zero, times anything else a NaN, and a NaN stays in a sum.
-        *odd = acc.fma(V::splat(V::E::ZERO), *odd);
-        F::finish(acc, V::load(key_terms).add(V::splat(query_term))).store(out);
+        marks[0] = acc.fma(V::splat(V::E::ZERO), marks[0]);
+        let score = F::finish(acc, V::load(key_terms).add(V::splat(query_term)));
+        if F::DOUBT.is_some() {
+            marks[1] = score.min(marks[1]);
+        }
+        score.store(out);
     }
     #[inline(always)]
-    unsafe fn finite(odd: V) -> bool {
-        odd.lt(V::splat(V::E::ONE)) == ((1u64 << V::LANES) - 1) as u32
+    unsafe fn unmarked() -> [V; 2] {
+        [V::splat(V::E::ZERO), V::splat(V::E::INFINITY)]
     }
+    #[inline(always)]
+    unsafe fn settled([odd, least]: [V; 2]) -> bool {
+        let clear = F::DOUBT.is_none_or(|doubt| least.lt(V::splat(doubt.below())) == 0);
+        odd.lt(V::splat(V::E::ONE)) == all::<V>(V::LANES) && clear
+    }
+    #[inline(always)]
+    unsafe fn again(pair: &Pair<V::E>) -> bool {
+        if !F::SHOWS {
+            return false;
+        }
+        let (real, zero) = (all::<V>(pair.real), V::splat(V::E::ZERO));
+        let finite = |scores: V| scores.fma(zero, zero).lt(V::splat(V::E::ONE)) & real;
+        let mut scores = V::load(pair.out);
+        if let Some(doubt) = F::DOUBT {
+            let low = scores.lt(V::splat(doubt.below())) & real;
+            if low != 0 || finite(scores) != real {
+                scores = F::again(pair, scores);
+                scores.store(pair.out);
+            }
+        }
+        finite(scores) == real
+    }
+}
+
+/// The first `n` lanes.
+fn all<V: Vector>(n: usize) -> u32 {
+    debug_assert!(n <= V::LANES);
+    ((1u64 << n) - 1) as u32
 }
 
 /// x . k
@@ -107,9 +203,11 @@ impl<V: Vector> FloatMetric<V> for Dot {
     }
 }
 
-/// sum (x - k)^2, or its root: direct differences, so that close rows far from the origin keep their digits.
+/// sum (x - k)^2, or its root: direct differences, so that close rows far from the origin keep their digits. Where squares
+/// may have left the range of their type, differences are scaled before they are squared.
 pub struct Euclidean<const ROOT: bool>;
 impl<V: Vector, const ROOT: bool> FloatMetric<V> for Euclidean<ROOT> {
+    const DOUBT: Option<Doubt> = Some(if ROOT { Doubt::Roots } else { Doubt::Squares });
     fn tiles<I: Isa, S: Shaped>() -> S::Out {
         I::difference::<S>()
     }
@@ -121,6 +219,17 @@ impl<V: Vector, const ROOT: bool> FloatMetric<V> for Euclidean<ROOT> {
     #[inline(always)]
     unsafe fn finish(acc: V, _terms: V) -> V {
         if ROOT { acc.sqrt() } else { acc }
+    }
+    #[inline(always)]
+    unsafe fn again(pair: &Pair<V::E>, scores: V) -> V {
+        let low = V::splat(if ROOT { Doubt::Roots } else { Doubt::Squares }.below());
+        let (high, one) = (V::splat(V::E::INFINITY), V::splat(V::E::ONE));
+        let (up, down) = (V::splat(V::E::LIFT), V::splat(V::E::ONE / V::E::LIFT));
+        let scale = V::select_lt(scores, low, up, V::select_lt(scores, high, one, down));
+        let back = V::select_lt(scores, low, down, V::select_lt(scores, high, one, up));
+        let sum = squares::<V, true>(pair, scale);
+        let again = if ROOT { sum.sqrt().mul(back) } else { sum.mul(back).mul(back) };
+        V::select_lt(scores, low, again, V::select_lt(scores, high, scores, again))
     }
 }
 
@@ -136,9 +245,11 @@ impl<V: Vector> FloatMetric<V> for Manhattan {
     }
 }
 
-/// 1 - x . k / (|x| |k|), between 0 and 2; a zero row is at distance 1 from everything.
+/// 1 - x . k / (|x| |k|), between 0 and 2; a zero row is at distance 1 from everything. Where the two directions are close
+/// that difference cancels; half the squared distance of the rows scaled to length 1 is the same and does not.
 pub struct Cosine;
 impl<V: Vector> FloatMetric<V> for Cosine {
+    const DOUBT: Option<Doubt> = Some(Doubt::Rest);
     const PREPARES: bool = true;
     fn tiles<I: Isa, S: Shaped>() -> S::Out {
         I::product::<S>()
@@ -163,5 +274,10 @@ impl<V: Vector> FloatMetric<V> for Cosine {
     unsafe fn finish(acc: V, _terms: V) -> V {
         let distance = V::splat(V::E::ONE).sub(acc);
         distance.max(V::splat(V::E::ZERO)).min(V::splat(V::E::from_f64(2.0)))
+    }
+    #[inline(always)]
+    unsafe fn again(pair: &Pair<V::E>, scores: V) -> V {
+        let half = squares::<V, false>(pair, scores).mul(V::splat(V::E::from_f64(0.5)));
+        V::select_lt(scores, V::splat(Doubt::Rest.below()), half, scores)
     }
 }

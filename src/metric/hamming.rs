@@ -1,8 +1,7 @@
 //! Bits packed into bytes: how many differ.
 
 use super::bytes::{ByteMetric, OnBytes};
-use super::{Metric, OfMetric, Score};
-use crate::error::Side;
+use super::{Facing, Metric, OfMetric, Pair, Score};
 use crate::simd::{Bits, Isa, Shaped, Vector};
 use std::marker::PhantomData;
 
@@ -67,6 +66,7 @@ impl<I: Isa, E: Score> Metric<I> for CountedInPlace<E> {
     /// One key each; only as many as the carrier has lanes are used.
     type Acc = [<I::Bits as Bits>::Count; 8];
     type Key = *const u8;
+    type Marks = ();
     /// Bytes of a row.
     type Constant = usize;
     const FOLD: usize = usize::MAX;
@@ -78,7 +78,7 @@ impl<I: Isa, E: Score> Metric<I> for CountedInPlace<E> {
         S::shaped::<1, 2, 1, 2>()
     }
     #[inline(always)]
-    unsafe fn prepare(_row: &mut [u8], _side: Side) -> Result<E, &'static str> {
+    unsafe fn prepare(_row: &mut [u8], _facing: Facing) -> Result<E, &'static str> {
         Ok(E::default())
     }
     #[inline(always)]
@@ -105,7 +105,7 @@ impl<I: Isa, E: Score> Metric<I> for CountedInPlace<E> {
         acc
     }
     #[inline(always)]
-    unsafe fn finish(acc: Self::Acc, _key_terms: *const E, _query_term: E, out: *mut E, _odd: &mut Self::Acc) {
+    unsafe fn finish(acc: Self::Acc, _key_terms: *const E, _query_term: E, out: *mut E, _marks: &mut ()) {
         for (i, &a) in acc.iter().enumerate().take(I::F64::LANES) {
             let mut counts = [0i32; 8];
             I::Bits::store(a, counts.as_mut_ptr());
@@ -113,7 +113,12 @@ impl<I: Isa, E: Score> Metric<I> for CountedInPlace<E> {
         }
     }
     #[inline(always)]
-    unsafe fn finite(_odd: Self::Acc) -> bool {
+    unsafe fn unmarked() {}
+    #[inline(always)]
+    unsafe fn settled(_marks: ()) -> bool {
+        true
+    }
+    unsafe fn again(_pair: &Pair<Self::Score>) -> bool {
         true
     }
 }

@@ -15,7 +15,7 @@ pub mod hamming;
 use crate::error::Side;
 use crate::simd::{Isa, Shaped, Vector, Words};
 use crate::table::{Dtype, Element};
-use bytes::{BYTE_WIDTH, ByteEuclidean, ByteManhattan, OnBytes, Products, SignedDot, UnsignedDot};
+use bytes::{ByteCosine, ByteDot, ByteManhattan, ByteSquares, OfBytes};
 use distributions::{Divergence, JensenShannon};
 use floats::{Cosine, Dot, Euclidean, Manhattan, OnFloats};
 use hamming::{BIT_WIDTH, BitMetric, Hamming};
@@ -32,10 +32,9 @@ pub enum Kind {
 }
 
 /// Makes [`MetricName`] of the list of metrics: a line has the name, the variant, the rows that are compared, which score is
-/// better, what the metric is on floats (or on bits) and, where bytes have exact scores, what it is on unsigned and on
-/// signed ones.
+/// better, what the metric is on floats (or on bits) and, where there is one, on bytes.
 macro_rules! metrics {
-    ($($name:literal $metric:ident: $kind:ident $better:ident, $of:ty $(, bytes: $unsigned:ty, $signed:ty)?;)*) => {
+    ($($name:literal $metric:ident: $kind:ident $better:ident, $of:ty $(, bytes: $bytes:ty)?;)*) => {
         /// The metrics by name.
         #[derive(Clone, Copy, Debug, PartialEq, Eq)]
         #[allow(missing_docs)] // The names say it; API documentation is in Python.
@@ -61,11 +60,19 @@ macro_rules! metrics {
                 }
             }
 
-            /// Whether bytes have exact scores.
-            fn of_bytes(self) -> bool {
+            /// The longest rows of bytes, of two types if `mixed`, that it scores from exact integers of 32 bits.
+            fn byte_width(self, mixed: bool) -> usize {
                 match self {
-                    $($(MetricName::$metric => !stringify!($unsigned).is_empty(),)?)*
-                    _ => false,
+                    $($(MetricName::$metric => <$bytes as OfBytes>::width(mixed),)?)*
+                    _ => 0,
+                }
+            }
+
+            /// Whether scores of bytes are rounded, if only once, and not the exact integers themselves.
+            fn rounds_bytes(self) -> bool {
+                match self {
+                    $($(MetricName::$metric => <$bytes as OfBytes>::ROUNDS,)?)*
+                    _ => true,
                 }
             }
 
@@ -77,10 +84,17 @@ macro_rules! metrics {
             }
 
             /// The metric of bytes or bits with exact scores, if there is one: see [`MetricName::exact`].
-            pub fn on_bytes<I: Isa, K: OfMetric<i32>>(self, queries: Dtype) -> Option<K> {
-                let signed = queries == Dtype::I8;
+            pub fn on_bytes<I: Isa, K: OfMetric<i32>>(self, mixed: bool) -> Option<K> {
                 match self {
-                    $(MetricName::$metric => on_bytes!($kind, $of, I, K, signed $(, $unsigned, $signed)?),)*
+                    $(MetricName::$metric => on_bytes!($kind, $of, I, K, mixed $(, $bytes)?),)*
+                }
+            }
+
+            /// The metric of bytes with scores that are rounded once, to f64; none if there is none.
+            pub fn on_bytes_widely<I: Isa, K: OfMetric<f64>>(self, mixed: bool) -> Option<K> {
+                match self {
+                    $($(MetricName::$metric => Some(<$bytes as OfBytes>::widely::<I, K>(mixed)),)?)*
+                    _ => None,
                 }
             }
         }
@@ -106,26 +120,23 @@ macro_rules! on_floats {
 }
 
 macro_rules! on_bytes {
-    (Bits, $of:ty, $i:ty, $k:ty, $is_signed:ident) => {
+    (Bits, $of:ty, $i:ty, $k:ty, $mixed:ident) => {
         Some(<$of as BitMetric>::of::<$i, i32, $k>())
     };
-    ($kind:ident, $of:ty, $i:ty, $k:ty, $is_signed:ident) => {
+    ($kind:ident, $of:ty, $i:ty, $k:ty, $mixed:ident) => {
         None
     };
-    ($kind:ident, $of:ty, $i:ty, $k:ty, $is_signed:ident, $unsigned:ty, $signed:ty) => {
-        Some(match $is_signed {
-            true => <$k>::of::<$i, OnBytes<$signed>>(),
-            false => <$k>::of::<$i, OnBytes<$unsigned>>(),
-        })
+    ($kind:ident, $of:ty, $i:ty, $k:ty, $mixed:ident, $bytes:ty) => {
+        <$bytes as OfBytes>::exactly::<$i, $k>($mixed)
     };
 }
 
 metrics! {
-    "dot" Dot: Numbers larger, Dot, bytes: Products<UnsignedDot>, Products<SignedDot>;
-    "cosine" Cosine: Numbers smaller, Cosine;
-    "sqeuclidean" SqEuclidean: Numbers smaller, Euclidean<false>, bytes: Products<ByteEuclidean>, Products<ByteEuclidean>;
-    "euclidean" Euclidean: Numbers smaller, Euclidean<true>;
-    "manhattan" Manhattan: Numbers smaller, Manhattan, bytes: ByteManhattan, ByteManhattan;
+    "dot" Dot: Numbers larger, Dot, bytes: ByteDot;
+    "cosine" Cosine: Numbers smaller, Cosine, bytes: ByteCosine;
+    "sqeuclidean" SqEuclidean: Numbers smaller, Euclidean<false>, bytes: ByteSquares<false>;
+    "euclidean" Euclidean: Numbers smaller, Euclidean<true>, bytes: ByteSquares<true>;
+    "manhattan" Manhattan: Numbers smaller, Manhattan, bytes: ByteManhattan;
     "kl" Kl: Masses smaller, Divergence<true>;
     "reverse_kl" ReverseKl: Masses smaller, Divergence<false>;
     "jensenshannon" JensenShannon: Masses smaller, JensenShannon;
@@ -143,7 +154,22 @@ impl MetricName {
         if self.kind() == Kind::Bits {
             return queries == Dtype::U8 && keys == Dtype::U8 && width <= BIT_WIDTH;
         }
-        self.of_bytes() && queries == keys && matches!(keys, Dtype::U8 | Dtype::I8) && width <= BYTE_WIDTH
+        !self.rounds_bytes() && self.from_integers(queries, keys, width)
+    }
+
+    /// Whether scores of rows of such types come of exact integers of 32 bits, if not as they are, then rounded once.
+    pub fn from_integers(self, queries: Dtype, keys: Dtype, width: usize) -> bool {
+        queries.is_byte() && keys.is_byte() && width <= self.byte_width(queries != keys)
+    }
+
+    /// Whether it has scores of bytes that are exact, or rounded once: of any width, if not by 32 bits, then by f64.
+    pub fn scores_bytes(self) -> bool {
+        self.byte_width(false) > 0
+    }
+
+    /// Whether scores of bytes, of any width, are given out as f32 although they are taken in f64.
+    pub fn narrows(self, queries: Dtype, keys: Dtype) -> bool {
+        queries.is_byte() && keys.is_byte() && self.scores_bytes() && self.rounds_bytes()
     }
 }
 
@@ -172,6 +198,41 @@ pub trait Score: Copy + Default + PartialOrd + Send + Sync + std::fmt::Debug + '
     /// # Safety
     /// Only below [`Isa::call`]; `p` must be readable for [`Score::lanes`].
     unsafe fn less<I: Isa>(p: *const Self, than: Self) -> u32;
+}
+
+/// A score that is given out in the type O.
+pub trait Given<O>: Score {
+    /// Whether that is its own.
+    const SAME: bool;
+    /// Rounded to it.
+    fn given(self) -> O;
+    /// The smallest score that is given out above `x`, as [`Score::above`].
+    fn given_above(x: f64) -> Self;
+}
+impl<T: Score> Given<T> for T {
+    const SAME: bool = true;
+    fn given(self) -> T {
+        self
+    }
+    fn given_above(x: f64) -> T {
+        T::above(x)
+    }
+}
+impl Given<f32> for f64 {
+    const SAME: bool = false;
+    #[inline(always)]
+    fn given(self) -> f32 {
+        self as f32
+    }
+    fn given_above(x: f64) -> f64 {
+        let below = x as f32;
+        if !below.is_finite() {
+            return below.into();
+        }
+        // What lies in the middle goes to the even one of its neighbours.
+        let middle = (below as f64 + below.next_up() as f64) / 2.0;
+        if middle as f32 <= below { middle.next_up() } else { middle }
+    }
 }
 
 macro_rules! float_score {
@@ -224,6 +285,33 @@ impl Score for i32 {
     }
 }
 
+/// A row that is to be prepared, and the rows that it will meet.
+#[derive(Clone, Copy)]
+pub struct Facing {
+    /// Whose row it is.
+    pub side: Side,
+    /// How its elements were stored.
+    pub own: Dtype,
+    /// How the others are stored.
+    pub other: Dtype,
+}
+
+/// One query and a register of keys, of which scores are to be looked at again.
+pub struct Pair<T> {
+    /// The keys' panel.
+    pub keys: *const u8,
+    /// The query's first word.
+    pub query: *const u8,
+    /// Bytes from a word of the query to the next.
+    pub stride: usize,
+    /// Words of a row.
+    pub words: usize,
+    /// Keys that are no padding.
+    pub real: usize,
+    /// Their scores, a register of them.
+    pub out: *mut T,
+}
+
 /// A metric on one instruction set.
 pub trait Metric<I: Isa>: 'static {
     /// What a prepared row is made of.
@@ -236,6 +324,8 @@ pub trait Metric<I: Isa>: 'static {
     type Acc: Copy;
     /// A register of keys, or where it is.
     type Key: Copy;
+    /// What [`Metric::finish`] notices of the scores that it writes.
+    type Marks: Copy;
     /// What every step needs besides its operands.
     type Constant: Copy;
     /// Steps after which the running score is put aside and a new one begun: floats lose less that way.
@@ -258,7 +348,7 @@ pub trait Metric<I: Isa>: 'static {
     ///
     /// # Safety
     /// Only below [`Isa::call`].
-    unsafe fn prepare(row: &mut [Self::Element], side: Side) -> Result<Self::Score, &'static str>;
+    unsafe fn prepare(row: &mut [Self::Element], facing: Facing) -> Result<Self::Score, &'static str>;
     /// Nothing scored yet.
     ///
     /// # Safety
@@ -284,7 +374,12 @@ pub trait Metric<I: Isa>: 'static {
     /// # Safety
     /// Only below [`Isa::call`].
     unsafe fn fold(total: Self::Acc, acc: Self::Acc) -> Self::Acc;
-    /// Writes the scores of a register of keys, and marks in `odd` if one is not finite.
+    /// Nothing noticed yet.
+    ///
+    /// # Safety
+    /// Only below [`Isa::call`].
+    unsafe fn unmarked() -> Self::Marks;
+    /// Writes the scores of a register of keys, and marks if one of them has to be looked at [`again`](Metric::again).
     ///
     /// # Safety
     /// Only below [`Isa::call`]; terms readable and out writable for the keys of a register.
@@ -293,11 +388,17 @@ pub trait Metric<I: Isa>: 'static {
         key_terms: *const Self::Score,
         query_term: Self::Score,
         out: *mut Self::Score,
-        odd: &mut Self::Acc,
+        marks: &mut Self::Marks,
     );
-    /// Whether nothing was marked since `odd` was [`Metric::zero`].
+    /// Whether no score has to be looked at again.
     ///
     /// # Safety
     /// Only below [`Isa::call`].
-    unsafe fn finite(odd: Self::Acc) -> bool;
+    unsafe fn settled(marks: Self::Marks) -> bool;
+    /// Takes those scores again, by a slower way, that the steps have left without digits; false if one of a real key is
+    /// not finite. A score says by itself whether it is one of them, so no batch shows in it.
+    ///
+    /// # Safety
+    /// Only below [`Isa::call`]; the pair's rows readable, its scores writable.
+    unsafe fn again(pair: &Pair<Self::Score>) -> bool;
 }

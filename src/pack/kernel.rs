@@ -61,37 +61,55 @@ pub struct Kernel<T> {
     pub(super) pack: PackFn<T>,
     pub(super) query: QueryFn<T>,
     pub(super) columns: ColumnsFn,
+    /// How queries and keys are stored.
+    pub(super) stored: (Dtype, Dtype),
 }
 
 /// Scores for which there are metrics.
 pub trait Scored: Score {
-    /// The metric of that name for queries and keys of these types. Callers have checked that there is one.
-    fn kernel(level: Level, metric: MetricName, queries: Dtype) -> Kernel<Self>;
+    /// The metric of that name for queries and keys of these types and so many elements. Callers have checked that there is
+    /// one. Scores of bytes in f64 are exact, or rounded once, wherever [`MetricName::from_integers`].
+    fn kernel(level: Level, metric: MetricName, queries: Dtype, keys: Dtype, width: usize) -> Kernel<Self>;
 }
 
 macro_rules! float_kernels {
-    ($t:ty, $v:ident) => {
+    ($t:ty, $v:ident, $bytes:ident) => {
         impl Scored for $t {
-            fn kernel(level: Level, metric: MetricName, _queries: Dtype) -> Kernel<$t> {
-                struct Find(MetricName);
+            fn kernel(level: Level, metric: MetricName, queries: Dtype, keys: Dtype, width: usize) -> Kernel<$t> {
+                struct Find(MetricName, Option<bool>);
                 impl Work for Find {
                     type Out = Kernel<$t>;
                     #[inline(always)]
                     unsafe fn run<I: Isa>(self) -> Kernel<$t> {
-                        self.0.on_floats::<I, I::$v, _>()
+                        let Find(metric, mixed) = self;
+                        mixed
+                            .and_then(|mixed| $bytes!(metric, I, mixed))
+                            .unwrap_or_else(|| metric.on_floats::<I, I::$v, _>())
                     }
                 }
-                level.run(Find(metric))
+                let mixed = metric.from_integers(queries, keys, width).then_some(queries != keys);
+                Kernel { stored: (queries, keys), ..level.run(Find(metric, mixed)) }
             }
         }
     };
 }
-float_kernels!(f32, F32);
-float_kernels!(f64, F64);
+macro_rules! none {
+    ($metric:ident, $i:ty, $mixed:ident) => {{
+        let _ = $mixed;
+        None
+    }};
+}
+macro_rules! widely {
+    ($metric:ident, $i:ty, $mixed:ident) => {
+        $metric.on_bytes_widely::<$i, _>($mixed)
+    };
+}
+float_kernels!(f32, F32, none);
+float_kernels!(f64, F64, widely);
 
 impl Scored for i32 {
-    fn kernel(level: Level, metric: MetricName, queries: Dtype) -> Kernel<i32> {
-        struct Find(MetricName, Dtype);
+    fn kernel(level: Level, metric: MetricName, queries: Dtype, keys: Dtype, _width: usize) -> Kernel<i32> {
+        struct Find(MetricName, bool);
         impl Work for Find {
             type Out = Option<Kernel<i32>>;
             #[inline(always)]
@@ -99,7 +117,9 @@ impl Scored for i32 {
                 self.0.on_bytes::<I, _>(self.1)
             }
         }
-        level.run(Find(metric, queries)).unwrap_or_else(|| unreachable!("no exact integer scores for {metric:?}"))
+        let found = level.run(Find(metric, queries != keys));
+        let found = found.unwrap_or_else(|| unreachable!("no exact integer scores for {metric:?}"));
+        Kernel { stored: (queries, keys), ..found }
     }
 }
 
@@ -114,6 +134,7 @@ impl<T: Score> OfMetric<T> for Kernel<T> {
             pack: panels::enter::<I, M>,
             query: queries::enter::<I, M>,
             columns: columns::enter::<I, M>,
+            stored: (Dtype::F64, Dtype::F64),
         }
     }
     fn with_few<I: Isa, M: Metric<I, Score = T>, Few: Metric<I, Score = T>>() -> Self {
@@ -151,7 +172,7 @@ impl<T: Score> Kernel<T> {
     ) -> Result<(), Error> {
         let to = buffer.fit(&self.layout, rows.width(), panels)?;
         // SAFETY: the kernel was looked up for an instruction set that this CPU has; here is the room.
-        unsafe { (self.pack)(rows, range, to, &mut buffer.scratch) }
+        unsafe { (self.pack)(rows, range, self.stored.0, to, &mut buffer.scratch) }
     }
 }
 

@@ -98,7 +98,7 @@ impl<T: Score> Keys<'_, T> {
             }
             Keys::Packed(panels) => {
                 let count = kernel.layout.panels(range.len());
-                let (panels, terms) = panels.find(&kernel.layout, range, buffer)?;
+                let (panels, terms) = panels.find(kernel, range, buffer)?;
                 Ok(Block { panels, terms, count })
             }
         }

@@ -3,17 +3,17 @@
 use super::kernel::{Kernel, Layout};
 use crate::error::room;
 use crate::error::{Error, Side};
-use crate::metric::{Metric, Score};
+use crate::metric::{Facing, Metric, Score};
 use crate::parallel::{Context, Stop};
 use crate::simd::{Isa, Line, Vector, Work, prefetch};
-use crate::table::{Element, Rows};
+use crate::table::{Dtype, Element, Rows};
 use crate::tile::PANELS;
 use std::marker::PhantomData;
 use std::ops::Range;
 use std::sync::Arc;
 
-/// Packs the keys of a range to where panels and terms go.
-pub(super) type PackFn<T> = unsafe fn(&Rows, Range<usize>, To<T>, &mut Vec<u8>) -> Result<(), Error>;
+/// Packs the keys of a range, for queries that are stored in that way, to where panels and terms go.
+pub(super) type PackFn<T> = unsafe fn(&Rows, Range<usize>, Dtype, To<T>, &mut Vec<u8>) -> Result<(), Error>;
 
 /// Room for so many panels and for their keys' terms.
 #[derive(Clone, Copy)]
@@ -49,6 +49,7 @@ impl<T: Score> PackBuffer<T> {
 struct PackWork<'a, M, J, T> {
     rows: &'a Rows<'a>,
     range: Range<usize>,
+    queries: Dtype,
     to: To<T>,
     scratch: &'a mut Vec<u8>,
     metric: PhantomData<(M, J)>,
@@ -57,17 +58,18 @@ struct PackWork<'a, M, J, T> {
 pub(super) unsafe fn enter<I: Isa, M: Metric<I>>(
     rows: &Rows,
     range: Range<usize>,
+    queries: Dtype,
     to: To<M::Score>,
     scratch: &mut Vec<u8>,
 ) -> Result<(), Error> {
-    I::call(PackWork::<M, I, M::Score> { rows, range, to, scratch, metric: PhantomData })
+    I::call(PackWork::<M, I, M::Score> { rows, range, queries, to, scratch, metric: PhantomData })
 }
 
 impl<J: Isa, M: Metric<J>> Work for PackWork<'_, M, J, M::Score> {
     type Out = Result<(), Error>;
     #[inline(always)]
     unsafe fn run<I: Isa>(self) -> Self::Out {
-        pack_block::<J, M>(self.rows, self.range, self.to, self.scratch)
+        pack_block::<J, M>(self.rows, self.range, self.queries, self.to, self.scratch)
     }
 }
 
@@ -77,6 +79,7 @@ impl<J: Isa, M: Metric<J>> Work for PackWork<'_, M, J, M::Score> {
 unsafe fn pack_block<I: Isa, M: Metric<I>>(
     rows: &Rows,
     range: Range<usize>,
+    queries: Dtype,
     to: To<M::Score>,
     scratch: &mut Vec<u8>,
 ) -> Result<(), Error> {
@@ -84,6 +87,7 @@ unsafe fn pack_block<I: Isa, M: Metric<I>>(
     let lanes = layout.lanes;
     let bytes = rows.width() * layout.element;
     let panel = layout.panel(rows.width());
+    let facing = Facing { side: Side::Key, own: rows.dtype(), other: queries };
     let direct = !M::PREPARES && rows.dtype() == M::Element::DTYPE;
     let stride = layout.words(rows.width()) * layout.word;
     for p in 0..to.count {
@@ -115,8 +119,8 @@ unsafe fn pack_block<I: Isa, M: Metric<I>>(
                 let row = std::slice::from_raw_parts_mut(at.cast(), rows.width());
                 rows.read::<M::Element>(first + i, row);
                 if M::PREPARES {
-                    *to.terms.add(p * lanes + i) = M::prepare(row, Side::Key)
-                        .map_err(|what| Error::NotADistribution(Side::Key, first + i, what))?;
+                    *to.terms.add(p * lanes + i) =
+                        M::prepare(row, facing).map_err(|what| Error::NotADistribution(Side::Key, first + i, what))?;
                 }
                 if alone {
                     for w in (0..stride).step_by(layout.word) {
@@ -203,23 +207,41 @@ const JOINED: usize = 4 << 20;
 /// Bytes of keys that are packed between two looks at whether to go on.
 const STEP: usize = 1 << 20;
 
+impl Panels<i32> {
+    /// All of them for scores of another type, which the same metric has on the same panels.
+    pub fn all_for<U>(&self) -> Packed<'_, U> {
+        let terms = if self.kernel.terms { Terms::Whole(&self.terms) } else { Terms::Own(&[]) };
+        Packed { width: self.width, len: self.len, runs: &self.runs, terms }
+    }
+}
+
+/// The keys' own terms, run by run.
+#[derive(Clone, Copy)]
+enum Terms<'a, T> {
+    /// As the scores are; none if the metric has none.
+    Own(&'a [Arc<Vec<T>>]),
+    /// Whole numbers, which become scores of another type with the block that needs them.
+    Whole(&'a [Arc<Vec<i32>>]),
+}
+
 /// A look at [`Panels`] for scores of type T.
 #[derive(Clone, Copy)]
 pub struct Packed<'a, T> {
     pub(super) width: usize,
     pub(super) len: usize,
     runs: &'a [Arc<Run>],
-    terms: &'a [Arc<Vec<T>>],
+    terms: Terms<'a, T>,
 }
 
 impl<T: Score> Packed<'_, T> {
-    /// Where the panels of `range` are, gathered in `buffer` if they are not together, and their terms.
+    /// Where the panels of `range` are, gathered in `buffer` if they are not together, and their terms, if the kernel has any.
     pub(super) fn find(
         &self,
-        layout: &Layout,
+        kernel: &Kernel<T>,
         range: Range<usize>,
         buffer: &mut PackBuffer<T>,
     ) -> Result<(*const u8, *const T), Error> {
+        let layout = &kernel.layout;
         let group = layout.lanes * PANELS;
         debug_assert!(range.start.is_multiple_of(group) && range.end <= self.len);
         let at = self.runs.partition_point(|run| run.end() <= range.start);
@@ -229,24 +251,32 @@ impl<T: Score> Packed<'_, T> {
             start / group..end.div_ceil(group)
         };
         let run = &self.runs[at];
-        if range.end <= run.end() {
+        let together = range.end <= run.end();
+        if let (true, true, Terms::Own(terms)) = (together, kernel.terms, self.terms) {
             let first = part(run).start;
-            let terms = self.terms.get(at).map_or(std::ptr::null(), |terms| terms[first * group..].as_ptr());
-            return Ok((run.lines[first * lines..].as_ptr().cast(), terms));
+            return Ok((run.lines[first * lines..].as_ptr().cast(), terms[at][first * group..].as_ptr()));
         }
-        buffer.data.clear();
-        buffer.terms.clear();
         let groups = range.len().div_ceil(group);
-        room::reserve(&mut buffer.data, groups * lines)?;
-        room::reserve(&mut buffer.terms, if self.terms.is_empty() { 0 } else { groups * group })?;
+        buffer.terms.clear();
+        room::reserve(&mut buffer.terms, if kernel.terms { groups * group } else { 0 })?;
+        if !together {
+            buffer.data.clear();
+            room::reserve(&mut buffer.data, groups * lines)?;
+        }
         for (i, run) in self.runs.iter().enumerate().skip(at).take_while(|(_, run)| run.first < range.end) {
             let part = part(run);
-            buffer.data.extend_from_slice(&run.lines[part.start * lines..part.end * lines]);
-            if let Some(terms) = self.terms.get(i) {
-                buffer.terms.extend_from_slice(&terms[part.start * group..part.end * group]);
+            if !together {
+                buffer.data.extend_from_slice(&run.lines[part.start * lines..part.end * lines]);
+            }
+            let those = part.start * group..part.end * group;
+            match self.terms {
+                _ if !kernel.terms => {}
+                Terms::Own(terms) => buffer.terms.extend_from_slice(&terms[i][those]),
+                Terms::Whole(terms) => buffer.terms.extend(terms[i][those].iter().map(|&x| T::from_count(x))),
             }
         }
-        Ok((buffer.data.as_ptr().cast(), buffer.terms.as_ptr()))
+        let panels = if together { run.lines[part(run).start * lines..].as_ptr() } else { buffer.data.as_ptr() };
+        Ok((panels.cast(), if kernel.terms { buffer.terms.as_ptr() } else { std::ptr::null() }))
     }
 }
 
@@ -276,12 +306,7 @@ impl<T: Score> Panels<T> {
 
     /// All of them.
     pub fn all(&self) -> Packed<'_, T> {
-        Packed { width: self.width, len: self.len, runs: &self.runs, terms: &self.terms }
-    }
-    /// All of them for scores of another type, which a metric without terms can have on the same panels.
-    pub fn all_for<U>(&self) -> Packed<'_, U> {
-        assert!(!self.kernel.terms, "the keys' own terms are scores of one type");
-        Packed { width: self.width, len: self.len, runs: &self.runs, terms: &[] }
+        Packed { width: self.width, len: self.len, runs: &self.runs, terms: Terms::Own(&self.terms) }
     }
 
     /// Copies the words of key `i`, as they were prepared, without the zeros behind the last element.
@@ -410,7 +435,7 @@ impl<T: Score> Growing<'_, T> {
             unsafe {
                 let panels = self.lines.as_mut_ptr().add(self.lines.len()).cast();
                 let to = To { panels, count: groups * PANELS, terms: terms.as_mut_ptr() };
-                (self.kernel.pack)(rows, some, to, &mut scratch)?;
+                (self.kernel.pack)(rows, some, self.kernel.stored.0, to, &mut scratch)?;
                 self.lines.set_len(lines);
             }
             if self.kernel.terms {

@@ -4,21 +4,24 @@ use super::columns::{Columns, To};
 use super::kernel::Kernel;
 use crate::error::room;
 use crate::error::{Error, Side};
-use crate::metric::{Metric, Score};
+use crate::metric::{Facing, Metric, Score};
 use crate::parallel::Stop;
 use crate::simd::{Isa, Line};
-use crate::table::Rows;
+use crate::table::{Dtype, Rows};
 use crate::tile::Tile;
 use std::ops::Range;
 
-/// Prepares a query where it is to be, aligned for its elements; else tells why it cannot be scored.
-pub(super) type QueryFn<T> = unsafe fn(&Rows, usize, &mut [u8]) -> Result<T, &'static str>;
+/// Prepares a query for keys that are stored in that way, where it is to be, aligned for its elements; else tells why it cannot
+/// be scored.
+pub(super) type QueryFn<T> = unsafe fn(&Rows, usize, Dtype, &mut [u8]) -> Result<T, &'static str>;
 
 pub(super) unsafe fn enter<I: Isa, M: Metric<I>>(
     rows: &Rows,
     i: usize,
+    keys: Dtype,
     out: &mut [u8],
 ) -> Result<M::Score, &'static str> {
+    let facing = Facing { side: Side::Query, own: rows.dtype(), other: keys };
     let (row, rest) = out.split_at_mut(rows.width() * size_of::<M::Element>());
     assert!(row.as_ptr().cast::<M::Element>().is_aligned());
     // SAFETY: aligned, and as long as the row.
@@ -26,7 +29,7 @@ pub(super) unsafe fn enter<I: Isa, M: Metric<I>>(
     rows.read::<M::Element>(i, row);
     rest.fill(0);
     // SAFETY: prepare has no intrinsics that are not inlined here; portable code is fine for a few rows.
-    unsafe { M::prepare(row, Side::Query) }
+    unsafe { M::prepare(row, facing) }
 }
 
 /// Who asks.
@@ -168,7 +171,7 @@ impl<T: Score> Queries<T> {
                 // SAFETY: a packed row has that many bytes, here as in the part that `arrange` made room for.
                 let row = unsafe { std::slice::from_raw_parts_mut(row, bytes) };
                 // SAFETY: the kernel was looked up for an instruction set that this CPU has.
-                let term = unsafe { (kernel.query)(rows, part.first + r, row) };
+                let term = unsafe { (kernel.query)(rows, part.first + r, kernel.stored.1, row) };
                 self.terms[part.term + r] =
                     term.map_err(|what| Error::NotADistribution(Side::Query, part.first + r, what))?;
                 if alone {

@@ -63,10 +63,13 @@ impl PyKeys {
             _ if metric.kind() == Kind::Bits && dtype != Dtype::U8 => {
                 return Err(PyTypeError::new_err(format!("{name} keys are packed bits in uint8")));
             }
-            Dtype::F32 => AnyPanels::F32(Panels::new(f32::kernel(level(), metric, dtype), width)),
-            Dtype::F64 => AnyPanels::F64(Panels::new(f64::kernel(level(), metric, dtype), width)),
+            Dtype::F32 => AnyPanels::F32(Panels::new(f32::kernel(level(), metric, dtype, dtype, width), width)),
+            Dtype::F64 => AnyPanels::F64(Panels::new(f64::kernel(level(), metric, dtype, dtype, width), width)),
             _ if metric.exact(dtype, dtype, width) => {
-                AnyPanels::I32(Panels::new(i32::kernel(level(), metric, dtype), width))
+                AnyPanels::I32(Panels::new(i32::kernel(level(), metric, dtype, dtype, width), width))
+            }
+            _ if metric.from_integers(dtype, dtype, width) => {
+                AnyPanels::F64(Panels::new(f64::kernel(level(), metric, dtype, dtype, width), width))
             }
             _ => {
                 return Err(PyTypeError::new_err(format!(
@@ -140,6 +143,8 @@ pub(super) struct Request<'a> {
     held: Held<'a>,
     pub(super) metric: MetricName,
     pub(super) exact: bool,
+    /// How the keys are stored.
+    keys: Dtype,
 }
 
 impl<'a> Request<'a> {
@@ -173,7 +178,11 @@ impl<'a> Request<'a> {
             _ if metric.kind() == Kind::Bits => exact,
             Dtype::F64 => !matches!(&held, Held::Panels(_)) || dtype == Dtype::F64,
             Dtype::F32 => dtype != Dtype::F64,
-            _ => exact,
+            _ => {
+                dtype.is_byte()
+                    && metric.scores_bytes()
+                    && (dtype == queries.dtype() || !matches!(&held, Held::Panels(_)))
+            }
         };
         if !lossless {
             return Err(PyTypeError::new_err(format!(
@@ -181,7 +190,12 @@ impl<'a> Request<'a> {
                 queries.dtype()
             )));
         }
-        Ok(Request { queries, held, metric, exact })
+        Ok(Request { queries, held, metric, exact, keys: dtype })
+    }
+
+    /// Whether scores that are taken in f64 are given out as f32.
+    pub(super) fn narrows(&self) -> bool {
+        self.metric.narrows(self.queries.dtype(), self.keys)
     }
 
     pub(super) fn search<T: Scored>(&self, extra: usize, most: usize) -> Search<'_, T>
@@ -192,7 +206,8 @@ impl<'a> Request<'a> {
             Held::Rows(rows) => Keys::Rows(*rows),
             Held::Panels(panels) => Keys::Packed(panels.of()),
         };
-        Search::new(T::kernel(level(), self.metric, self.queries.dtype()), self.queries, keys, extra, most)
+        let kernel = T::kernel(level(), self.metric, self.queries.dtype(), self.keys, self.queries.width());
+        Search::new(kernel, self.queries, keys, extra, most)
     }
 }
 
@@ -206,7 +221,7 @@ macro_rules! of {
             fn of(&self) -> Packed<'_, $t> {
                 match self {
                     AnyPanels::$variant(panels) => panels.all(),
-                    // Bits, which retrieval scores as floats.
+                    // Bits and bytes, which retrieval scores as floats.
                     AnyPanels::I32(panels) => panels.all_for(),
                     _ => unreachable!("dtypes were checked"),
                 }
@@ -225,13 +240,14 @@ impl Of<i32> for AnyPanels {
     }
 }
 
-/// Runs one generic call for the score type of a request.
+/// Runs one generic call for the score type of a request and the type that scores are given out in.
 macro_rules! by_score {
     ($request:expr, $call:ident($($argument:expr),*)) => {
         match ($request.exact, $request.queries.dtype()) {
-            (true, _) => $call::<i32>($($argument),*),
-            (false, Dtype::F32) => $call::<f32>($($argument),*),
-            (false, _) => $call::<f64>($($argument),*),
+            (true, _) => $call::<i32, i32>($($argument),*),
+            (false, Dtype::F32) => $call::<f32, f32>($($argument),*),
+            _ if $request.narrows() => $call::<f64, f32>($($argument),*),
+            (false, _) => $call::<f64, f64>($($argument),*),
         }
     };
 }

@@ -2,10 +2,10 @@
 
 use super::edge::{bipolar, elements, engine, fresh, level, rows, zeros};
 use super::keys::{AnyKeys, AnyPanels, Of, Request};
-use crate::metric::Kind;
+use crate::metric::{Given, Kind};
 use crate::pack::Scored;
 use crate::projection::BLOCK;
-use crate::separation::{Real, Separation};
+use crate::separation::{Real, Separation, Threshold};
 use crate::sink::retrieve::{Retrieval, retrieve};
 use crate::table::{Dtype, Rows};
 use numpy::{Element, PyArray1, PyUntypedArray};
@@ -67,7 +67,13 @@ fn retrieve_py<'py>(
         Some(n_bits) => bipolar(values, n_bits)?,
         None => rows(values, "values")?,
     };
-    let separation = Separation::parse(separation, param)?;
+    let separation = match Separation::parse(separation, param)? {
+        // Inside is what is given out as such.
+        Separation::Threshold(Threshold(radius)) if request.narrows() => {
+            Threshold(<f64 as Given<f32>>::given_above(radius).next_down()).into()
+        }
+        other => other,
+    };
     let log_weight = log_weight.map(|w| elements(w, "log_weight")).transpose()?;
     let dtype = match request.queries.dtype() {
         // Counts are floats from here on: of the values' type, if that holds every count.
@@ -80,7 +86,9 @@ fn retrieve_py<'py>(
     match dtype {
         Dtype::F32 => run::<f32>(py, &request, values, separation, log_weight, threads),
         Dtype::F64 => run::<f64>(py, &request, values, separation, log_weight, threads),
-        other => Err(PyTypeError::new_err(format!("retrieval takes float32 or float64 cues, got {other:?}"))),
+        // Bytes, whose exact scores f64 holds.
+        Dtype::U8 | Dtype::I8 => run::<f64>(py, &request, values, separation, log_weight, threads),
+        other => Err(PyTypeError::new_err(format!("retrieval takes no {other:?} cues"))),
     }
 }
 

@@ -2,7 +2,7 @@
 
 use super::edge::{Out, dtype, engine, fresh, level, listed, zeros};
 use super::keys::{ANY, AnyKeys, AnyPanels, Of, Request, by_score};
-use crate::metric::Kind;
+use crate::metric::{Given, Kind, Score};
 use crate::pack::Scored;
 use crate::sink::matrix::matrix;
 use crate::sink::topk::topk;
@@ -21,7 +21,7 @@ fn pairwise(
     out: &Bound<'_, PyUntypedArray>,
     threads: usize,
 ) -> PyResult<()> {
-    fn run<T: Scored + Element>(
+    fn run<T: Scored + Given<O>, O: Element + Copy>(
         py: Python<'_>,
         request: &Request<'_>,
         out: &Bound<'_, PyUntypedArray>,
@@ -31,7 +31,7 @@ fn pairwise(
         AnyPanels: Of<T>,
     {
         let search = request.search::<T>(0, ANY);
-        let out = out.cast::<PyArray2<T>>().map_err(|_| PyTypeError::new_err("out has the wrong dtype"))?;
+        let out = out.cast::<PyArray2<O>>().map_err(|_| PyTypeError::new_err("out has the wrong dtype"))?;
         if out.shape() != [search.queries.len(), search.keys.len()] {
             return Err(PyValueError::new_err("out has the wrong shape"));
         }
@@ -40,10 +40,10 @@ fn pairwise(
         engine(py, threads, |context| matrix(context, level(), &search, out))
     }
     let request = Request::new(queries, &keys, metric)?;
-    // Counts are written as floats too, for who computes with them.
+    // Counts and other whole numbers are written as floats too, for who computes with them.
     match dtype(out) {
-        Ok(Dtype::F32) if request.metric.kind() == Kind::Bits => run::<f32>(py, &request, out, threads),
-        Ok(Dtype::F64) if request.metric.kind() == Kind::Bits => run::<f64>(py, &request, out, threads),
+        Ok(Dtype::F32) if request.metric.kind() == Kind::Bits => run::<f32, f32>(py, &request, out, threads),
+        Ok(Dtype::F64) if request.exact || request.narrows() => run::<f64, f64>(py, &request, out, threads),
         _ => by_score!(request, run(py, &request, out, threads)),
     }
 }
@@ -51,6 +51,7 @@ fn pairwise(
 type Pair<'py> = (Bound<'py, PyAny>, Bound<'py, PyAny>);
 
 #[pyfunction(name = "topk")]
+#[pyo3(signature = (queries, keys, k, metric, threads, unrounded=false))]
 fn topk_py<'py>(
     py: Python<'py>,
     queries: &Bound<'py, PyUntypedArray>,
@@ -58,8 +59,9 @@ fn topk_py<'py>(
     k: usize,
     metric: &str,
     threads: usize,
+    unrounded: bool,
 ) -> PyResult<Pair<'py>> {
-    fn run<'py, T: Scored + Element>(
+    fn run<'py, T: Scored + Given<O>, O: Element>(
         py: Python<'py>,
         request: &Request<'_>,
         k: usize,
@@ -72,7 +74,7 @@ fn topk_py<'py>(
         if k == 0 || k > search.keys.len() {
             return Err(PyValueError::new_err(format!("k must be between 1 and {}, got {k}", search.keys.len())));
         }
-        let scores = zeros::<T, 2>(py, [search.queries.len(), k])?;
+        let scores = zeros::<O, 2>(py, [search.queries.len(), k])?;
         let indices = zeros::<i64, 2>(py, [search.queries.len(), k])?;
         let larger = request.metric.larger_is_better();
         let (best, at) = (fresh(&scores)?, fresh(&indices)?);
@@ -80,6 +82,10 @@ fn topk_py<'py>(
         Ok((scores.into_any(), indices.into_any()))
     }
     let request = Request::new(queries, &keys, metric)?;
+    // Who computes with the scores of bytes wants them as they were before they became f32.
+    if unrounded && request.narrows() {
+        return run::<f64, f64>(py, &request, k, threads);
+    }
     by_score!(request, run(py, &request, k, threads))
 }
 
@@ -94,7 +100,7 @@ fn within_py<'py>(
     metric: &str,
     threads: usize,
 ) -> PyResult<Csr<'py>> {
-    fn run<'py, T: Scored + Element>(
+    fn run<'py, T: Scored + Given<O>, O: Element + Score>(
         py: Python<'py>,
         request: &Request<'_>,
         radius: f64,
@@ -106,13 +112,13 @@ fn within_py<'py>(
         let search = request.search::<T>(0, ANY);
         let larger = request.metric.larger_is_better();
         let (hits, ends) = engine(py, threads, |context| {
-            let hits = within(context, level(), &search, radius, larger)?;
+            let hits = within::<T, O>(context, level(), &search, radius, larger)?;
             let starts = hits.starts()?;
             Ok((hits, starts))
         })?;
         let starts = listed(py, ends.iter().copied())?;
         let n = ends.last().copied().unwrap_or(0) as usize;
-        let (indices, scores) = (zeros::<i64, 1>(py, [n])?, zeros::<T, 1>(py, [n])?);
+        let (indices, scores) = (zeros::<i64, 1>(py, [n])?, zeros::<O, 1>(py, [n])?);
         let (at, near) = (fresh(&indices)?, fresh(&scores)?);
         // The hits are let go where they were found: many small pieces take a while, too.
         engine(py, threads, move |context| hits.write(context, &ends, at, near))?;

@@ -36,8 +36,7 @@ impl Separate for Softmax {
         if !weighted || score == -E::INFINITY {
             return Top { score, bias: E::ZERO };
         }
-        let gain = E::from_f64(self.0).to_f64();
-        let bias = |top: Top<E>| top.bias.to_f64() + gain * (top.score.to_f64() - score.to_f64());
+        let bias = |top: Top<E>| top.bias.to_f64() + self.above::<E>(top.score, score);
         Top { score, bias: E::from_f64(bias(a).max(bias(b))) }
     }
 
@@ -63,6 +62,12 @@ impl Separate for Softmax {
         let beta = V::E::from_f64(self.0);
         let gain = V::splat(beta);
         let mut mass = zero;
+        let reach = lowest - larger(old.score, new.score);
+        if !(usual(beta) && (reach > -V::E::INFINITY || lowest == -V::E::INFINITY)) {
+            let mut sum = V::E::ZERO;
+            let new = self.weigh_widely(scores, V::LANES, old, new, &mut sum);
+            return (new, V::load_first(&sum, 1));
+        }
         // A row without any weight has no largest score; relative to 0 all its weights are exp(-inf) = 0.
         let above = |top: Top<V::E>| if top.score == -V::E::INFINITY { V::E::ZERO } else { top.score };
         if terms.is_none() {
@@ -83,12 +88,62 @@ impl Separate for Softmax {
     }
 
     fn rescale<E: Real>(self, old: Top<E>, new: Top<E>) -> E {
-        let gain = E::from_f64(self.0).to_f64();
-        let (a, b) = (old.score.to_f64(), new.score.to_f64());
-        E::from_f64((gain * (a - b) + (old.bias.to_f64() - new.bias.to_f64())).exp())
+        E::from_f64((self.above(old.score, new.score) + (old.bias.to_f64() - new.bias.to_f64())).exp())
     }
 
     fn log_scale<E: Real>(self, top: Top<E>) -> f64 {
-        E::from_f64(self.0).to_f64() * top.score.to_f64() + top.bias.to_f64()
+        self.gain::<E>() * top.score.to_f64() + top.bias.to_f64()
     }
+}
+
+impl Softmax {
+    /// beta as the weights are computed with it: in their type, where that has it.
+    fn gain<E: Real>(self) -> f64 {
+        let beta = E::from_f64(self.0);
+        if usual(beta) { beta.to_f64() } else { self.0 }
+    }
+
+    /// beta times what a score is above another. By halves, since the difference of two large scores may be no number.
+    fn above<E: Real>(self, score: E, other: E) -> f64 {
+        self.gain::<E>() * (0.5 * score.to_f64() - 0.5 * other.to_f64()) * 2.0
+    }
+
+    /// The weights one by one in double precision: for a beta that the type of the scores does not have, or scores whose
+    /// difference it does not. `scores` have been multiplied by their sign.
+    #[cold]
+    unsafe fn weigh_widely<E: Real>(
+        self,
+        scores: Scores<E>,
+        lanes: usize,
+        old: Top<E>,
+        new: Top<E>,
+        mass: &mut E,
+    ) -> Top<E> {
+        let Scores { row, n, terms, .. } = scores;
+        let row = std::slice::from_raw_parts_mut(row, n.next_multiple_of(lanes));
+        let highest = larger(old.score, new.score);
+        let reference = if highest == -E::INFINITY { E::ZERO } else { highest };
+        let logarithm = |i: usize, s: E| match terms {
+            // A key of weight zero, whose score counts as infinitely low.
+            _ if s == -E::INFINITY => f64::NEG_INFINITY,
+            Some(terms) => self.above(s, reference) + (*terms.add(i)).to_f64(),
+            None => self.above(s, reference),
+        };
+        let mut new = Top { score: highest, bias: E::ZERO };
+        if terms.is_some() {
+            let largest = (0..n).map(|i| logarithm(i, row[i])).fold(f64::NEG_INFINITY, f64::max);
+            new = self.reference(old, Top { bias: E::from_f64(largest), ..new }, true);
+        }
+        let bias = if new.bias == -E::INFINITY { 0.0 } else { new.bias.to_f64() };
+        for (i, x) in row.iter_mut().enumerate() {
+            *x = if i < n { E::from_f64((logarithm(i, *x) - bias).exp()) } else { E::ZERO };
+            *mass += *x;
+        }
+        new
+    }
+}
+
+/// Whether products with this beta are as good as any.
+fn usual<E: Float>(beta: E) -> bool {
+    E::MIN_POSITIVE <= beta && beta < E::INFINITY
 }

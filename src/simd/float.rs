@@ -36,8 +36,13 @@ pub trait Float:
     const ENTROPY: &'static [Self];
     /// Stands for -ln 0 in a divergence: any mass on it shows, and no sum of it overflows.
     const PENALTY: Self;
-    /// Masses below this count as 0 in a divergence: a mass above it times the penalty cannot be missed.
+    /// The least that a mass above 0 counts in a divergence: times the penalty it cannot be missed.
     const DUST: Self;
+    /// A root whose square, and those of terms that count beside it, are far from the smallest numbers.
+    const SMALL: Self;
+    /// A power of two that brings a difference below [`Float::SMALL`] to where squares are safe; its inverse does that
+    /// for one whose square is beyond the largest number.
+    const LIFT: Self;
     /// Nearest value of this type.
     fn from_f64(x: f64) -> Self;
     /// The same value in double precision.
@@ -72,7 +77,7 @@ const fn factorial(n: f64) -> f64 {
 }
 
 macro_rules! float {
-    ($t:ty, $exp:expr, $log:expr, $entropy:expr, $exp_min:expr, $ln2:expr, $penalty:expr, $dust:expr) => {
+    ($t:ty, $exp:expr, $log:expr, $entropy:expr, $exp_min:expr, $ln2:expr, $penalty:expr, $dust:expr, $small:expr, $lift:expr) => {
         impl Float for $t {
             const ZERO: Self = 0.0;
             const ONE: Self = 1.0;
@@ -85,6 +90,8 @@ macro_rules! float {
             const ENTROPY: &'static [Self] = table!($entropy, $t, |k| 1.0 / ((k + 1.0) * (2.0 * k + 1.0)));
             const PENALTY: Self = $penalty;
             const DUST: Self = $dust;
+            const SMALL: Self = $small;
+            const LIFT: Self = $lift;
             #[inline(always)]
             fn from_f64(x: f64) -> Self {
                 x as $t
@@ -96,8 +103,23 @@ macro_rules! float {
         }
     };
 }
-// The constants are 2^100 and 2^-80, 2^1000 and 2^-900.
-float!(f32, 8, 5, 6, -87.33654, (0.693_359_4, -2.121_944_4e-4), 1.267_650_6e30, 8.271_806e-25);
+/// 2^n.
+const fn two(n: i32) -> f64 {
+    f64::from_bits(((n + 1023) as u64) << 52)
+}
+
+float!(
+    f32,
+    8,
+    5,
+    6,
+    -87.33654,
+    (0.693_359_4, -2.121_944_4e-4),
+    two(100) as f32,
+    two(-80) as f32,
+    two(-51) as f32,
+    two(100) as f32
+);
 float!(
     f64,
     14,
@@ -105,6 +127,8 @@ float!(
     13,
     -708.396_418_532_264_1,
     (0.693_147_180_369_123_8, 1.908_214_929_270_587_7e-10),
-    1.071_508_607_186_267_3e301,
-    1.183_052_186_166_774_7e-271
+    two(1000),
+    two(-900),
+    two(-485),
+    two(800)
 );

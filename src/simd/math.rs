@@ -52,6 +52,17 @@ pub unsafe fn ln<V: Vector>(x: V) -> V {
     n.fma(V::splat(V::E::LN2.0), n.fma(V::splat(V::E::LN2.1), y))
 }
 
+/// ln(x) for any positive x, also one below the smallest normal number.
+///
+/// # Safety
+/// Only below [`Isa::call`](super::Isa::call).
+#[inline(always)]
+pub unsafe fn ln_any<V: Vector>(x: V) -> V {
+    let tiny = V::splat(V::E::MIN_POSITIVE);
+    let lifted = ln(tiny.max(x.mul(V::splat(V::E::LIFT)))).sub(V::splat(V::E::from_f64(V::E::LIFT.to_f64().ln())));
+    V::select_lt(x, tiny, lifted, ln(tiny.max(x)))
+}
+
 /// p ln(2p/(p+q)) + q ln(2q/(p+q)) for p, q >= 0: twice one term of the Jensen-Shannon divergence.
 ///
 /// With r = |p-q|/(p+q) this is (p+q)/2 [(1+r)ln(1+r) + (1-r)ln(1-r)], whose power series in r^2 has no cancellation;

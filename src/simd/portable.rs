@@ -220,7 +220,8 @@ impl Words for Portable {
     #[inline(always)]
     unsafe fn dot_store(acc: [i32; LANES], factor: i32, key_terms: *const i32, query_term: i32, out: *mut i32) {
         for (i, sum) in acc.into_iter().enumerate() {
-            *out.add(i) = *key_terms.add(i) + query_term + factor * sum;
+            let terms = (*key_terms.add(i)).wrapping_add(query_term);
+            *out.add(i) = terms.wrapping_add(factor.wrapping_mul(sum));
         }
     }
     #[inline(always)]

@@ -2,14 +2,14 @@
 
 use super::Scratch;
 use crate::error::Error;
-use crate::metric::Score;
+use crate::metric::{Given, Score};
 use crate::parallel::{Context, Shared, Stop, map, pieces};
 use crate::simd::{Isa, Level, Work};
 use crate::sweep::{Search, Sink, Worker};
 use std::ops::Range;
 
-struct Matrix<'a, T> {
-    out: &'a Shared<T>,
+struct Matrix<'a, T, O> {
+    out: &'a Shared<O>,
     keys: usize,
     queries: usize,
     scratch: Box<Scratch<T>>,
@@ -17,34 +17,45 @@ struct Matrix<'a, T> {
     width: usize,
 }
 
-impl<T: Score> Sink<T> for Matrix<'_, T> {
+impl<T: Given<O>, O: Copy> Sink<T> for Matrix<'_, T, O> {
     #[inline(always)]
     unsafe fn place(&mut self, query: usize, rows: usize, key: usize, keys: usize, width: usize) -> (*mut T, usize) {
-        self.direct = keys == width && query + rows <= self.queries;
+        self.direct = T::SAME && keys == width && query + rows <= self.queries;
         self.width = width;
-        if self.direct { (self.out.0.add(query * self.keys + key), self.keys) } else { self.scratch.place(rows, width) }
+        if self.direct {
+            (self.out.0.add(query * self.keys + key).cast(), self.keys)
+        } else {
+            self.scratch.place(rows, width)
+        }
     }
     #[inline(always)]
     unsafe fn tile(&mut self, query: usize, rows: usize, key: usize, keys: usize) {
         if !self.direct {
             for r in 0..rows {
                 let to = self.out.0.add((query + r) * self.keys + key);
-                std::ptr::copy_nonoverlapping(self.scratch.as_ptr().add(r * self.width), to, keys);
+                let from = self.scratch.as_ptr().add(r * self.width);
+                if T::SAME {
+                    std::ptr::copy_nonoverlapping(from.cast::<O>(), to, keys);
+                } else {
+                    for i in 0..keys {
+                        *to.add(i) = (*from.add(i)).given();
+                    }
+                }
             }
         }
     }
 }
 
-struct Task<'a, 'b, T> {
+struct Task<'a, 'b, T, O> {
     search: &'a Search<'b, T>,
     worker: &'a mut Worker<T>,
     group: Range<usize>,
     chunk: Range<usize>,
-    out: &'a Shared<T>,
+    out: &'a Shared<O>,
     stop: &'a Stop<'a>,
 }
 
-impl<T: Score> Work for Task<'_, '_, T> {
+impl<T: Given<O>, O: Copy> Work for Task<'_, '_, T, O> {
     type Out = Result<(), Error>;
     #[inline(always)]
     unsafe fn run<I: Isa>(self) -> Self::Out {
@@ -72,7 +83,12 @@ pub(crate) fn group<T: Score>(search: &Search<T>) -> usize {
 }
 
 /// All scores, `out` being (queries, keys) row by row.
-pub fn matrix<T: Score>(context: &Context, level: Level, search: &Search<T>, out: &mut [T]) -> Result<(), Error> {
+pub fn matrix<T: Given<O>, O: Copy + Send + Sync>(
+    context: &Context,
+    level: Level,
+    search: &Search<T>,
+    out: &mut [O],
+) -> Result<(), Error> {
     let (q, n) = (search.queries.len(), search.keys.len());
     assert_eq!(out.len(), q * n);
     let groups = pieces(q, group(search));

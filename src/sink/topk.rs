@@ -6,7 +6,7 @@
 use super::filter::{Collect, filter};
 use crate::error::Error;
 use crate::error::room;
-use crate::metric::Score;
+use crate::metric::{Given, Score};
 use crate::parallel::{Context, Shared, Stop, map, pieces};
 use crate::simd::Level;
 use crate::sweep::Search;
@@ -73,13 +73,13 @@ fn room_for(k: usize) -> usize {
 const SORTED: usize = 4096;
 
 /// Scores and indices of the best k keys of every query, best first. `larger` says which scores are better.
-pub fn topk<T: Score>(
+pub fn topk<T: Given<O>, O>(
     context: &Context,
     level: Level,
     search: &Search<T>,
     k: usize,
     larger: bool,
-    scores: &mut [T],
+    scores: &mut [O],
     indices: &mut [i64],
 ) -> Result<(), Error> {
     let (q, n) = (search.queries.len(), search.keys.len());
@@ -105,7 +105,7 @@ pub fn topk<T: Score>(
                 (std::slice::from_raw_parts_mut(scores, k), std::slice::from_raw_parts_mut(indices, k))
             };
             for ((to, at), &(score, index)) in scores.iter_mut().zip(indices).zip(found.iter()) {
-                *to = if larger { score.flip() } else { score };
+                *to = if larger { score.flip() } else { score }.given();
                 *at = index as i64;
             }
         }

@@ -3,7 +3,7 @@
 use super::filter::{Collect, Found, filter};
 use crate::error::Error;
 use crate::error::room;
-use crate::metric::Score;
+use crate::metric::{Given, Score};
 use crate::parallel::{Context, Shared, Stop, map};
 use crate::simd::Level;
 use crate::sweep::Search;
@@ -48,7 +48,16 @@ impl<T: Score> Hits<T> {
     }
 
     /// Writes them to these places, by index.
-    pub fn write(&self, context: &Context, starts: &[i64], indices: &mut [i64], scores: &mut [T]) -> Result<(), Error> {
+    pub fn write<O: Send + Sync>(
+        &self,
+        context: &Context,
+        starts: &[i64],
+        indices: &mut [i64],
+        scores: &mut [O],
+    ) -> Result<(), Error>
+    where
+        T: Given<O>,
+    {
         let hits = *starts.last().unwrap_or(&0) as usize;
         assert!(starts.len() == self.queries + 1 && indices.len() == hits && scores.len() == hits);
         let (to, at) = (&Shared(scores.as_mut_ptr()), &Shared(indices.as_mut_ptr()));
@@ -60,7 +69,7 @@ impl<T: Score> Hits<T> {
                     for &(score, index) in some {
                         // SAFETY: every query has places of its own, as many as it has hits.
                         unsafe {
-                            *to.0.add(place) = if self.larger { score.flip() } else { score };
+                            *to.0.add(place) = if self.larger { score.flip() } else { score }.given();
                             *at.0.add(place) = index as i64;
                         }
                         place += 1;
@@ -74,15 +83,15 @@ impl<T: Score> Hits<T> {
     }
 }
 
-/// For every query the keys at most (`larger`: at least) `radius` away.
-pub fn within<T: Score>(
+/// For every query the keys at most (`larger`: at least) `radius` away, as the scores are given out.
+pub fn within<T: Given<O>, O>(
     context: &Context,
     level: Level,
     search: &Search<T>,
     radius: f64,
     larger: bool,
 ) -> Result<Hits<T>, Error> {
-    let bound = T::above(if larger { -radius } else { radius });
+    let bound = T::given_above(if larger { -radius } else { radius });
     let found = filter(context, level, search, 1, larger, || Near { found: Vec::new(), bound })?;
     Ok(Hits { found, queries: search.queries.len(), larger })
 }

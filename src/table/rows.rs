@@ -27,6 +27,10 @@ impl Dtype {
             Dtype::Bipolar => width.div_ceil(8),
         }
     }
+    /// Whether an element is a byte that is a number.
+    pub fn is_byte(self) -> bool {
+        matches!(self, Dtype::U8 | Dtype::I8)
+    }
     /// What a row's address must be a multiple of.
     pub fn align(self) -> usize {
         self.bytes(1)
@@ -232,7 +236,7 @@ macro_rules! widen_float {
 widen_float!(f32, Dtype::F32);
 widen_float!(f64, Dtype::F64);
 
-/// Signed bytes are stored 128 higher, which no difference notices; see [`SignedDot`](crate::metric::bytes::SignedDot) for products.
+/// Signed bytes are stored 128 higher, which no difference notices; [`bytes`](crate::metric::bytes) says what becomes of products.
 impl Element for u8 {
     const DTYPE: Dtype = Dtype::U8;
     fn widen_f32(_: f32) -> Self {

@@ -3,7 +3,7 @@
 
 use _core::error::Error;
 use _core::flips::chance::{GAMMA, mix};
-use _core::metric::{Kind, MetricName, Score};
+use _core::metric::{Given, Kind, MetricName, Score};
 use _core::pack::{Keys, Panels, Scored};
 use _core::parallel::Context;
 use _core::projection::BLOCK;
@@ -152,7 +152,7 @@ impl Run {
         extra: usize,
         body: impl FnOnce(&Context, &Search<T>) -> Result<R, Error>,
     ) -> Result<R, Error> {
-        let kernel = T::kernel(self.level, self.metric, queries.dtype());
+        let kernel = T::kernel(self.level, self.metric, queries.dtype(), keys.dtype(), keys.width());
         let context = Context { threads: self.threads, poll: &|| false };
         match self.form {
             Form::Rows => body(&context, &Search::new(kernel, queries, Keys::Rows(keys), extra, self.most)),
@@ -188,14 +188,37 @@ impl Run {
         Ok((scores, indices))
     }
 
+    /// The same, given out as f32.
+    pub fn narrow(&self, queries: Rows, keys: Rows) -> Result<Vec<f32>, Error> {
+        let mut out = vec![f32::WORST; queries.len() * keys.len()];
+        self.search::<f64, _>(queries, keys, 0, |context, search| {
+            matrix::matrix(context, self.level, search, &mut out)
+        })?;
+        Ok(out)
+    }
+
     /// What lies within a radius.
     pub fn within<T: Scored>(&self, queries: Rows, keys: Rows, radius: f64) -> Result<Vec<Vec<(T, u32)>>, Error> {
+        self.near::<T, T>(queries, keys, radius)
+    }
+
+    /// The same of scores that are given out as f32.
+    pub fn within_narrow(&self, queries: Rows, keys: Rows, radius: f64) -> Result<Vec<Vec<(f32, u32)>>, Error> {
+        self.near::<f64, f32>(queries, keys, radius)
+    }
+
+    fn near<T: Scored + Given<O>, O: Score>(
+        &self,
+        queries: Rows,
+        keys: Rows,
+        radius: f64,
+    ) -> Result<Vec<Vec<(O, u32)>>, Error> {
         let larger = self.metric.larger_is_better();
         self.search::<T, _>(queries, keys, 0, |context, search| {
             let hits = within::within(context, self.level, search, radius, larger)?;
             let starts = hits.starts()?;
             let n = *starts.last().unwrap() as usize;
-            let (mut indices, mut scores) = (vec![-1; n], vec![T::WORST; n]);
+            let (mut indices, mut scores) = (vec![-1; n], vec![O::WORST; n]);
             hits.write(context, &starts, &mut indices, &mut scores)?;
             let pairs: Vec<_> = scores.into_iter().zip(indices.into_iter().map(|i| i as u32)).collect();
             let row = |ends: &[i64]| pairs[ends[0] as usize..ends[1] as usize].to_vec();

@@ -13,6 +13,8 @@ NAMED = {
     ("power", 1.0): am.Identity(),
     ("power", 3.0): am.Polynomial(3),
     ("rectified", 2.0): am.Polynomial(2, rectified=True),
+    ("power", 3.5): am.Polynomial(3.5),
+    ("rectified", 0.7): am.Polynomial(0.7, rectified=True),
     ("softmax", 0.7): am.Softmax(0.7),
     ("softmax", 0.0): am.Softmax(0.0),
     ("threshold", 0.25): am.Threshold(0.25),
@@ -24,7 +26,11 @@ NAMED = {
 @pytest.mark.parametrize(("twin", "part"), NAMED.items(), ids=str)
 @pytest.mark.parametrize("weighted", [False, True])
 def test_dense_weights_are_the_twins(rng, twin, part, weighted):
-    scores = rng.random((6, 9)) * 3 if twin[0] in ("sqrt", "log") else rng.normal(size=(6, 9))
+    scores = (
+        rng.random((6, 9)) * 3
+        if twin[0] in ("sqrt", "log") or twin[1] == 3.5
+        else rng.normal(size=(6, 9))
+    )
     b = np.where(rng.random(9) < 0.3, -np.inf, rng.normal(size=9)) if weighted else None
     got, log_scale = part.weights(scores, b)
     want, want_scale = reference.separate(scores, *twin, b)
@@ -51,14 +57,17 @@ def test_scores_beyond_floats_are_refused():
             part.weights(np.array([[0.0, 1.0], [np.inf, 1.0]]), None)
 
 
-@pytest.mark.parametrize("part", [am.Sqrt(), am.Log()])
+@pytest.mark.parametrize("part", [am.Sqrt(), am.Log(), am.Polynomial(2.5)])
 def test_negative_scores_say_what_helps(part):
     with pytest.raises(ValueError, match="row 1 has a negative score"):
         part.weights(np.array([[1.0], [-1.0]]), None)
     memory = am.UniversalHopfield("manhattan", part)
     memory.store([[1.0, 0.0]])
-    with pytest.raises(ValueError, match="negative.*Distances score as their negative"):
+    helps = "rectified" if isinstance(part, am.Polynomial) else "Distances score as their negative"
+    with pytest.raises(ValueError, match=f"negative.*{helps}"):
         memory.recall([0.0, 0.0])
+    with pytest.raises(ValueError, match="negative"):
+        memory.weights([0.0, 0.0])
 
 
 def test_top_k_sums_to_one_however_it_is_asked(rng):
@@ -112,6 +121,8 @@ RAW = [
     am.Identity(),
     am.Polynomial(3),
     am.Polynomial(2, rectified=True),
+    am.Polynomial(2.5),
+    am.Polynomial(0.5, rectified=True),
 ]
 
 
@@ -137,7 +148,11 @@ def test_weights_are_the_gradient_of_the_potential(rng, part, weighted):
         np.testing.assert_allclose(slope, w[0, i] * np.exp(log_scale[0]), rtol=1e-6, atol=1e-9)
 
 
-@pytest.mark.parametrize("part", [am.Sqrt(), am.Log(), am.Threshold(0.5)], ids=repr)
+@pytest.mark.parametrize(
+    "part",
+    [am.Sqrt(), am.Log(), am.Threshold(0.5), am.Polynomial(0.5), am.Polynomial(1.5)],
+    ids=repr,
+)
 def test_recall_of_raw_weights_descends(rng, part):
     memory = am.UniversalHopfield("dot", part, normalize=False)
     memory.store(rng.random((6, 4)) + 0.5, weights=rng.random(6))

@@ -54,7 +54,7 @@ def read(
     if len(cues) and similarity.metric is not None:
         if fused is not None:
             values = source.values
-            return _core.retrieve(
+            mean, log_scale = _core.retrieve(
                 engine_rows(cues),
                 source.packed,
                 None if values is None else engine_rows(values),
@@ -64,6 +64,8 @@ def read(
                 threads,
                 values.n_bits if isinstance(values, BitMatrix) else None,
             )
+            dtype = result_type(cues, source.keys if values is None else values)
+            return mean.astype(dtype, copy=False), log_scale
         if separation.n_best is not None:
             return _read_best(cues, source, similarity, separation, threads)
     return _read_tiles(cues, source, similarity, separation, threads)
@@ -84,7 +86,7 @@ def _read_best(
     if b is not None and not (b > -np.inf).all():
         # Items of weight 0 are never chosen, so their scores are masked out.
         return _read_tiles(cues, source, similarity, separation, threads)
-    best, indices = _core.topk(engine_rows(cues), packed, k, similarity.metric, threads)
+    best, indices = _core.topk(engine_rows(cues), packed, k, similarity.metric, threads, True)
     dtype = result_type(cues, values)
     bias = 0.0 if b is None else b[indices]
     if k == 1 and not separation.beta:
@@ -123,7 +125,9 @@ def tile_weights(
     threads: int,
 ) -> tuple[Float, Float]:
     """Weights of one tile of cues (q, N) and ln of their sums (q,)."""
-    s = scores(cues, source.keys, source.packed, similarity, threads)
+    s = scores(cues, source.keys, source.packed, similarity, threads, separation.n_best is not None)
+    if s.dtype.kind == "i":
+        s = s.astype(np.float64)  # a Python function must not meet numbers that wrap
     if not similarity.larger_is_better:
         np.negative(s, out=s)
     return separation.weights(s, source.log_weight, bool(similarity.larger_is_better))

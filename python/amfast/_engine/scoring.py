@@ -23,34 +23,41 @@ _TILE_CUES = 32
 _PROJECTED_ROWS = 256
 # Larger counts are not all float32 numbers.
 _EXACT_COUNTS = 2**24
-# Beyond this many columns a sum of 255 * 255 could leave int32.
-INTEGER_MAX_COLUMNS = 33025
+# Up to these many columns sums of 255 * 255, and squares of up to 383 of both types, fit int32.
+_COLUMNS = 33025
+_MIXED_COLUMNS = 14639
 
 
-def scored_exactly(queries: Array, keys: Array, metric: str | None) -> bool:
-    """Whether the engine gives exact int32 scores."""
+def scores_bytes(queries: Array, keys: Array, metric: str | None) -> bool:
+    """Whether both are bytes, of either type, that the engine scores by exact integers."""
     return (
-        queries.dtype == keys.dtype
-        and queries.dtype.kind in "ui"
+        queries.dtype.kind in "ui"
+        and keys.dtype.kind in "ui"
         and metric is not None
-        and METRICS[metric].exact_integers
-        and queries.shape[1] <= INTEGER_MAX_COLUMNS
+        and METRICS[metric].bytes != ""
     )
 
 
-def score_types(queries: Array, keys: Array, metric: str) -> tuple[Array, np.dtype[Any]]:
-    """Return queries in the type the engine wants beside ``keys``, and the type of the scores.
+def byte_scores(queries: Array, keys: Array, metric: str) -> np.dtype[Any]:
+    """Return the type of such scores: int32, float64 for very long rows, float32 if rounded."""
+    if METRICS[metric].bytes == "rounded":
+        return np.dtype(np.float32)
+    mixed = metric == "sqeuclidean" and queries.dtype != keys.dtype
+    fits = keys.shape[1] <= (_MIXED_COLUMNS if mixed else _COLUMNS)
+    return np.dtype(np.int32 if fits else np.float64)
 
-    uint8 with uint8 and int8 with int8 give exact int32 for dot, sqeuclidean and manhattan.
-    """
-    if scored_exactly(queries, keys, metric):
-        return queries, np.dtype(np.int32)
-    if (
-        queries.dtype == keys.dtype
-        and queries.dtype.kind in "ui"
-        and METRICS[metric].exact_integers
-    ):
-        return queries.astype(np.float64), np.dtype(np.float64)
+
+def packs(keys: Array, metric: str) -> bool:
+    """Whether the engine can hold these keys packed for cues of their own type."""
+    if keys.dtype.kind == "f":
+        return True
+    return METRICS[metric].bytes != "" and len(keys[:1].T) <= _COLUMNS
+
+
+def score_types(queries: Array, keys: Array, metric: str) -> tuple[Array, np.dtype[Any]]:
+    """Return queries in the type the engine wants beside ``keys``, and the type of the scores."""
+    if scores_bytes(queries, keys, metric):
+        return queries, byte_scores(queries, keys, metric)
     dtype = _check.compute_type(queries, keys)
     return queries.astype(dtype, copy=False), dtype
 
@@ -75,10 +82,18 @@ def blanked(rows: Any, unused: Mask) -> Any:
 
 
 def score_type(cues: Array | BitMatrix) -> np.dtype[Any]:
-    """Return the type of scores that are computed with: floats that hold every count of bits."""
+    """Return the type of scores that are computed with: floats that hold every whole number."""
     if isinstance(cues, BitMatrix):
         return np.dtype(np.float32 if cues.n_bits <= _EXACT_COUNTS else np.float64)
-    return cues.dtype
+    return np.dtype(np.float64) if cues.dtype.kind in "ui" else cues.dtype
+
+
+def fused_exactly(cues: Array, keys: Array, metric: str) -> bool:
+    """Whether float32 would lose something of what the engine weighs of bytes."""
+    if METRICS[metric].bytes == "rounded":
+        return True
+    apart = 255 if cues.dtype == keys.dtype else 383
+    return bool(apart * apart * keys.shape[1] >= _EXACT_COUNTS)
 
 
 def cue_tiles(n_cues: int, n_keys: int) -> Iterator[slice]:
@@ -101,9 +116,21 @@ def scores(
     packed: Array | _core.Keys,
     similarity: Similarity,
     threads: int,
+    ordered: bool = False,
 ) -> Array:
-    """Raw metric values of all cues and keys (q, N), in `score_type`; distances stay positive."""
-    out = _check.empty((len(cues), len(keys)), score_type(cues), "scores")
+    """Raw metric values of all cues and keys (q, N); distances stay positive.
+
+    Of floats and bits in `score_type`, of bytes in the type that `pairwise` gives them, or, where
+    no two may change places (``ordered``), not rounded to float32.
+    """
+    dtype = score_type(cues)
+    if not isinstance(cues, BitMatrix) and cues.dtype.kind in "ui":
+        assert similarity.metric is not None
+        assert not isinstance(keys, BitMatrix)
+        dtype = byte_scores(cues, keys, similarity.metric)
+        if ordered and dtype == np.float32:
+            dtype = np.dtype(np.float64)
+    out = _check.empty((len(cues), len(keys)), dtype, "scores")
     if similarity.metric is not None:
         _core.pairwise(engine_rows(cues), packed, similarity.metric, out, threads)
         return out

@@ -15,6 +15,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from amfast import _check, _core
+from amfast._engine.scoring import packs
 from amfast._stores.rows import Rows
 from amfast._typing import Array, Float, Int, Mask
 from amfast.bits import BitMatrix, Kind
@@ -162,7 +163,9 @@ class Stored:
         if owner.metric is None:
             return keys
         plain = self.columns.keys.in_place or keys.shape[1] * keys.itemsize > _LONG_BYTES
-        if owner.prepare is None and (keys.dtype != dtype or plain):
+        if owner.prepare is None and (
+            keys.dtype != dtype or plain or not packs(keys, owner.metric)
+        ):
             return keys
         with owner.turn():
             return self._pack(keys, dtype)

@@ -8,7 +8,7 @@ import numpy as np
 
 from amfast import _check, parts
 from amfast._engine.reading import Source, read, result_type
-from amfast._engine.scoring import blanked, engine_rows
+from amfast._engine.scoring import blanked, engine_rows, fused_exactly, scores_bytes
 from amfast._threads import resolve_threads
 from amfast._typing import Array, Float
 from amfast.bits import BitMatrix
@@ -76,9 +76,13 @@ def _question(
     if b is not None and not (b > -np.inf).all():
         k, v = blanked(k, b == -np.inf), blanked(v, b == -np.inf)
     if not isinstance(q, BitMatrix):
-        q = q.astype(
-            _check.compute_type(*(x for x in (q, k, v) if isinstance(x, np.ndarray))), copy=False
+        assert not isinstance(k, BitMatrix)
+        exactly = scores_bytes(q, k, similar.metric) and (
+            separate.engine() is None or fused_exactly(q, k, str(similar.metric))
         )
+        if not exactly:
+            dtype = _check.compute_type(*(x for x in (q, k, v) if isinstance(x, np.ndarray)))
+            q = q.astype(dtype, copy=False)
         _check.finite(q, "cues")
     if similar.metric is None or separate.engine() is None:
         for rows, name in ((k, "keys"), (v, "values")):
@@ -131,8 +135,9 @@ def retrieve(
     Raises
     ------
     ValueError, TypeError, MemoryError
-        As `pairwise`; ValueError if ``sqrt`` or ``log`` meets a negative score, a weighted mean
-        leaves the range of its type, or a `Threshold` among bits has a radius beyond n_bits.
+        As `pairwise`; ValueError if ``sqrt``, ``log`` or a fractional power meets a negative score,
+        a weighted mean leaves the range of its type, or a `Threshold` among bits has a radius
+        beyond n_bits.
 
     Examples
     --------

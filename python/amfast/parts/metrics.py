@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import textwrap
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 from amfast import _check
 
@@ -18,8 +18,8 @@ class Metric(NamedTuple):
     larger_is_better: bool = False
     bits: bool = False
     """Whether rows are packed bits."""
-    exact_integers: bool = False
-    """Whether scores of bytes of one type are exact int32."""
+    bytes: Literal["", "whole", "rounded"] = ""
+    """Whether scores of bytes come of exact integers: as these are, or rounded once."""
     distributions: bool = False
     """Whether rows must be non-negative and are divided by their sums."""
     smoothed: bool = False
@@ -35,18 +35,20 @@ METRICS = {
             "dot",
             "sum q k; the only one where larger is better",
             larger_is_better=True,
-            exact_integers=True,
+            bytes="whole",
             descends=True,
         ),
-        Metric("cosine", "1 - q.k / (|q| |k|), a distance; 1 if either row is zero"),
+        Metric(
+            "cosine", "1 - q.k / (|q| |k|), a distance; 1 if either row is zero", bytes="rounded"
+        ),
         Metric(
             "sqeuclidean",
             "sum (q - k)^2, by direct differences",
-            exact_integers=True,
+            bytes="whole",
             descends=True,
         ),
-        Metric("euclidean", "its square root", aliases=("l2",)),
-        Metric("manhattan", "sum |q - k|", aliases=("cityblock", "l1"), exact_integers=True),
+        Metric("euclidean", "its square root", aliases=("l2",), bytes="rounded"),
+        Metric("manhattan", "sum |q - k|", aliases=("cityblock", "l1"), bytes="whole"),
         Metric(
             "kl",
             "KL(k || q) in nats of the rows divided by their sums, 0 ln 0 = 0, inf where q is 0 "

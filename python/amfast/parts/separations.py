@@ -48,18 +48,19 @@ class Polynomial(Raw):
 
     Parameters
     ----------
-    n : int
-        The exponent, >= 1.
+    n : float
+        The exponent, > 0. Unless it is whole or scores are rectified, a negative score is a
+        ValueError.
     rectified : bool, default False
         Whether negative scores count as zero.
     """
 
-    n: int
+    n: float
     rectified: bool = False
 
     def __post_init__(self) -> None:
         """Check the exponent."""
-        object.__setattr__(self, "n", _check.integer(self.n, "n", 1, 1_000_000))
+        object.__setattr__(self, "n", _exponent(self.n))
         object.__setattr__(self, "rectified", _check.flag(self.rectified, "rectified"))
 
     def engine(self) -> tuple[str, float]:
@@ -82,6 +83,16 @@ class Polynomial(Raw):
         """``s^(n + 1) / (n + 1)``."""
         return replace(self, n=self.n + 1), self.n + 1.0
 
+
+def _exponent(given: object) -> float:
+    """Read an exponent, whole ones as an int."""
+    n = _check.number(given, "n", 0.0, _MAX_EXPONENT)
+    if n == 0:
+        raise ValueError(f"n must be a number > 0, got {given!r}")
+    return int(n) if n.is_integer() else n
+
+
+_MAX_EXPONENT = 1e6
 
 _NOT_NEGATIVE = (
     ". Distances score as their negative and dot products may be negative; convention='paper' has "

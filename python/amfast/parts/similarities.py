@@ -123,13 +123,18 @@ class Smoothed:
     """Rows as probability distributions mixed with a little of the uniform one.
 
     ``(n(x) + eps / d) / (1 + eps)`` with ``n(x) = x / sum(x)``. A blank row becomes the uniform
-    distribution. Rows are non-negative.
+    distribution. Rows are non-negative. With ``eps = 0`` no other row changes: the metrics divide
+    by the sum themselves, and know masses that would vanish by it here.
     """
 
     eps: float
 
     def __call__(self, rows: Array, dtype: np.dtype[Any]) -> Array:
         """Prepare rows (n, d) for the metrics between distributions."""
+        if self.eps == 0:
+            x = rows.astype(dtype)
+            x[~x.any(axis=1)] = 1
+            return x
         x = rows.astype(np.float64)
         peak = x.max(axis=1, keepdims=True, initial=0.0)
         x[peak[:, 0] == 0] = 1.0

@@ -72,11 +72,18 @@ def power(
 ) -> tuple[Float, Float]:
     """Weights ``s^n exp(b)``, or ``max(s, 0)^n exp(b)``, as `shares` gives them."""
     s = np.asarray(scores, np.float64)
+    if refuses(n, rectified):
+        refuse_negative(s, f"the power {n:g}", "; rectified=True counts it as 0")
     with np.errstate(divide="ignore"):
         if rectified:
             return shares(n * np.log(np.maximum(s, 0.0)), None, log_weight)
-        sign = np.sign(s) ** int(n) if float(n).is_integer() else np.sign(s)
+        sign = np.sign(s) ** int(n) if float(n).is_integer() else None
         return shares(n * np.log(np.abs(s)), sign, log_weight)
+
+
+def refuses(n: float, rectified: bool) -> bool:
+    """Whether negative scores have no power n."""
+    return not rectified and not float(n).is_integer()
 
 
 def indicator(inside: Array, log_weight: Float | None) -> tuple[Float, Float]:
@@ -84,8 +91,8 @@ def indicator(inside: Array, log_weight: Float | None) -> tuple[Float, Float]:
     return shares(np.where(inside, 0.0, -np.inf), None, log_weight)
 
 
-def refuse_negative(scores: Array, name: str) -> None:
+def refuse_negative(scores: Array, name: str, hint: str = "") -> None:
     """Refuse negative scores, naming the first row that has one."""
     bad = np.flatnonzero((scores < 0).any(axis=1))
     if len(bad):
-        raise ValueError(f"cues row {bad[0]} has a negative score; {name} has none")
+        raise ValueError(f"cues row {bad[0]} has a negative score; {name} has none{hint}")

@@ -22,7 +22,7 @@ def separate(
 
     ============= ==================================
     ``softmax``   exp(param s + b)
-    ``power``     s^param exp(b)
+    ``power``     s^param exp(b); s >= 0 unless param is whole
     ``rectified`` max(s, 0)^param exp(b)
     ``sqrt``      sqrt(s) exp(b)
     ``log``       ln(max(s, tiny)) exp(b)
@@ -53,11 +53,11 @@ def separate(
     Raises
     ------
     ValueError
-        If ``sqrt`` or ``log`` meets a negative score.
+        If ``sqrt``, ``log`` or a fractional ``power`` meets a negative score.
     """
     s = np.asarray(scores, np.float64)
     sign = np.ones(s.shape)
-    if separation in ("sqrt", "log"):
+    if separation in ("sqrt", "log") or (separation == "power" and param % 1):
         negative = np.flatnonzero((s < 0).any(axis=1))
         if len(negative):
             raise ValueError(f"cues row {negative[0]} has a negative score; {separation} has none")
@@ -65,7 +65,7 @@ def separate(
         if separation == "softmax":
             magnitude = param * s if param else np.where(s == -np.inf, s, 0.0)
         elif separation == "power":
-            sign = np.sign(s) ** int(param)
+            sign = np.sign(s) ** int(param) if param % 1 == 0 else sign
             magnitude = param * np.log(np.abs(s))
         elif separation == "rectified":
             magnitude = param * np.log(np.maximum(s, 0.0))

@@ -214,7 +214,7 @@ class UniversalHopfield(Memory):
         details = _check.flag(details, "details")
         n_threads = resolve_threads(threads)
         now = self._stored()
-        given, kind = self._cues(cues, "cues", now, keep_bytes=True)
+        given, kind = self._cues(cues, "cues", now)
         auto = not now.heteroassociative
         if steps > 1 and not auto:
             raise ValueError("max_iter > 1 needs an autoassociative memory: values are no cues")
@@ -281,12 +281,10 @@ class UniversalHopfield(Memory):
             return not now.heteroassociative or self._readout.tie != "keep"
         return self._readout.kind == "identity" and self._model.separation.n_best == 1
 
-    def _cues(
-        self, given: Any, name: str, now: Stored, keep_bytes: bool = False
-    ) -> tuple[Any, Kind]:
+    def _cues(self, given: Any, name: str, now: Stored) -> tuple[Any, Kind]:
         """Check cues against the store and bring them to the type of the answer, or pack them.
 
-        With ``keep_bytes``, uint8 or int8 cues stay so where the model scores them exactly.
+        uint8 or int8 cues stay so where the model scores them exactly.
         """
         model = self._model
         if model.binary:
@@ -299,7 +297,7 @@ class UniversalHopfield(Memory):
         _check.same_width(cues, name, now.width, "the memory stores")
         _check.finite(cues, name)
         model.check_domain(cues, name)
-        if keep_bytes and model.wants_bytes(cues, now):
+        if model.wants_bytes(cues, now):
             return cues, kind
         dtype = _check.compute_type(cues, now.keys, now.values)
         return cues.astype(dtype, copy=False), kind

@@ -10,7 +10,7 @@ import numpy as np
 
 from amfast import _check, parts
 from amfast._engine.reading import Source, read, result_type, tile_weights
-from amfast._engine.scoring import cue_tiles, engine_rows, scored_exactly, scores
+from amfast._engine.scoring import cue_tiles, engine_rows, fused_exactly, scores, scores_bytes
 from amfast._stores.items import Items, Stored
 from amfast._typing import Array, Float
 from amfast.bits import BitMatrix
@@ -92,17 +92,14 @@ class Standard:
         return cues if self.prepare is None else self.prepare(cues, cues.dtype)
 
     def wants_bytes(self, cues: Array, items: Stored) -> bool:
-        """Whether the best of these items is found exactly, without turning cues into floats."""
-        return (
-            len(cues) > 0
-            and self.separation.n_best is not None
-            and not isinstance(items.keys, BitMatrix)
-            and scored_exactly(cues, items.keys, self.similarity.metric)
-            and (items.bias is None or bool(np.isfinite(items.bias).all()))
+        """Whether these items are scored exactly if cues are not turned into floats."""
+        return not isinstance(items.keys, BitMatrix) and scores_bytes(
+            cues, items.keys, self.similarity.metric
         )
 
     def read(self, cues: Array | BitMatrix, items: Stored, threads: int) -> tuple[Array, Float]:
         """Weighted sum of the values (Q, o) and ln of the sum of magnitudes (Q,)."""
+        cues = self._weighed(cues, items)
         source, prepared = self._source(items, cues), self._prepared(cues)
         try:
             summed, log_scale = read(prepared, source, self.similarity, self.separation, threads)
@@ -111,6 +108,15 @@ class Standard:
                 raise ValueError(f"{error}{self.separation.hint}") from error
             raise
         return (_rescaled(summed, log_scale) if self.raw else summed), log_scale
+
+    def _weighed(self, cues: Array | BitMatrix, items: Stored) -> Array | BitMatrix:
+        """Cues as the engine weighs them: bytes so short that float32 is as exact become floats."""
+        metric = self.similarity.metric
+        if isinstance(cues, BitMatrix) or cues.dtype.kind == "f" or metric is None:
+            return cues
+        if self.separation.engine() is None or fused_exactly(cues, items.keys, metric):
+            return cues
+        return cues.astype(_check.compute_type(cues, items.values))
 
     def scores(self, cues: Array | BitMatrix, items: Stored, threads: int) -> Array:
         """Scores of all items, larger is better, (Q, N)."""
