@@ -192,7 +192,7 @@ def test_files_of_other_things(tmp_path):
                 call(path)
     with pytest.raises(FileNotFoundError):
         am.load(tmp_path / "none")
-    with pytest.raises(OSError):
+    with pytest.raises(am.FileFormatError, match="a folder without"):
         am.load(tmp_path)
     os.mkfifo(tmp_path / "pipe")
     with pytest.raises(am.FileFormatError, match="pipe"):

@@ -300,7 +300,7 @@ class Shards:
             first = savable.opened(self._folder / now.names[0], True, False)
             first._check_merge(part)
         name = f"part-{now.number:08d}.safetensors"
-        part.save(self._folder / name)
+        self._write_part(name, part)
         self._replace(
             now._replace(
                 names=(*now.names, name), counts=(*now.counts, len(part)),
@@ -343,11 +343,17 @@ class Shards:
             if len(now.names) > 1 or len(now.deleted):
                 total = self._merged(None)
                 name = f"part-{now.number:08d}.safetensors"
-                total.save(self._folder / name)
+                self._write_part(name, total)
                 fresh = now._replace(number=now.number + 1, deleted=np.empty(0, np.int64))
                 self._replace(fresh._replace(names=(name,), counts=(len(total),), firsts=(0,)))
             self._sweep()
         return self
+
+    def _write_part(self, name: str, part: Any) -> None:
+        """Write a part, which no list names yet; of a dead writer one may be in its place."""
+        path = self._folder / name
+        path.unlink(missing_ok=True)
+        tensors.write_new(path, *savable.content_of(part))
 
     def _replace(self, fresh: _List) -> None:
         """Put another list in the place of this one."""
