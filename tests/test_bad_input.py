@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import amfast as am
-from amfast import _threads, reference
+from amfast import reference
 
 REFUSALS = (ValueError, TypeError, MemoryError)
 
@@ -681,24 +681,38 @@ def test_memories_answer_or_refuse(problem, ids, options, max_iter, tol):
 
 @given(bad=st.one_of(scalars, st.lists(scalars, max_size=2)))
 def test_settings_and_parts_answer_or_refuse(bad):
-    """Thread settings and parts take what they should and refuse the rest."""
+    """Thread settings and parts take what they should, as it is, and refuse the rest."""
     before = am.get_num_threads()
-    for call in (
-        am.set_num_threads,
-        lambda n: am.threads(n).__enter__(),
-        am.Softmax,
-        am.Exponential,
-        am.Polynomial,
-        am.Threshold,
-        am.TopK,
-        lambda b: am.TopK(1, b),
-        am.Similarity,
-        am.Separation,
-        am.Readout,
+    try:
+        am.set_num_threads(bad)
+        assert am.get_num_threads() == bad and 1 <= bad <= 1024
+    except REFUSALS:
+        assert type(bad) is not int or not 1 <= bad <= 1024
+    am.set_num_threads(before)
+    try:
+        with am.threads(bad):
+            assert am.get_num_threads() == bad and 1 <= bad <= 1024
+    except REFUSALS:
+        assert type(bad) is not int or not 1 <= bad <= 1024
+    assert am.get_num_threads() == before
+    real = isinstance(bad, int | float) and not isinstance(bad, bool) and np.isfinite(bad)
+    whole = isinstance(bad, int) and not isinstance(bad, bool)
+    for part, field, fits in (
+        (am.Softmax, "beta", real and bad >= 0),
+        (am.Exponential, "beta", real and bad >= 0),
+        (am.Threshold, "radius", real),
+        (am.TopK, "k", whole and bad >= 1),
+        (lambda b: am.TopK(1, b), "beta", bad is None or (real and bad >= 0)),
     ):
         try:
-            call(bad)
+            made = part(bad)
         except REFUSALS:
-            pass
-        am.set_num_threads(before)
-        _threads._context_threads.set(None)
+            assert not fits
+        else:
+            assert fits and getattr(made, field) == bad
+    for part in (am.Polynomial, am.Similarity, am.Separation, am.Readout):
+        try:
+            made = part(bad)
+        except REFUSALS:
+            continue
+        assert not callable(bad) and (isinstance(bad, str) or (real and bad > 0))

@@ -53,6 +53,9 @@ def test_success_is_counted():
 def test_critical_load_is_read_off_between_loads():
     table = am.capacity(Forgetful(), [10, 40, 80], width=100, trials=1)
     assert table.critical_load() == 40
+    two = am.capacity(Forgetful(), [10, 80, 200], width=100, trials=1)
+    np.testing.assert_allclose(two.success[:, 0], [1, 0.25, 0.1])
+    assert two.critical_load() == pytest.approx(10 + 70 * 0.5 / 0.75)
     assert am.capacity(Perfect(), [10, 40], width=100).critical_load() == np.inf
     assert am.capacity(Forgetful(), [60, 80], width=100).critical_load(0.0) == 0
     with pytest.raises(ValueError, match=r"one of \[0.0\]"):
@@ -242,6 +245,20 @@ def test_recalled_is_an_overlap_above_nine_tenths(wrong, success):
     table = am.capacity(Answering(change), [5], width=100, trials=1)
     assert table.success[0, 0] == success and table.exact[0, 0] == 0
     assert table.overlap[0, 0] == pytest.approx(1 - wrong / 50)
+
+
+def test_spread_is_that_of_success_over_trials():
+    """Every other trial is answered, never exactly: success 1/2 +- 1/2, exact 0."""
+    calls = []
+
+    def change(x):
+        calls.append(len(x))
+        return x * (1.1 if len(calls) % 2 else 0)
+
+    table = am.capacity(lambda: Answering(change), [5, 7], width=100, trials=4)
+    np.testing.assert_array_equal(table.success, 0.5)
+    np.testing.assert_array_equal(table.spread, 0.5)
+    assert not table.exact.any() and table.trials == 4 and calls == [5] * 4 + [7] * 4
 
 
 def test_an_answer_of_zeros_overlaps_with_nothing():

@@ -159,7 +159,9 @@ def public_memories() -> list[type[Memory]]:
     while waiting:
         kind = waiting.pop()
         waiting += kind.__subclasses__()
-        if not kind.__name__.startswith("_") and kind is not Memory:
+        # Without parameters it is what several memories share, as `Memory` is.
+        told = kind._parameters is not Memory._parameters
+        if told and not kind.__name__.startswith("_"):
             found.append(kind)
     return sorted(found, key=lambda kind: kind.__name__)
 

@@ -36,13 +36,15 @@ from amfast.lab import Capacity, capacity
 from amfast.memories.dense.classifier import DenseAssociativeClassifier
 from amfast.memories.dense.memory import DenseAssociativeMemory, DenseRecall
 from amfast.memories.hebbian.memory import HebbianMemory
+from amfast.memories.hebbian.spectrum import effective_rank
 from amfast.memories.hopfield.memory import Hopfield, HopfieldRecall
 from amfast.memories.learned.memory import LinearAssociativeMemory
 from amfast.memories.measure import Measure
 from amfast.memories.modern import ContinuousSDM, ModernBounds, ModernHopfield, SeparationWarning
 from amfast.memories.recall import Recall
+from amfast.memories.recovery.expander import expander
 from amfast.memories.recovery.memory import Recovery, SparseRecoveryMemory
-from amfast.memories.sdm.memory import SparseDistributedMemory
+from amfast.memories.sdm.memory import SdmRecall, SparseDistributedMemory
 from amfast.memories.universal.memory import UniversalHopfield
 from amfast.parts import (
     Exponential,
@@ -92,6 +94,7 @@ __all__ = [
     "Readout",
     "Recall",
     "Recovery",
+    "SdmRecall",
     "SecondMoment",
     "Separation",
     "SeparationWarning",
@@ -111,6 +114,8 @@ __all__ = [
     "corrupt",
     "cpu_info",
     "datasets",
+    "effective_rank",
+    "expander",
     "get_num_threads",
     "hebbian",
     "inspect",

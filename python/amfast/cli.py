@@ -149,7 +149,8 @@ def _parser() -> argparse.ArgumentParser:
     level = reproduce.add_mutually_exclusive_group()
     level.add_argument(
         "--quick", action="store_const", const="quick", dest="level",
-        help="a few seconds per experiment, bundled images only",
+        help="bundled images only: seconds for most experiments, one or two minutes for some; "
+        "each says how long it took",
     )  # fmt: skip
     level.add_argument(
         "--full", action="store_const", const="full", dest="level",

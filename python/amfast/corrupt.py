@@ -118,7 +118,7 @@ def _single_shape(
             isinstance(n, bool | np.bool_) or not isinstance(n, int | np.integer) for n in lengths
         ):
             raise TypeError(
-                f"shape must be a tuple of ints, the shape of one image, got {shape!r:.60}"
+                f"shape must be a tuple of ints, the shape of one image, got {_check.shown(shape)}"
             )
         single = tuple(_check.integer(length, "each length of shape", 1) for length in lengths)
         if len(single) not in (2, 3):

@@ -11,12 +11,10 @@ from typing import Any, Literal
 
 import numpy as np
 
-from amfast import _check, _console, theory
+from amfast import _check, _console
 from amfast._check.savable import Savable
 from amfast._typing import Array, Float, Int
 from amfast.memories.base import Memory
-from amfast.memories.dense.memory import DenseAssociativeMemory
-from amfast.memories.hopfield.memory import Hopfield
 
 __all__ = ["Capacity", "capacity"]
 
@@ -350,30 +348,6 @@ def _theory(memory: Any, d: int, loads: Int) -> tuple[dict[str, float], Float | 
 
     A memory of this library answers for itself; of others, and of one unit, nothing is known.
     """
-    if d < 2:
+    if d < 2 or not isinstance(memory, Memory):
         return {}, None
-    if isinstance(memory, Memory) and hasattr(memory, "_theory"):
-        named: tuple[dict[str, float], Float | None] = memory._theory(d, loads)
-        return named
-    return _of_units(memory, d, loads)
-
-
-def _of_units(memory: Any, d: int, loads: Int) -> tuple[dict[str, float], Float | None]:
-    """Answer for memories of units that do not yet answer for themselves."""
-    if isinstance(memory, Hopfield) and memory.rule == "hebbian":
-        named = {
-            "0.138 d, retrieval ends (d to infinity)": theory.hopfield_critical_load() * d,
-            "one step without error, half of the time": theory.hopfield_n50(d, "one"),
-        }
-        return named, np.array([theory.hopfield_overlap(n / d) for n in loads])
-    if isinstance(memory, Hopfield):
-        return {"d, the rank of the projection": float(d)}, None
-    if isinstance(memory, DenseAssociativeMemory):
-        if memory.interaction == "exponential":
-            return {"all patterns, exp(d ln 2 / 2)": theory.exponential_capacity(d)}, None
-        if memory.n >= 2:
-            kind: Any = memory.interaction
-            half = theory.dense_n50(d, memory.n, interaction=kind)
-            textbook = theory.dense_capacity(d, memory.n)
-            return {"no errors (textbook)": textbook, "half are exact fixed points": half}, None
-    return {}, None
+    return memory._theory(d, loads)

@@ -155,7 +155,9 @@ def public_memories() -> list[str]:
     while waiting:
         kind = waiting.pop()
         waiting += kind.__subclasses__()
-        if kind is not Memory and not kind.__name__.startswith("_"):
+        # Without parameters it is what several memories share, as `Memory` is.
+        told = kind._parameters is not Memory._parameters
+        if told and not kind.__name__.startswith("_"):
             found.add(kind.__name__)
     return sorted(found)
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import copy
 import itertools
 import math
+import pickle
 from dataclasses import asdict
 from fractions import Fraction
 
@@ -582,6 +584,13 @@ def test_bad_input_is_refused_with_its_reason(rng):
         (lambda: memory.store(XOR, weights=[1, 1, 1, -1]), "weights"),
         (lambda: memory.delete(77), "no item has the id 77"),
         (lambda: memory.merge(am.DenseAssociativeMemory(4)), "differ in their parameters"),
+        (lambda: memory.recall(XOR, "one-step", max_sweeps=0), "max_sweeps"),
+        (lambda: memory.recall(XOR, max_sweeps=10**400), "max_sweeps"),
+        (lambda: memory.recall(XOR, temperature=10**400), "temperature"),
+        (lambda: am.DenseAssociativeMemory(10**400), "n must be"),
+        (lambda: am.DenseAssociativeMemory(beta=10**400), "beta"),
+        (lambda: am.DenseAssociativeMemory(bias=10**400), "bias"),
+        (lambda: memory.store(XOR, weights=10**400), "weights"),
         (lambda: memory.energy(XOR, XOR), "has no values"),
         (lambda: am.DenseAssociativeMemory(0), "n must be"),
         (lambda: am.DenseAssociativeMemory(interaction="cubic"), "interaction must be one of"),
@@ -641,3 +650,208 @@ def test_a_slope_beyond_floats_is_refused():
     with pytest.raises(ValueError, match="beta=1e\\+308 is too large for 4 units"):
         m.store([[1, -1, 1, 1]])
     assert (m.interaction, m.n, m.beta, len(m)) == ("exponential", 3, 1e308, 0)
+
+
+# -- the edges of floats --------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("kind", [{"n": 1}, {"n": 3}, {"interaction": "exponential"}])
+@pytest.mark.parametrize("real", [False, True])
+def test_energies_beyond_floats_are_refused_by_name(rng, kind, real):
+    x = signs(rng, 3, 8)
+    for weights in (1e308, [1e308, 1e308, 1e308], [0, 1e307, 0]):
+        memory = am.DenseAssociativeMemory(real=real, **kind)
+        with pytest.raises(ValueError, match="weights sum to"):
+            memory.store(x, weights=weights)
+        with pytest.raises(ValueError, match="weights sum to"):
+            memory.store(x[:, :1], weights=weights)
+        assert len(memory) == 0
+    if "interaction" in kind:
+        return
+    for bias in (1e308, np.full(8, 1e308), np.r_[1e307, -1e307, np.zeros(6)]):
+        memory = am.DenseAssociativeMemory(real=real, bias=bias, **kind)
+        with pytest.raises(ValueError, match="bias: its magnitudes sum to"):
+            memory.store(x)
+    memory = am.DenseAssociativeMemory(real=real, bias=1e305, **kind)
+    memory.store(x, weights=1e302)
+    found = memory.recall(x, details=True)
+    assert np.isfinite(found.energy_trace).all()
+    np.testing.assert_array_equal(found.state, 1)
+
+
+def test_what_is_stored_counts_where_energies_would_leave_floats(rng):
+    x = signs(rng, 2, 1000)
+    memory = am.DenseAssociativeMemory(100)  # 1000^100 is 1e300, and float64 ends at 1.8e308
+    memory.store(x, weights=[1e6, 1e6])
+    other = am.DenseAssociativeMemory(100)
+    other.store(x, weights=1e6)
+    for more in (lambda: memory.store(x[:1], weights=2e6), lambda: memory.merge(other)):
+        with pytest.raises(ValueError, match="n=100 is too large for 1000 units"):
+            more()
+    assert len(memory) == 2
+    am.DenseAssociativeMemory(100).merge(other).store(x[:1])
+
+
+def test_patterns_beyond_floats_are_refused(rng):
+    for scale in (1e308, 1e120):
+        with pytest.raises(ValueError, match="n=3 is too large for patterns of absolute sum"):
+            am.DenseAssociativeMemory(3, real=True).store(np.full((1, 9), scale))
+    tiny = am.DenseAssociativeMemory(30, real=True)
+    tiny.store(np.full((2, 3), 1e-12), np.full((2, 2), 1e-12))
+    for update in ("async", "one-step"):
+        with pytest.raises(ValueError, match="n=30 is out of range for patterns of absolute sum"):
+            tiny.recall(np.ones((1, 3)), update)
+    assert tiny.nbytes > 0
+
+
+# -- what was given, and what was derived ---------------------------------------------------------
+
+
+@pytest.mark.parametrize("real", [False, True])
+def test_energies_of_values_have_their_bias(rng, real):
+    keys, values, cues = signs(rng, 9, 12), signs(rng, 9, 4), signs(rng, 5, 12)
+    answers, bias = signs(rng, 5, 4), rng.normal(size=4)
+    memory = am.DenseAssociativeMemory(3, bias=bias, real=real)
+    memory.store(keys, values, weights=np.arange(9))
+    overlaps = np.hstack([cues, answers]).astype(int) @ np.hstack([keys, values]).T
+    energy = -(np.arange(9) * overlaps**3.0).sum(axis=1) - answers @ bias
+    np.testing.assert_allclose(memory.energy(cues, answers), energy, rtol=1e-12)
+    assert memory.energy(cues[0], answers[0]) == memory.energy(cues, answers)[0]
+    with pytest.raises(ValueError, match="values have 4 rows, states have 5"):
+        memory.energy(cues, answers[:4])
+    with pytest.raises(ValueError, match="values have 3 bits, the memory stores 4"):
+        memory.energy(cues, answers[:, :3])
+    with pytest.raises(ValueError, match="one-step recall of values has no bias"):
+        memory.recall(cues, "one-step")
+    found = memory.recall(cues, details=True)
+    np.testing.assert_allclose(found.energy, memory.energy(cues, found.state), rtol=1e-12)
+
+
+def test_what_is_stored_is_shown_as_it_was_given(rng):
+    keys, values = signs(rng, 5, 9), signs(rng, 5, 3)
+    for real in (False, True):
+        memory = am.DenseAssociativeMemory(3, real=real, bias=np.arange(3.0))
+        for name in ("keys", "values"):
+            with pytest.raises(ValueError, match="empty"):
+                getattr(memory, name)
+        ids = memory.store(keys, values, weights=2)
+        assert memory.keys == am.pack(keys) if not real else (memory.keys == keys).all()
+        assert memory.values == am.pack(values) if not real else (memory.values == values).all()
+        assert memory.ids.tolist() == ids.tolist() == [0, 1, 2, 3, 4]
+        assert (memory.interaction, memory.n, memory.beta) == ("power", 3, 1.0)
+        text = f"<DenseAssociativeMemory(n=3, bias=...{', real=True' * real}): 5 patterns of 9 "
+        assert repr(memory) == text + "units -> 3>"
+        small = memory.nbytes
+        for twin in (copy.copy(memory), pickle.loads(pickle.dumps(memory))):
+            twin.delete([0, 1])
+            assert (len(twin), len(memory)) == (3, 5)
+            np.testing.assert_array_equal(twin.recall(keys[2:]), memory.recall(keys[2:]))
+        assert memory.nbytes > small  # keys and values side by side
+    assert "bias=0.5" in repr(am.DenseAssociativeMemory(bias=0.5))
+
+
+def test_a_cue_of_ones_is_read_as_what_was_stored_first():
+    for given, code in (([[0, 1, 1, 0]], 0), ([[-1, 1, 1, -1]], -1)):
+        memory = am.DenseAssociativeMemory(2, bias=-99.0)
+        memory.store(am.pack(np.array(given) > 0))
+        memory.store(given)
+        memory.store([[0, 1, 1, 1]])
+        memory.store([[-1, 1, 1, 1]])
+        assert memory.recall(np.ones(4)).tolist() == [code] * 4
+
+
+def test_what_the_interaction_ignores_may_differ_in_a_merge(rng):
+    x = signs(rng, 3, 8)
+    power = [am.DenseAssociativeMemory(3, beta=beta) for beta in (1.0, 2.0)]
+    steep = [am.DenseAssociativeMemory(n, interaction="exponential") for n in (2, 3)]
+    for mine, theirs in (power, steep):
+        theirs.store(x)
+        assert len(mine.merge(theirs)) == 3
+    for other in (
+        am.DenseAssociativeMemory(3, bias=1.0),
+        am.DenseAssociativeMemory(3, real=True),
+        am.DenseAssociativeMemory(3, interaction="rectified"),
+    ):
+        with pytest.raises(ValueError, match="differ in their parameters"):
+            power[0].merge(other)
+
+
+@pytest.mark.parametrize("real", [False, True])
+def test_merging_other_widths_is_refused(rng, real):
+    def made(width, values=None):
+        memory = am.DenseAssociativeMemory(3, real=real)
+        memory.store(signs(rng, 4, width), None if values is None else signs(rng, 4, values))
+        return memory
+
+    for mine, theirs in (
+        (made(8), made(9)),
+        (made(8), made(8, 2)),
+        (made(8, 2), made(8)),
+        (made(8, 2), made(8, 1)),
+        (made(8, 1), made(8, 2)),
+    ):
+        with pytest.raises(ValueError, match="memories differ in their widths"):
+            mine.merge(theirs)
+        assert len(mine) == 4
+    wide = am.DenseAssociativeMemory(3, real=real, bias=[1.0, 2.0])
+    other = am.DenseAssociativeMemory(3, real=real, bias=[1.0, 2.0])
+    other.store(signs(rng, 4, 5), signs(rng, 4, 2))
+    assert len(wide.merge(other)) == 4
+
+
+def test_labels_in_one_dimension_are_told_how_to_become_values(rng):
+    x = signs(rng, 5, 8)
+    for real in (False, True):
+        memory = am.DenseAssociativeMemory(3, real=real)
+        with pytest.raises(ValueError, match=r"values\[:, None\]"):
+            memory.store(x, x[:, 0])
+        memory.store(x, x[:, 0][:, None])
+        assert memory.recall(x).shape == (5, 1)
+
+
+@pytest.mark.parametrize("kind", [{}, {"interaction": "exponential"}, {"real": True}])
+def test_a_cue_recalls_alike_wherever_it_stands(kind):
+    rng = np.random.default_rng(0)
+    x, s = signs(rng, 60, 30), signs(rng, 20, 30)
+    memory = am.DenseAssociativeMemory(2, beta=0.1, **kind)
+    memory.store(x)
+    eight = memory.recall(np.repeat(s, 8, axis=0), seed=4).reshape(20, 8, 30)
+    together = memory.recall(s, seed=4)
+    assert (eight == together[:, None]).all()
+    assert (memory.recall(s, seed=5) != together).any()
+    np.testing.assert_array_equal(memory.recall(s[::-1], seed=4)[::-1], together)
+    hot = {"max_sweeps": 3, "temperature": 200.0, "seed": 4}
+    warm = memory.recall(s, **hot)
+    for k in range(20):
+        np.testing.assert_array_equal(memory.recall(s[k], seed=4), together[k])
+        np.testing.assert_array_equal(memory.recall(s[k], **hot), warm[k])
+    copies = memory.recall(np.repeat(s[:1], 8, axis=0), **hot)
+    assert len({row.tobytes() for row in copies}) > 1
+
+
+def test_one_step_energies_of_real_patterns(rng):
+    x, s = rng.normal(size=(9, 14)), signs(rng, 6, 14)
+    memory = am.DenseAssociativeMemory(3, real=True)
+    memory.store(x)
+    for tie in ("keep", 1):
+        found = memory.recall(s, "one-step", tie=tie, details=True)
+        np.testing.assert_array_equal(found.energy_trace[:, 0], memory.energy(s))
+        np.testing.assert_array_equal(found.energy, memory.energy(found.state))
+        np.testing.assert_array_equal(found.state, memory.recall(s, "one-step", tie=tie))
+    for wrong in ({"temperature": 1.0},):
+        with pytest.raises(ValueError, match="no bias and no temperature"):
+            memory.recall(s, "one-step", **wrong)
+
+
+@pytest.mark.parametrize("hetero", [False, True])
+def test_columns_of_real_patterns_are_those_of_a_plain_loop(rng, hetero):
+    for scale in (1e-3, 1.0, 2.0**9):
+        keys, values = rng.normal(size=(300, 70)) * scale, rng.normal(size=(300, 5)) * scale
+        memory = am.DenseAssociativeMemory(3, real=True)
+        memory.store(keys, values if hetero else None)
+        rows = np.hstack([keys, values]) if hetero else keys
+        sums = [float(sum(abs(x) for x in row)) for row in rows.tolist()]
+        exponent = math.frexp(max(sums))[1]
+        columns, unit = memory._fields(memory._stored())._columns()
+        np.testing.assert_array_equal(columns, np.ldexp(rows.T, -exponent))
+        assert columns.flags.c_contiguous and unit == 2.0 ** (3 * exponent)

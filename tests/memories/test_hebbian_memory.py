@@ -534,20 +534,52 @@ def test_answers_beyond_their_type_are_refused_without_a_warning():
 
 
 @pytest.mark.parametrize(
-    "settings", [{}, {"center": "renorm"}, {"features": "elu", "decay": 0.9}, {"rule": "delta"}]
+    "settings",
+    [
+        {},
+        {"center": "renorm"},
+        {"center": "moment", "decay": 0.9},
+        {"features": am.Fourier(32)},
+        {"features": "elu", "decay": 0.9},
+        {"rule": "delta"},
+        {"rule": "delta", "normalize": False},
+    ],
 )
-def test_arrays_make_the_same_memory(data, settings):
-    """What a file will hold is enough."""
+@pytest.mark.parametrize("mmap", [False, True])
+def test_it_can_be_saved(data, tmp_path, settings, mmap):
+    """A memory that comes back goes on as the old one does, mapped or read."""
     v, y = data
     values = None if "center" in settings else v[:, :3]
     m = memory(v[:50], y[:50], values if values is None else values[:50], **settings)
-    again = am.HebbianMemory(**settings)
-    again._store.restore(*m._store.arrays())
+    again = am.load(m.save(tmp_path / "memory"), mmap=mmap)
+    assert repr(again) == repr(m) and again.nbytes >= m.nbytes - 4096
     for memo in (m, again):
         memo.store(v[50:], None if values is None else values[50:], weights=y[50:])
     np.testing.assert_array_equal(again.matrix, m.matrix)
     np.testing.assert_array_equal(again.recall(v[:3]), m.recall(v[:3]))
-    assert len(again) == 300 and again.nbytes == m.nbytes
+    assert len(again) == 300
+    arrays, meta = m._store.arrays()
+    other = am.HebbianMemory(center="moment" if "center" not in settings else None)
+    with pytest.raises(ValueError, match="are others'"):
+        other._restored({"parameters": {}, "store": meta | {"squared": True}}, arrays)
+    for name, x in arrays.items():
+        with pytest.raises(ValueError, match="must be|NaN"):
+            other._store.restore(arrays | {name: np.full_like(x, np.nan)}, meta)
+        with pytest.raises(ValueError, match="must be"):
+            other._store.restore(arrays | {name: x[..., :1].astype("f4")}, meta)
+
+
+def test_an_observed_mean_can_be_saved(data, tmp_path):
+    """The first of two passes may be another process's."""
+    v, y = data
+    one = am.HebbianMemory(center="renorm")
+    one.observe(v, weights=y)
+    two = am.load(one.save(tmp_path / "memory"))
+    for m in (one, two):
+        m.store(v, weights=y)
+    np.testing.assert_array_equal(one.matrix, two.matrix)
+    blank = memory(v, np.zeros(300))
+    assert "300 rows, 8 x 8 matrix" in repr(blank)
 
 
 # -- diagnostics ----------------------------------------------------------------------------------

@@ -708,7 +708,7 @@ def test_energies_beyond_floats_are_refused_by_name(rng, storage):
     with pytest.raises(ValueError, match="weights: their"):
         m.store(x, weights=1e305)
     with pytest.raises(ValueError, match="weights: their"):
-        m.merge(memory(x, weights=6e303, bias=np.full(8, 1e305), storage=storage))
+        m.merge(memory(x, weights=1.4e304, bias=np.full(8, 1e305), storage=storage))
     for update in UPDATES:
         found = m.recall(x, update, details=True)
         assert np.isfinite(found.energy_trace).all() and np.isfinite(m.energy(x)).all()

@@ -415,3 +415,17 @@ def test_an_error_leaves_the_last_training() -> None:
     np.testing.assert_array_equal(memory.W_, w)
     np.testing.assert_array_equal(memory.loss_, loss)
     np.testing.assert_array_equal(memory.queries_, e)
+
+
+def test_no_warning_from_a_start_that_was_given() -> None:
+    """The loss may rise from where other pairs left W: that is not the step size's fault."""
+    pairs = np.linalg.qr(np.random.default_rng(0).normal(size=(4, 4)))[0]
+    memory = am.LinearAssociativeMemory("ngd", lr=1.0, n_steps=20).fit(pairs, pairs)
+    memory.lr = 1e-3
+    memory.partial_fit(pairs, pairs[[1, 2, 3, 0]])
+    memory.lr = 40.0
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        for _ in range(6):
+            memory.partial_fit(pairs[::-1], pairs)
+    assert (np.diff(memory.loss_) > 1e-3).any()

@@ -16,6 +16,7 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
 import amfast as am
 from amfast import theory
+from amfast.memories.measure import Margin
 
 
 def tokens(rng, n=30, d=6, o=4):
@@ -128,7 +129,7 @@ def test_margin(rng) -> None:
     assert tags.smallest == 1 and tags.beta == pytest.approx(np.log(64) + 3)
     assert theory.measure_weight(tags.beta, 64) > 0.95
     alone = am.Measure([[3.0]]).margin()
-    assert alone.n_points == 1 and alone.beta == 0 and alone.smallest == np.inf
+    assert alone == Margin(np.inf, (0, 0), 1) and alone.beta == 0
     assert am.Measure(np.array([[250, 0], [0, 250]], np.uint8)).margin().smallest == 62500
 
 

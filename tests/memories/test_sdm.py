@@ -357,6 +357,19 @@ def test_a_cue_without_locations_is_reported():
         memory.write(far, weight=0)
 
 
+def test_rows_go_on_while_a_location_answers():
+    """One active location is enough to read on; none is the end, whatever its ties read."""
+    steps = np.tri(5, 40, k=-1, dtype=np.uint8).repeat(8, axis=1)[:, :40]
+    memory = SDM(40, 5, radius=0, addresses=steps, tie=1)
+    memory.write(steps, np.concatenate([steps[1:], steps[-1:]]))
+    found = memory.read(steps[0], 9, details=True)
+    assert int(found.n_active) == 1 and int(found.n_iter) == 5 and found.converged
+    np.testing.assert_array_equal(found.state, steps[-1])
+    lost = memory.read(1 - steps[1], 9, details=True)
+    assert int(lost.n_active) == 0 and int(lost.n_iter) == 1 and not lost.converged
+    np.testing.assert_array_equal(lost.state, np.ones(40))
+
+
 # -- bad input ------------------------------------------------------------------------------------
 
 

@@ -36,6 +36,7 @@ from amfast._check.numbers import (
     number,
     radius,
     seed,
+    shown,
 )
 from amfast._check.outputs import (
     empty,
@@ -83,6 +84,7 @@ __all__ = [
     "rows",
     "same_width",
     "seed",
+    "shown",
     "vector",
     "weights",
     "widen",

@@ -42,11 +42,11 @@ def integer(given: object, name: str, low: int, high: int | None = None) -> int:
     try:
         value = operator.index(given)  # type: ignore[arg-type]
     except TypeError:
-        raise TypeError(f"{name} must be {limits}, got {_short(given)}") from None
+        raise TypeError(f"{name} must be {limits}, got {shown(given)}") from None
     if value < low or (high is not None and value > high):
-        raise ValueError(f"{name} must be {limits}, got {_short(value)}")
+        raise ValueError(f"{name} must be {limits}, got {shown(value)}")
     if high is None and value > _LARGEST:
-        raise ValueError(f"{name} must be {limits} that a float can hold, got {_short(value)}")
+        raise ValueError(f"{name} must be {limits} that a float can hold, got {shown(value)}")
     return value
 
 
@@ -67,13 +67,13 @@ def number(given: object, name: str, low: float = -math.inf, high: float = math.
     if isinstance(given, bool | np.bool_):
         raise TypeError(f"{name} must be {limits}, got a bool")
     if not real:
-        raise TypeError(f"{name} must be {limits}, got {_short(given)}")
+        raise TypeError(f"{name} must be {limits}, got {shown(given)}")
     try:
         value = float(given)  # type: ignore[arg-type]
     except OverflowError:
         value = math.inf
     if not math.isfinite(value) or not low <= value <= high:
-        raise ValueError(f"{name} must be {limits}, got {_short(given)}")
+        raise ValueError(f"{name} must be {limits}, got {shown(given)}")
     return value
 
 
@@ -81,14 +81,14 @@ def radius(given: object, larger_is_better: bool, n_bits: int | None = None) -> 
     """Read a radius: any finite number for dot, >= 0 for distances, <= n_bits among bits."""
     result = number(given, "radius", -math.inf if larger_is_better else 0.0)
     if n_bits is not None and result > n_bits:
-        raise ValueError(f"radius must be in 0..{n_bits}, the number of bits, got {_short(given)}")
+        raise ValueError(f"radius must be in 0..{n_bits}, the number of bits, got {shown(given)}")
     return result
 
 
 def flag(given: object, name: str) -> bool:
     """Read a bool; nothing else is one."""
     if not isinstance(given, bool | np.bool_):
-        raise TypeError(f"{name} must be True or False, got {_short(given)}")
+        raise TypeError(f"{name} must be True or False, got {shown(given)}")
     return bool(given)
 
 
@@ -96,13 +96,13 @@ def choice(given: object, name: str, options: tuple[Any, ...]) -> Any:
     """Return ``given`` if it is one of ``options``."""
     if isinstance(given, str | int) and not isinstance(given, bool) and given in options:
         return given
-    raise ValueError(f"{name} must be one of {', '.join(map(repr, options))}, got {_short(given)}")
+    raise ValueError(f"{name} must be one of {', '.join(map(repr, options))}, got {shown(given)}")
 
 
 def function(given: object, name: str) -> Callable[..., Any]:
     """Return ``given`` if it can be called."""
     if not callable(given):
-        raise TypeError(f"{name} must be callable, got {_short(given)}")
+        raise TypeError(f"{name} must be callable, got {shown(given)}")
     return given
 
 
@@ -152,7 +152,8 @@ def _int64(given: object, name: str, shape: str, too_large: str) -> Int:
     return x.astype(np.int64)
 
 
-def _short(given: object) -> str:
+def shown(given: object) -> str:
+    """Return what came, as an error says it: short, and printable whatever it is."""
     try:
         text = repr(given)
     except Exception:  # integers of thousands of digits have no repr, nor have some objects

@@ -22,7 +22,11 @@ def room(need: int, what: str) -> None:
     """Refuse what takes more bytes than the machine has."""
     have = _physical_memory()
     if need > have:
-        raise MemoryError(f"{what} take {need / 1e9:.1f} GB, the machine has {have / 1e9:.1f} GB")
+        raise MemoryError(f"{what} take {_gigabytes(need)}, the machine has {_gigabytes(have)}")
+
+
+def _gigabytes(count: float) -> str:
+    return f"{count / 1e9:.1f} GB" if count < 1e300 else f"10^{math.log10(count) - 9:.0f} GB"
 
 
 def fits(shape: tuple[int, ...], dtype: np.dtype[Any], what: str) -> None:
@@ -36,9 +40,9 @@ def empty(shape: tuple[int, ...], dtype: np.dtype[Any], what: str) -> Array:
     try:
         return np.empty(shape, dtype)
     except (MemoryError, ValueError) as error:
-        size = math.prod(shape) * dtype.itemsize / 1e9
+        size = _gigabytes(math.prod(shape) * dtype.itemsize)
         raise MemoryError(
-            f"{what} of shape {shape} and {dtype} take {size:.1f} GB, which cannot be allocated"
+            f"{what} of shape {shape} and {dtype} take {size}, which cannot be allocated"
         ) from error
 
 

@@ -169,8 +169,7 @@ class Matrix:
 
     def arrays(self) -> tuple[dict[str, Array], dict[str, float | int]]:
         """Return what `restore` makes the same sum of: an array, and numbers."""
-        numbers = {"weight": self.weight, "reach": self.reach, "count": self.count}
-        return {"total": self.total}, numbers
+        return {"total": self.total}, {"weight": self.weight, "count": self.count}
 
     @classmethod
     def restore(cls, arrays: dict[str, Array], meta: dict[str, Any]) -> Matrix:
@@ -181,10 +180,10 @@ class Matrix:
         total = arrays["total"]
         dtype = np.dtype(np.int32 if total.dtype == np.int32 else np.float64)
         kept(total, "total", (None, None), dtype)
-        weight, reach, count = (float(meta[name]) for name in ("weight", "reach", "count"))
+        weight, count = float(meta["weight"]), float(meta["count"])
         if not (math.isfinite(weight) and count >= 0 and count == int(count)):
             raise ValueError(f"no sum has the weight {weight} of {count} rows")
-        return cls(total, weight, max(reach, largest(total)), int(count))
+        return cls(total, weight, max(abs(weight), largest(total)), int(count))
 
 
 def kept(x: Array, name: str, shape: tuple[int | None, ...], dtype: np.dtype[Any]) -> Array:
@@ -274,7 +273,10 @@ def interruptible(work: Callable[..., _T], *args: Any) -> _T:
             errors.append(error)
 
     beside = threading.Thread(target=contextvars.copy_context().run, args=(run,), daemon=True)
-    beside.start()
+    try:
+        beside.start()
+    except RuntimeError:  # no room for a thread, or the interpreter is about to end
+        return work(*args)
     while beside.is_alive():
         beside.join(_LOOK)
     if errors:

@@ -117,8 +117,8 @@ class Moments:
     def arrays(self) -> tuple[dict[str, Array], dict[str, float | int]]:
         """Return what `restore` makes the same moments of: arrays, and numbers."""
         held = self._settled(get_num_threads())
-        numbers_of = {"weight": self.weight, "reach": self.reach, "count": self.count}
-        return {"second": held.second.total, "first": held.first.total[0]}, numbers_of
+        arrays = {"second": held.second.total, "first": held.first.total[0]}
+        return arrays, {"weight": self.weight, "count": self.count}
 
     @classmethod
     def restore(cls, arrays: dict[str, Array], meta: dict[str, Any]) -> Moments:
@@ -142,13 +142,9 @@ def _added(
     return second, held.first.plus(x, ones, w, threads=threads, load=load)
 
 
-def signed_weights(weights: Any, length: int) -> Float:
-    """Read one finite weight of any sign per pattern."""
-    result = _check.vector(weights, "weights", length)
-    bad = np.flatnonzero(~np.isfinite(result))
-    if len(bad):
-        raise ValueError(f"weights must be finite, entry {bad[0]} is {float(result[bad[0]])}")
-    return result
+def row_weights(given: Any, n: int) -> Float | None:
+    """Read one finite weight of any sign for each of n patterns; None means 1."""
+    return None if given is None else _check.weights.signed(_check.vector(given, "weights", n), n)
 
 
 def patterns(x: Any, name: str, single: bool = False) -> Array | BitMatrix:
@@ -231,7 +227,7 @@ class SecondMoment(Savable):
         x = patterns(X, "X", single=True)
         if weights is not None and np.ndim(weights) == 0 and len(x) == 1:
             weights = np.reshape(weights, 1)
-        w = None if weights is None else signed_weights(weights, len(x))
+        w = row_weights(weights, len(x))
         if isinstance(x, np.ndarray):
             _check.finite(x, "X")
         if self.d is not None and self.d != x.shape[1]:
@@ -316,7 +312,7 @@ class SecondMoment(Savable):
         arrays : dict
             ``second`` (d, d) and ``first`` (d,), read-only; none of a moment without d.
         meta : dict
-            ``weight``, ``count``, and ``reach``, which no entry exceeds in magnitude.
+            ``weight`` and ``count``.
         """
         return ({}, {}) if self._sums is None else self._sums.arrays()
 

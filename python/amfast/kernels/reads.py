@@ -56,19 +56,20 @@ def _question(
     """Read the arguments of `retrieve` and `partial`; there may be no keys at all."""
     similar = parts.similarity(similarity)
     separate = parts.separation(separation, beta)
-    v: Array | BitMatrix | None = None
-    if values is not None:
-        v = values if isinstance(values, BitMatrix) else _check.rows(values, "values")
     q: Array | BitMatrix
     k: Array | BitMatrix
+    v: Array | BitMatrix | None = None
     if similar.metric is not None and METRICS[similar.metric].bits:
         q, k, single = bit_rows(cues, "cues", keys)
-        if v is None:
-            v = k if isinstance(keys, BitMatrix) else _numbers(keys)
+        v = k if isinstance(keys, BitMatrix) else _numbers(keys)
     else:
         q, single = _check.cues(cues)
         k = _check.rows(keys, "keys")
         _check.same_width(q, "cues", k.shape[1], "the keys have")
+    if isinstance(values, BitMatrix):
+        v = values
+    elif values is not None:
+        v = _check.rows(values, "values", partners=len(k))
     if v is not None and len(v) != len(k):
         raise ValueError(f"values have {len(v)} rows, the keys have {len(k)}")
     b = None if log_weight is None else _check.log_weights(log_weight, len(k))

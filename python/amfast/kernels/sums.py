@@ -8,7 +8,7 @@ import numpy as np
 
 from amfast import _check
 from amfast._engine import summing
-from amfast._stores.moments import patterns, signed_weights
+from amfast._stores.moments import patterns, row_weights
 from amfast._threads import resolve_threads
 from amfast._typing import Array, Float
 from amfast.bits import BitMatrix
@@ -89,7 +89,7 @@ def hebbian(
     y = None if Y is None else patterns(Y, "Y")
     if y is not None and len(y) != len(x):
         raise ValueError(f"Y has {len(y)} rows, X has {len(x)}")
-    w = None if weights is None else signed_weights(weights, len(x))
+    w = row_weights(weights, len(x))
     dtype = _sum_type(x, y, w)
     shape = ((x if y is None else y).shape[1], x.shape[1])
     if out is None:

@@ -91,7 +91,7 @@ class Measure:
     def __init__(self, points: Any, masses: Any = None, values: Any = None) -> None:
         p = _check.rows(points, "points")
         _check.nonempty(p, "points")
-        v = None if values is None else _check.rows(values, "values")
+        v = None if values is None else _check.rows(values, "values", partners=len(p))
         if v is not None and len(v) != len(p):
             raise ValueError(f"values have {len(v)} rows, points have {len(p)}")
         self._masses = _check.weights.masses(masses, len(p), "masses", _NOTHING)

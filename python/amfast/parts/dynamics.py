@@ -180,7 +180,7 @@ def clamped(given: Any, n_cues: int, n_units: int) -> Mask | None:
     """Read which units never flip, (1, d) for all cues or (Q, d)."""
     if given is None:
         return None
-    mask = np.asarray(given)
+    mask = _check.read(given, "clamp")
     if mask.dtype != np.bool_:
         raise TypeError(f"clamp must be bool, True where a unit never flips, got {mask.dtype}")
     if mask.shape not in {(n_units,), (1, n_units), (n_cues, n_units)}:

@@ -74,10 +74,9 @@ class Polynomial(Raw):
 
     def why_no_energy(self, dot: bool, raw: bool) -> str:
         """Say why: even powers are not monotone."""
-        reason = super().why_no_energy(dot, raw)
-        if not reason and self.n % 2 == 0 and not self.rectified:
-            reason = f"the even power {self.n:g} is not monotone; use rectified=True or an odd n"
-        return reason
+        if self.n % 2 == 0 and not self.rectified:
+            return f"the even power {self.n:g} is not monotone; use rectified=True or an odd n"
+        return super().why_no_energy(dot, raw)
 
     def integral(self) -> tuple[Separation, float]:
         """``s^(n + 1) / (n + 1)``."""

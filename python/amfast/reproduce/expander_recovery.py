@@ -7,8 +7,7 @@ import time
 import numpy as np
 
 import amfast as am
-from amfast import reference
-from amfast.memories.recovery.memory import expander
+from amfast import expander, reference
 from amfast.reproduce import _fit
 from amfast.reproduce._registry import (
     Check,

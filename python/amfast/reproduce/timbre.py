@@ -14,8 +14,8 @@ from typing import Any
 import numpy as np
 
 import amfast as am
+from amfast import effective_rank
 from amfast._typing import Float, Int
-from amfast.memories.hebbian.memory import effective_rank
 from amfast.reproduce import _figures, _notes
 from amfast.reproduce._notes import INSTRUMENTS, Scene
 from amfast.reproduce._registry import (

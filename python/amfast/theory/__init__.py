@@ -72,16 +72,18 @@ from amfast.theory.sdm import (
     SdmRead,
     activation_probability,
     circle_overlap,
-    sdm_best_p,
-    sdm_best_radius,
-    sdm_capacity_p,
-    sdm_capacity_radius,
     sdm_critical_distance,
     sdm_expected_active,
     sdm_new_distance,
     sdm_radius,
     sdm_read,
     sdm_snr,
+)
+from amfast.theory.sdm_choice import (
+    sdm_best_p,
+    sdm_best_radius,
+    sdm_capacity_p,
+    sdm_capacity_radius,
 )
 from amfast.theory.sdm_recall import sdm_convergence_distance, sdm_iterated_distance
 

@@ -7,6 +7,7 @@ from typing import Protocol
 
 import numpy as np
 
+from amfast import _check
 from amfast._engine import flipping, scoring
 from amfast._engine.flipping import Worth
 from amfast._stores.items import Stored
@@ -18,6 +19,7 @@ from amfast.parts.dynamics import Motion, Rules, Settled
 # 2^-52, in which ties of one-step fields of real patterns are counted.
 _EPS = float(np.finfo(np.float64).eps)
 _TILE = 1 << 20
+_TURNED = 256
 
 
 class Fields(Protocol):
@@ -41,15 +43,17 @@ class Binary:
     """Patterns of bits: integer overlaps and tables."""
 
     def __init__(self, interaction: Interaction, now: Stored) -> None:
-        self._f, self._now = interaction, now
+        # Not what is stored itself, which holds these fields.
+        self._f, self._keys, self._values = interaction, now.keys, now.values
+        self._beta = interaction.log_slope
         self._weights = now.weights if now.weighted else None
         self._joined = None if now.heteroassociative else now.keys
 
     def _patterns(self) -> BitMatrix:
         """Keys and values side by side."""
         if self._joined is None:
-            both = [self._now.keys.unpack("bool"), self._now.values.unpack("bool")]
-            width = self._now.width + self._now.value_width
+            both = [self._keys.unpack("bool"), self._values.unpack("bool")]
+            width = self._keys.n_bits + self._values.n_bits
             self._joined = BitMatrix._of(np.packbits(np.hstack(both), axis=1), width)
         return self._joined
 
@@ -63,18 +67,18 @@ class Binary:
 
     def _settled(self, states: Signs, table: Float | None, own: bool, motion: Motion) -> Settled:
         energy = self._f.energies(states.shape[1]) if motion.rules.energies else None
-        worth = Worth(table, energy, self._f.log_slope, own=own)
+        worth = Worth(table, energy, self._beta, own=own)
         return flipping.by_overlaps(states, self._patterns(), self._weights, worth, motion)
 
     def vote(self, cues: Signs, threads: int) -> Signs:
         """See `Fields`."""
-        now, worth = self._now, Worth(self._f.slopes(cues.shape[1]), beta=self._f.log_slope)
-        return flipping.votes(cues, now.keys, self._weights, worth, now.values, threads)
+        worth = Worth(self._f.slopes(cues.shape[1]), beta=self._beta)
+        return flipping.votes(cues, self._keys, self._weights, worth, self._values, threads)
 
     @property
     def nbytes(self) -> int:
         """See `Fields`."""
-        return 0 if self._joined is None or self._joined is self._now.keys else self._joined.nbytes
+        return 0 if self._joined is None or self._joined is self._keys else self._joined.nbytes
 
 
 class Real:
@@ -85,7 +89,9 @@ class Real:
     """
 
     def __init__(self, interaction: Interaction, now: Stored) -> None:
-        self._f, self._now = interaction, now
+        self._f, self._keys, self._values = interaction, now.keys, now.values
+        self._weights, self._log_weight = now.weights, now.log_weight
+        self._hetero = now.heteroassociative
         self._made: tuple[Float, float] | None = None
 
     def _columns(self) -> tuple[Float, float]:
@@ -95,8 +101,8 @@ class Real:
         return self._made
 
     def _scaled(self) -> tuple[Float, float]:
-        f, now = self._f, self._now
-        parts = [now.keys, now.values] if now.heteroassociative else [now.keys]
+        f = self._f
+        parts = [self._keys, self._values] if self._hetero else [self._keys]
         reach = float(sum(np.abs(part).sum(axis=1) for part in parts).max())
         exponent = 0 if f.exponential or reach == 0 else math.frexp(reach)[1]
         try:
@@ -108,15 +114,14 @@ class Real:
                 f"n={f.n} is out of range for patterns of absolute sum {reach:g}: "
                 f"energies are about 2^{exponent * f.n}; scale the patterns"
             )
-        columns = np.concatenate([part.T for part in parts])
-        return np.ascontiguousarray(np.ldexp(columns, -exponent)), scale
+        return _columns_of(parts, math.ldexp(1.0, -exponent)), scale
 
     def flip(self, states: Signs, motion: Motion) -> Settled:
         """See `Fields`."""
         f = self._f
         parameter = f.beta if f.exponential else float(f.n)
         columns, scale = self._columns()
-        weights = self._now.weights
+        weights = self._weights
         return flipping.by_columns(states, columns, weights, f.kind, parameter, scale, motion)
 
     def step(self, states: Signs, motion: Motion) -> Settled:
@@ -124,7 +129,7 @@ class Real:
         bias, clamp, rules, threads = motion
         if bias is not None or rules.temperature:
             raise ValueError("one-step recall of real patterns has no bias and no temperature")
-        keys = self._now.keys
+        keys = self._keys
         votes = self._votes(states, keys, threads)
         free = np.ones((1, 1), np.bool_) if clamp is None else ~clamp
         change = (votes != 0) if rules.tie == 0 else np.ones(votes.shape, np.bool_)
@@ -142,19 +147,18 @@ class Real:
 
     def vote(self, cues: Signs, threads: int) -> Signs:
         """See `Fields`."""
-        return self._votes(cues, self._now.values, threads)
+        return self._votes(cues, self._values, threads)
 
     def _votes(self, cues: Signs, values: Float, threads: int) -> Signs:
         """Signs of the weighted values; a tie is what rounding can leave of terms that cancel."""
         self._columns()  # refuses patterns whose energies no state could have
-        log_weight = self._now.log_weight
         out = np.empty((len(cues), values.shape[1]), np.int8)
         float64 = np.dtype(np.float64)
-        step = max(1, _TILE // self._now.n_items)
+        step = max(1, _TILE // len(self._keys))
         for start in range(0, len(cues), step):
             tile = slice(start, start + step)
-            dots = scoring.dot(cues[tile].astype(float64), self._now.keys, threads)
-            share, _ = self._f.votes(dots, log_weight)
+            dots = scoring.dot(cues[tile].astype(float64), self._keys, threads)
+            share, _ = self._f.votes(dots, self._log_weight)
             field = scoring.project(share, values, float64, threads)
             terms = scoring.project(np.abs(share), np.abs(values), float64, threads)
             field[np.abs(field) <= 8 * _EPS * terms] = 0.0
@@ -165,3 +169,19 @@ class Real:
     def nbytes(self) -> int:
         """See `Fields`."""
         return 0 if self._made is None else self._made[0].nbytes
+
+
+def _columns_of(parts: list[Float], factor: float) -> Float:
+    """Turn rows (K, d) into columns times a power of two, the parts one above the other."""
+    n = len(parts[0])
+    shape = sum(part.shape[1] for part in parts), n
+    columns = _check.empty(shape, np.dtype(np.float64), "the patterns' columns")
+    first = 0
+    for part in parts:
+        out = columns[first : first + part.shape[1]]
+        # By so few rows that they stay in the processor's cache while they are turned.
+        for start in range(0, n, _TURNED):
+            rows = slice(start, start + _TURNED)
+            np.multiply(part[rows].T, factor, out=out[:, rows])
+        first += part.shape[1]
+    return columns

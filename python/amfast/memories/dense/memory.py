@@ -10,16 +10,16 @@ from typing import Any
 
 import numpy as np
 
-from amfast import _check, bits
+from amfast import _check, bits, theory
 from amfast._engine import scoring
 from amfast._stores.items import Items, Stored
 from amfast._threads import resolve_threads
-from amfast._typing import Array, Float, Mask, Signs
+from amfast._typing import Array, Float, Int, Mask, Signs
 from amfast.bits import Kind
 from amfast.memories.dense.fields import Binary, Fields, Real
 from amfast.memories.dense.interaction import interaction as read_interaction
 from amfast.memories.recall import Recall
-from amfast.memories.units.base import Units, load, of_values, one_step, overlaps, told
+from amfast.memories.units.base import Units, of_values, one_step, overlaps, told
 from amfast.parts import dynamics
 from amfast.parts.dynamics import Motion, Settled
 
@@ -154,12 +154,9 @@ class DenseAssociativeMemory(Units):
     def _item_weights(self, given: Any, length: int) -> Float:
         return _check.weights.nonnegative(given, length)
 
-    def _check_room(self, keys: Any, values: Any, weights: Float | None) -> None:
-        super()._check_room(keys, values, weights)
-        now = self._store.now
-        total = load(weights, len(keys))
-        if now is not None:
-            total += load(now.weights if now.weighted else None, now.n_items)
+    def _check_room(self, keys: Any, values: Any, total: float) -> None:
+        super()._check_room(keys, values, total)
+        total += self._load(self._store.now)
         if not self._real:
             units = int(keys.shape[1]) + (0 if values is None else int(values.shape[1]))
             self._interaction.check_range(units, total, f"{units} units")
@@ -357,6 +354,17 @@ class DenseAssociativeMemory(Units):
         return fields
 
     # -- looking at it ----------------------------------------------------------------------------
+
+    def _theory(self, d: int, loads: Int) -> tuple[dict[str, float], Float | None]:
+        if self.interaction == "exponential":
+            return {"all patterns, exp(d ln 2 / 2)": theory.exponential_capacity(d)}, None
+        if self.n < 2:
+            return {}, None
+        kind: Any = self.interaction
+        return {
+            "no errors (textbook)": theory.dense_capacity(d, self.n),
+            "half are exact fixed points": theory.dense_n50(d, self.n, interaction=kind),
+        }, None
 
     @property
     def interaction(self) -> str:

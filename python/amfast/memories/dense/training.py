@@ -93,7 +93,7 @@ class Settings:
         if given.patience is not None:
             patience = _check.integer(given.patience, "patience", 1)
         return cls(
-            n_memories=_check.integer(given.n_memories, "n_memories", 1),
+            n_memories=_check.integer(given.n_memories, "n_memories", 1, 2**63 - 1),
             n=n,
             rectified=kind == "rectified",
             loss_power=power,

@@ -29,7 +29,7 @@ from amfast.memories.hebbian.rule import Rule
 from amfast.memories.hebbian.spectrum import effective_rank as effective_rank
 from amfast.memories.hebbian.spectrum import entropy_rank
 from amfast.memories.hebbian.store import SumStore
-from amfast.memories.hebbian.sums import Sums, posteriors, unit
+from amfast.memories.hebbian.sums import Sums, unit
 from amfast.memories.recall import Recall
 from amfast.parts.dynamics import Settled, settle
 from amfast.parts.features import FeatureMap
@@ -79,15 +79,15 @@ class HebbianMemory(Memory):
         ``phi`` applied to normalised keys and cues: ``C = sum_i w_i v_i phi(x_i)^T``, see
         `amfast.parts.features`. Without values ``v_i = x_i``.
     normalize : bool, optional
-        What has length or sum 1. None means True, but False under the delta rule with features.
+        None means True, but False under the delta rule with features.
 
-        - Without features: keys, and cues beside them. False takes them as they are:
+        - Without features: whether keys have length 1. False takes them as they are:
           ``M = sum_i w_i k_i k_i^T / divisor``, and the delta rule divides its steps by ``|k|^2``
           (normalised least mean squares), so that a key of any length recalls its last value.
-          True is for the delta rule; the Hebbian rule normalises without being asked.
-        - With a feature map (keys always have length 1 there): the weights of the values. True
-          divides ``C phi(q)`` by ``z . phi(q)``, ``z = sum_i w_i phi(x_i)``, which makes it a
-          weighted mean of the values; not under the delta rule, which fits them.
+          True may be said under the delta rule only; the Hebbian rule needs no asking.
+        - With features (keys always have length 1 there): whether ``C phi(q)`` is divided by
+          ``z . phi(q)``, ``z = sum_i w_i phi(x_i)``, which makes it a weighted mean of the values.
+          Not under the delta rule, which fits them.
     readout : {"identity", "l2"}, default "identity"
         Whether recalled rows are scaled to length 1.
     eps : float, default 1e-8
@@ -231,7 +231,7 @@ class HebbianMemory(Memory):
 
     def _admit(self, keys: Any, values: Any, weights: Any) -> Batch:
         k = _check.rows(keys, "keys")
-        v = None if values is None else _check.rows(values, "values")
+        v = None if values is None else _check.rows(values, "values", partners=len(k))
         sums: Sums | None = self._store.now
         if sums is not None:
             _check.same_width(k, "keys", sums.width, "the memory stores")
@@ -247,7 +247,7 @@ class HebbianMemory(Memory):
             if sums is not None:
                 _check.same_width(v, "values", sums.outer.shape[0], "the memory stores")
             _check.finite(v, "values")
-        return Batch(k, v, posteriors(weights, len(k)))
+        return Batch(k, v, _check.weights.shares(weights, len(k)))
 
     def _check_merge(self, other: Any) -> None:
         if self._rule.rule == "delta" and len(self):

@@ -29,7 +29,7 @@ def effective_rank(spectrum: Any) -> float:
 
     Examples
     --------
-    >>> from amfast.memories.hebbian.memory import effective_rank
+    >>> from amfast import effective_rank
     >>> effective_rank([2.0, 2.0, 0.0]), round(effective_rank([0.5, 0.03, 0.02]), 2)
     (2.0, 1.44)
     """

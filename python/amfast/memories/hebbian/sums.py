@@ -13,7 +13,6 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from amfast import _check
 from amfast._stores.matrix import Matrix, kept
 from amfast._stores.moments import Moments
 from amfast._threads import get_num_threads
@@ -22,22 +21,6 @@ from amfast._typing import Array, Float
 # Rows whose corrections the delta rule solves for together; the answer does not depend on it. Few
 # enough that a BLAS does not start its threads.
 _BLOCK = 32
-
-
-def posteriors(given: Any, n: int) -> Float:
-    """Read weights Y, (n,) or (n, 1), each in 0..1; None means 1."""
-    if given is None:
-        return np.ones(n)
-    y = _check.array(given, "weights")
-    if y.shape == (n, 1):
-        y = y[:, 0]
-    if y.shape != (n,):
-        raise ValueError(f"weights must have shape ({n},) or ({n}, 1), got {y.shape}")
-    y = y.astype(np.float64)
-    bad = np.flatnonzero(~((y >= 0) & (y <= 1)))
-    if len(bad):
-        raise ValueError(f"weights must be in 0..1, entry {bad[0]} is {y[bad[0]]}")
-    return y
 
 
 def unit(x: Float, eps: float = 0.0) -> tuple[Float, Float]:

@@ -6,17 +6,16 @@ from typing import Any
 
 import numpy as np
 
-from amfast import _check, bits
+from amfast import _check, bits, theory
 from amfast._stores.items import Items, Stored
 from amfast._threads import resolve_threads
-from amfast._typing import Array, Float, Signs
+from amfast._typing import Array, Float, Int, Signs
 from amfast.memories.hopfield.sums import Running, Summed, SumStore
 from amfast.memories.hopfield.synapses import Synapses
 from amfast.memories.recall import Recall
 from amfast.memories.units.base import (
     ENERGY_MAX,
     Units,
-    load,
     of_values,
     one_step,
     overlaps,
@@ -117,10 +116,9 @@ class Hopfield(Units):
     def _item_weights(self, given: Any, length: int) -> Float:
         return _check.weights.signed(given, length)
 
-    def _check_room(self, keys: Any, values: Any, weights: Float | None) -> None:
-        super()._check_room(keys, values, weights)
-        now = self._store.now
-        total = load(weights, len(keys)) + (0.0 if now is None else _load(now))
+    def _check_room(self, keys: Any, values: Any, total: float) -> None:
+        super()._check_room(keys, values, total)
+        total += self._load(self._store.now)
         units = max(int(rows.shape[1]) for rows in (keys, values) if rows is not None)
         # Of sums over the patterns and two states.
         if not total * units * units <= ENERGY_MAX:
@@ -128,6 +126,9 @@ class Hopfield(Units):
                 f"weights: their magnitudes sum to {total:.3g}, and energies of {units} units "
                 f"would be beyond float64; scale them down"
             )
+
+    def _load(self, now: Any) -> float:
+        return now.load if isinstance(now, Summed) else super()._load(now)
 
     def _check_merge(self, other: Any) -> None:
         super()._check_merge(other)
@@ -273,6 +274,15 @@ class Hopfield(Units):
         s = given.astype(field.dtype)
         return kind.number(field.energy(s, field(s)))
 
+    def _theory(self, d: int, loads: Int) -> tuple[dict[str, float], Float | None]:
+        if self._rule != "hebbian":
+            return {"d, the rank of the projection": float(d)}, None
+        named = {
+            "0.138 d, retrieval ends (d to infinity)": theory.hopfield_critical_load() * d,
+            "one step without error, half of the time": theory.hopfield_n50(d, "one"),
+        }
+        return named, np.array([theory.hopfield_overlap(n / d) for n in loads])
+
     def _why_no_energy(self) -> str:
         now = self._store.now
         if now is not None and now.heteroassociative:
@@ -382,10 +392,3 @@ class Hopfield(Units):
         if self._storage != "auto":
             text += f", storage={self._storage!r}"
         return text
-
-
-def _load(now: Stored | Summed) -> float:
-    """Sum the magnitudes of all weights that were stored."""
-    if isinstance(now, Summed):
-        return now.load
-    return load(now.weights if now.weighted else None, now.n_items)

@@ -54,6 +54,21 @@ class Sums(NamedTuple):
         return {name: matrix for name, matrix in held.items() if matrix is not None}
 
 
+class Patterns(NamedTuple):
+    """What is read of stored patterns."""
+
+    keys: BitMatrix
+    values: BitMatrix
+    """The keys if autoassociative."""
+    weights: Float | None
+    ids: Int
+
+    @classmethod
+    def of(cls, now: Stored) -> Patterns:
+        """Take them from what is stored, without holding it."""
+        return cls(now.keys, now.values, now.weights if now.weighted else None, now.ids)
+
+
 class Running:
     """The sums of a memory that keeps its patterns, as far as they were taken.
 
@@ -64,18 +79,18 @@ class Running:
     def __init__(self) -> None:
         self.held: tuple[int, Sums] | None = None
 
-    def of(self, now: Stored, rule: str) -> Sums:
+    def of(self, items: Patterns, rule: str) -> Sums:
         """Return the sums over all patterns; only those that are not summed yet are read."""
+        keys, values, weights, ids = items
         last, sums = self.held or (-1, Sums())
         done = sums.n_items
-        if done > now.n_items or (done and now.ids[done - 1] != last):
+        if done > len(ids) or (done and ids[done - 1] != last):
             done, sums = 0, Sums()
-        if done < now.n_items:
-            new = slice(done, now.n_items)
-            values = now.values[new] if now.heteroassociative else None
-            weights = now.weights[new] if now.weighted else None
-            sums = sums.plus(now.keys[new], values, weights, rule)
-            self.held = int(now.ids[-1]), sums
+        if done < len(ids):
+            new = slice(done, len(ids))
+            y = None if values is keys else values[new]
+            sums = sums.plus(keys[new], y, None if weights is None else weights[new], rule)
+            self.held = int(ids[-1]), sums
         return sums
 
     @property

@@ -16,7 +16,7 @@ from amfast._engine import flipping, scoring
 from amfast._stores.items import Stored
 from amfast._typing import Array, Float, Signs
 from amfast.memories.hopfield.projection import projection, projection_of_moments
-from amfast.memories.hopfield.sums import Running, Summed
+from amfast.memories.hopfield.sums import Patterns, Running, Summed
 from amfast.memories.units.base import load
 from amfast.memories.units.synchronous import Field
 from amfast.parts.dynamics import Motion, Settled
@@ -54,15 +54,17 @@ class Synapses:
         now: Stored | Summed,
         running: Running,
     ) -> None:
-        self._rule, self._now, self._running = rule, now, running
-        self._zero_diagonal = zero_diagonal
-        self.drops_diagonal = zero_diagonal and not now.heteroassociative
+        # Not what is stored itself, which holds these synapses.
+        self._sums = now.sums if isinstance(now, Summed) else None
+        self._items = Patterns.of(now) if isinstance(now, Stored) else None
+        self._width, self._value_width = now.width, now.value_width
+        self._hetero = now.heteroassociative
+        self._rule, self._zero_diagonal, self._running = rule, zero_diagonal, running
+        self.drops_diagonal = zero_diagonal and not self._hetero
         """Whether fields leave out the diagonal."""
-        self._patterns: Stored | None = None
-        """Where fields are read from the patterns, not from the matrix."""
         few = storage == "patterns" or now.n_items * _FEW <= now.width
-        if rule == "hebbian" and isinstance(now, Stored) and few:
-            self._patterns = now
+        self._read = self._items if few and rule == "hebbian" else None
+        """Where fields are read from the patterns, not from the matrix."""
         self._matrix: tuple[Array, float] | None = None
         self._packed: tuple[flipping.Packed, np.dtype[Any], float] | None = None
 
@@ -75,17 +77,20 @@ class Synapses:
         return self._matrix
 
     def _build(self) -> tuple[Array, float]:
-        now = self._now
-        if self._rule == "projection" and isinstance(now, Stored):
-            return projection(now.keys, now.values, now.weights), 1.0
-        sums = now.sums if isinstance(now, Summed) else self._running.of(now, self._rule)
+        items, sums = self._items, self._sums
+        if items is not None and self._rule == "projection":
+            weights = np.ones(len(items.keys)) if items.weights is None else items.weights
+            return projection(items.keys, items.values, weights), 1.0
+        if sums is None:
+            assert items is not None
+            sums = self._running.of(items, self._rule)
         if self._rule == "projection":
             assert sums.square is not None
             cross = None if sums.cross is None else sums.cross.total
             return projection_of_moments(sums.square.total, cross), 1.0
-        total = sums.cross if now.heteroassociative else sums.square
+        total = sums.cross if self._hetero else sums.square
         assert total is not None
-        return total.total, 1.0 / now.width
+        return total.total, 1.0 / self._width
 
     def _engine_keys(self) -> tuple[flipping.Packed, np.dtype[Any], float]:
         """Return M packed for products with many states, in a type that keeps them exact.
@@ -108,41 +113,42 @@ class Synapses:
 
     def field(self, bias: Float | None, threads: int) -> Field:
         """How fields of a whole batch of states are computed."""
-        now = self._patterns
-        if now is not None:
-            reach = load(now.weights if now.weighted else None, now.n_items) * now.width
-            slack = _slack(now.weights, reach)
+        items, d = self._read, self._width
+        if items is not None:
+            reach = load(items.weights, len(items.keys)) * d
+            slack = 0.0 if items.weights is None else _slack(items.weights, reach)
             dtype = np.dtype(np.float32 if not slack and reach < _EXACT_FLOAT32 else np.float64)
-            return Field(self._sums(now, threads), dtype, 1.0 / now.width, bias, slack)
+            return Field(self._sums_over(items, threads), dtype, 1.0 / d, bias, slack)
         keys, dtype, slack = self._engine_keys()
         scale = self.matrix()[1]
         return Field(lambda s: scoring.dot(s, keys, threads, dtype), dtype, scale, bias, slack)
 
-    def _sums(self, now: Stored, threads: int) -> Callable[[Array], Array]:
+    def _sums_over(self, items: Patterns, threads: int) -> Callable[[Array], Array]:
         """Return sum_i w_i y_i (x_i . s), less the own contribution, by pieces of the patterns."""
-        keys, values = now.keys, now.values
-        step = max(1, _PIECE // max(now.width, now.value_width))
+        keys, values, weights, _ = items
+        step = max(1, _PIECE // max(self._width, self._value_width))
+        diagonal = len(keys) if weights is None else weights.sum()
 
         def sums(states: Array) -> Array:
             dtype = states.dtype
-            total = np.zeros((len(states), now.value_width), dtype)
+            total = np.zeros((len(states), self._value_width), dtype)
             for start in range(0, len(keys) if len(states) else 0, step):
                 rows = slice(start, start + step)
                 weighed = scoring.dot(states, keys[rows].unpack().astype(dtype), threads, dtype)
-                if now.weighted:
-                    weighed *= now.weights[rows].astype(dtype)
+                if weights is not None:
+                    weighed *= weights[rows].astype(dtype)
                 columns = np.ascontiguousarray(values[rows].unpack().astype(dtype).T)
                 total += scoring.dot(weighed, columns, threads, dtype)
             if self.drops_diagonal:
-                total -= states * dtype.type(now.weights.sum())
+                total -= states * dtype.type(diagonal)
             return total
 
         return sums
 
     def flip(self, states: Signs, motion: Motion) -> Settled:
         """Let the engine take the units one by one."""
-        own, now, d = not self._zero_diagonal, self._patterns, states.shape[1]
-        if now is None:
+        own, items, d = not self._zero_diagonal, self._read, self._width
+        if items is None:
             matrix, scale = self.matrix()
             return flipping.by_matrix(states, matrix, scale, own, motion)
         possible = np.arange(-d, d + 1, 2, dtype=np.float64)
@@ -152,8 +158,7 @@ class Synapses:
             scale=1.0 / d,
             own=own,
         )
-        weights = now.weights if now.weighted else None
-        return flipping.by_overlaps(states, now.keys, weights, worth, motion)
+        return flipping.by_overlaps(states, items.keys, items.weights, worth, motion)
 
     @property
     def tables(self) -> list[Array]:

@@ -16,7 +16,7 @@ from amfast._threads import resolve_threads
 from amfast._typing import Array, Float
 from amfast.bits import Kind
 from amfast.memories.base import Memory
-from amfast.memories.learned.pairs import frequencies, labels, pairs
+from amfast.memories.learned.pairs import labels, pairs
 from amfast.memories.learned.store import PairStore, Trained
 from amfast.memories.learned.training import (
     History,
@@ -228,7 +228,9 @@ class LinearAssociativeMemory(Memory):
                     raise ValueError(
                         f"squares of the {name} leave the range of float64; scale them"
                     )
-        f = frequencies(frequency, len(given_q))
+        f = _check.weights.masses(
+            frequency, len(given_q), "frequency", "sums to 0; at least one pair must be asked"
+        )
         names, group = labels(groups, len(given_q))
         e, a = given_q.astype(np.float64), given_a.astype(np.float64)
         shape = (a.shape[1], e.shape[1])

@@ -25,7 +25,7 @@ from amfast.parts.dynamics import Settled
 ENERGY_MAX = float(np.finfo(np.float64).max) / 64
 
 
-class Units(Memory):
+class _Units(Memory):
     """A memory whose states are units of -1 and +1 that follow their fields."""
 
     _given_bias: Float | None
@@ -42,7 +42,7 @@ class Units(Memory):
         v = None if values is None else self._patterns(values, "values", kind, len(k))[0]
         check_alike(self, k, v, self._unit)
         w = None if weights is None else self._item_weights(weights, len(k))
-        self._check_room(k, v, w)
+        self._check_room(k, v, load(w, len(k)))
         # How a BitMatrix was coded nobody knows: what comes next may say it.
         return Batch(k, v, w, None if kind is None or kind.coding == "packed" else kind)
 
@@ -56,8 +56,11 @@ class Units(Memory):
         """Read item weights, one for all or one each."""
         raise NotImplementedError
 
-    def _check_room(self, keys: Any, values: Any, weights: Float | None) -> None:
-        """Refuse items beside which a bias has another width, or energies leave float64."""
+    def _check_room(self, keys: Any, values: Any, total: float) -> None:
+        """Refuse items beside which a bias has another width, or energies leave float64.
+
+        The magnitudes of their weights sum to ``total``.
+        """
         units = int((keys if values is None else values).shape[1])
         bias = self._given_bias
         if bias is None:
@@ -65,10 +68,10 @@ class Units(Memory):
         if bias.size not in (1, units):
             raise ValueError(f"bias has {bias.size} entries, the units are {units}")
         with np.errstate(over="ignore"):
-            total = float(np.abs(bias).sum()) * (units / bias.size)
-        if total > ENERGY_MAX:
+            reach = float(np.abs(bias).sum()) * (units / bias.size)
+        if reach > ENERGY_MAX:
             raise ValueError(
-                f"bias: its magnitudes sum to {total:.3g} over {units} units, and energies would "
+                f"bias: its magnitudes sum to {reach:.3g} over {units} units, and energies would "
                 f"be beyond float64; scale it down"
             )
 
@@ -77,7 +80,11 @@ class Units(Memory):
         if mine is not None and _widths(mine) != _widths(theirs):
             raise ValueError(f"memories differ in their widths: {self!r} and {other!r}")
         values = theirs.values if theirs.heteroassociative else None
-        self._check_room(theirs.keys, values, theirs.weights if theirs.weighted else None)
+        self._check_room(theirs.keys, values, self._load(theirs))
+
+    def _load(self, now: Any) -> float:
+        """Sum the magnitudes of all weights that are stored."""
+        return 0.0 if now is None else load(now.weights if now.weighted else None, now.n_items)
 
     # -- recalling --------------------------------------------------------------------------------
 
@@ -100,6 +107,10 @@ class Units(Memory):
         now = self._store.now
         values = f" -> {now.value_width}" if now.heteroassociative else ""
         return f"{len(self)} patterns of {now.width} {self._counted}{values}"
+
+
+# For the memories that stand on it; by its own name it is no memory that users make.
+Units = _Units
 
 
 def told(kind: Kind, state: Array, end: Settled, undecided: Mask | None, details: bool) -> Any:
