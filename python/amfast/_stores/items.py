@@ -20,6 +20,8 @@ from amfast._typing import Array, Float, Int, Mask
 from amfast.bits import BitMatrix, Kind
 
 _PACK_BYTES = 1 << 25
+# Rows from which on packing takes more memory than it saves time: a few are filled up to a block.
+_LONG_BYTES = 1 << 19
 # ln(1e290): sums of that many items' weights are float64 numbers.
 LOG_WEIGHT_MAX = 667.7
 
@@ -159,7 +161,8 @@ class Stored:
         owner = self.owner
         if owner.metric is None:
             return keys
-        if owner.prepare is None and (keys.dtype != dtype or self.columns.keys.in_place):
+        plain = self.columns.keys.in_place or keys.shape[1] * keys.itemsize > _LONG_BYTES
+        if owner.prepare is None and (keys.dtype != dtype or plain):
             return keys
         with owner.turn():
             return self._pack(keys, dtype)
@@ -175,7 +178,7 @@ class Stored:
             piece = keys[done : done + step]
             if prepare is not None:
                 piece = prepare(piece, dtype)
-            packed = _core.Keys(piece, metric) if packed is None else _extended(packed, piece)
+            packed = _core.Keys(piece, metric) if packed is None else packed.extended(piece)
             done += len(piece)
         assert packed is not None
         self.packed[dtype] = packed
@@ -283,7 +286,8 @@ class Items:
             weigh,
             old.ids.plus(ids),
         )
-        packed = now.packed if columns.keys.view.dtype == old.keys.view.dtype else {}
+        # Each has its own: a reader of the old items packs them beside one of the new.
+        packed = dict(now.packed) if columns.keys.view.dtype == old.keys.view.dtype else {}
         kind = now.kind or batch.kind
         return Stored(self, columns, now.n_bits, now.next_id + len(ids), kind, packed), ids
 
@@ -370,11 +374,6 @@ class Items:
         """Restore with a lock of its own."""
         self.__init__(state["metric"], state["prepare"])  # type: ignore[misc]
         self.restore(state["arrays"], state["meta"])
-
-
-def _extended(packed: _core.Keys, piece: Array) -> _core.Keys:
-    packed.append(piece)
-    return packed
 
 
 def _check_columns(arrays: dict[str, Array], meta: dict[str, Any]) -> None:
