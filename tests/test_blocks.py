@@ -6,7 +6,6 @@ import os
 import subprocess
 import sys
 import threading
-import time
 
 import numpy as np
 import pytest
@@ -237,21 +236,25 @@ def test_a_source_that_raises_in_the_middle():
 
 
 def test_the_next_block_is_read_while_one_is_computed_with():
-    seen = []
+    reading = [threading.Event() for _ in range(4)]
+    names = set()
 
-    def slow():
+    def source():
         for i in range(4):
-            seen.append((f"read {i}", time.perf_counter(), threading.current_thread().name))
-            time.sleep(0.05)
+            names.add(threading.current_thread().name)
+            reading[i].set()
             yield KEYS[i * 50 : i * 50 + 50]
 
     computed = []
-    blocks = am.Blocks(slow())
-    start = time.perf_counter()
-    blocks.each(lambda start, keys, values: (computed.append(start), time.sleep(0.05)))
-    took = time.perf_counter() - start
-    assert computed == [0, 50, 100, 150] and took < 0.38  # one after the other: 0.4
-    assert {name for _, _, name in seen} != {threading.main_thread().name}
+
+    def work(start, keys, values):
+        i = start // 50
+        assert i == 3 or reading[i + 1].wait(20), "the next block waits for this one"
+        assert i > 1 or not reading[i + 2].is_set(), "three blocks at once"
+        computed.append(start)
+
+    am.Blocks(source()).each(work)
+    assert computed == [0, 50, 100, 150] and threading.main_thread().name not in names
 
 
 def test_two_blocks_are_in_memory():

@@ -133,7 +133,7 @@ def test_reads_of_parts_are_those_of_the_whole(name, metric, dtype, n_parts):
             continue
         scale = float(np.abs(values).max())
         tolerance = 1e-6 if whole.dtype == np.float32 else 1e-13
-        np.testing.assert_allclose(got, whole, rtol=0, atol=3 * tolerance * scale)
+        np.testing.assert_allclose(got, whole, rtol=0, atol=tolerance * scale)
 
 
 def test_every_separation_merges_or_says_why_not():

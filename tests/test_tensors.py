@@ -192,7 +192,7 @@ def test_files_of_other_things(tmp_path):
                 call(path)
     with pytest.raises(FileNotFoundError):
         am.load(tmp_path / "none")
-    with pytest.raises(OSError):
+    with pytest.raises(am.FileFormatError, match="a folder without"):
         am.load(tmp_path)
     os.mkfifo(tmp_path / "pipe")
     with pytest.raises(am.FileFormatError, match="pipe"):
@@ -326,12 +326,12 @@ def test_truncations(golden):
 
 SAVE = """
 import os, signal, sys, time, numpy as np, amfast as am
-memory = am.UniversalHopfield("dot", "max")
-memory.store(np.full((int(sys.argv[2]), 512), float(sys.argv[3]), np.float32))
 signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGUSR1])
-for moment in sys.argv[4:]:
+for i, moment in enumerate(sys.argv[2:]):
     child = os.fork()
     if child == 0:
+        memory = am.UniversalHopfield("dot", "max")
+        memory.store(np.full((1000, 512), 10.0 + i, np.float32))
         while True:
             memory.save(sys.argv[1])
     time.sleep(float(moment))
@@ -348,20 +348,19 @@ def test_killed_while_it_saves(tmp_path):
     first = am.UniversalHopfield("dot", "max")
     first.store(np.full((100, 512), 7.0, np.float32))
     first.save(path)
-    rng, seen = np.random.default_rng(0), set()
-    for round_ in range(5):
-        # The killed are copies of one process, which has the interpreter's start behind it.
-        moments = [f"{x:.4f}" for x in rng.random(10) * 0.12]
-        command = [sys.executable, "-c", SAVE, path, "1000", str(10 + round_), *moments]
-        with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as parent:
-            assert parent.stdout is not None
-            for line in parent.stdout:
-                found = am.load(path)
-                fill = {float(x) for x in np.unique(np.asarray(found.keys))}
-                assert len(fill) == 1 and len(found) in (100, 1000)
-                seen |= fill
-                os.kill(int(line), signal.SIGUSR1)
-        assert parent.returncode == 0
+    seen: set[float] = set()
+    # The killed are copies of one process, which has the interpreter's start behind it.
+    moments = [f"{x:.4f}" for x in np.random.default_rng(0).random(50) * 0.1]
+    command = [sys.executable, "-c", SAVE, path, *moments]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as parent:
+        assert parent.stdout is not None
+        for line in parent.stdout:
+            found = am.load(path)
+            fill = {float(x) for x in np.unique(np.asarray(found.keys))}
+            assert len(fill) == 1 and len(found) in (100, 1000)
+            seen |= fill
+            os.kill(int(line), signal.SIGUSR1)
+    assert parent.returncode == 0
     assert len(seen) > 1, "no save ended"
 
 
@@ -447,12 +446,15 @@ def test_eight_gigabytes_open_in_milliseconds(tmp_path):
     path = sparse(tmp_path / "m", 1 << 21, 1024)
     assert path.stat().st_size > 8 << 30
     before = resource.getrusage(resource.RUSAGE_SELF)
-    start = time.perf_counter()
-    found = am.load(path, mmap=True)
-    took = time.perf_counter() - start
+    times = []
+    for _ in range(5):
+        start = time.perf_counter()
+        found = am.load(path, mmap=True)
+        times.append(time.perf_counter() - start)
+    took = min(times)
     after = resource.getrusage(resource.RUSAGE_SELF)
     assert len(found) == 1 << 21 and found.keys.shape == (1 << 21, 1024)
-    assert took < 0.05, f"{1000 * took:.1f} ms"
+    assert took < 0.01, f"{1000 * took:.1f} ms"
     assert after.ru_majflt + after.ru_minflt - before.ru_majflt - before.ru_minflt < 2000
 
 

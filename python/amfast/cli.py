@@ -13,6 +13,7 @@ from typing import Any, NoReturn
 _EXTRAS = {
     "demo": ("matplotlib", "rich"),
     "data": ("pooch", "PIL"),
+    "dask": ("dask",),
     "test": ("pytest", "hypothesis"),
     "bench": ("scipy", "sklearn", "faiss", "torch"),
 }

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
 import socket
 import threading
 from collections.abc import Iterator
@@ -29,6 +30,7 @@ from amfast.memories.base import Memory
 __all__ = ["Shards"]
 
 _LIST, _LOCK, _EMPTY = savable.LIST, "lock", "empty.safetensors"
+_PART = re.compile(r"part-\d{8,12}\.safetensors")
 # How often a reader looks again when a part has gone: somebody made one of many meanwhile.
 _TRIES = 5
 
@@ -66,8 +68,8 @@ class _List(NamedTuple):
             )  # fmt: skip
         except (KeyError, TypeError, ValueError) as error:
             raise FileFormatError(f"{path}: no list of shards: {error}") from error
-        if not len(names) == len(counts) == len(firsts) or any(
-            not isinstance(name, str) or name != Path(name).name for name in names
+        if not len(names) == len(counts) == len(firsts) or not all(
+            isinstance(name, str) and _PART.fullmatch(name) for name in names
         ):
             raise FileFormatError(f"{path}: no list of shards: names and counts do not fit")
         return own
@@ -135,9 +137,9 @@ class Shards:
         empty._saved()
         folder = Path(folder)
         folder.mkdir(parents=True, exist_ok=True)
-        with os.scandir(folder) as found:
-            if any(True for _ in found):
-                raise FileExistsError(f"{folder} holds something; shards begin in an empty folder")
+        # What somebody left who died while he made it counts as nothing.
+        if any(p.name != _EMPTY and not p.name.endswith(".tmp") for p in folder.iterdir()):
+            raise FileExistsError(f"{folder} holds something; shards begin in an empty folder")
         empty.save(folder / _EMPTY)
         _List(type(like).__name__, (), (), (), np.empty(0, np.int64), 0, 0).write(folder)
         made = cls(folder)
@@ -300,7 +302,7 @@ class Shards:
             first = savable.opened(self._folder / now.names[0], True, False)
             first._check_merge(part)
         name = f"part-{now.number:08d}.safetensors"
-        part.save(self._folder / name)
+        self._write_part(name, part)
         self._replace(
             now._replace(
                 names=(*now.names, name), counts=(*now.counts, len(part)),
@@ -343,11 +345,17 @@ class Shards:
             if len(now.names) > 1 or len(now.deleted):
                 total = self._merged(None)
                 name = f"part-{now.number:08d}.safetensors"
-                total.save(self._folder / name)
+                self._write_part(name, total)
                 fresh = now._replace(number=now.number + 1, deleted=np.empty(0, np.int64))
                 self._replace(fresh._replace(names=(name,), counts=(len(total),), firsts=(0,)))
             self._sweep()
         return self
+
+    def _write_part(self, name: str, part: Any) -> None:
+        """Write a part, which no list names yet; of a dead writer one may be in its place."""
+        path = self._folder / name
+        path.unlink(missing_ok=True)
+        tensors.write_new(path, *savable.content_of(part))
 
     def _replace(self, fresh: _List) -> None:
         """Put another list in the place of this one."""

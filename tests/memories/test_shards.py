@@ -307,6 +307,21 @@ def test_appending_and_opening_are_cheap(tmp_path):
     assert min(opening) < 0.01 and len(found) == 200_020
 
 
+def test_a_maker_that_died_and_a_list_that_names_others(tmp_path):
+    shards = made(tmp_path)
+    shards.close()
+    (shards.folder / "list.safetensors").unlink(), (shards.folder / "lock").unlink()
+    again = made(tmp_path)
+    again.append(numbers(2, 1))
+    listed = again._list
+    for name in ("../part-00000000.safetensors", "", "..", "/etc/passwd", "empty.safetensors"):
+        listed._replace(names=(name,)).write(again.folder)
+        with pytest.raises(am.FileFormatError, match="no list of shards"):
+            am.load(again.folder)
+    listed.write(again.folder)
+    assert len(am.load(again.folder).memory()) == 2
+
+
 def test_bits_in_shards(tmp_path):
     shards = made(tmp_path, am.UniversalHopfield("hamming", "max"))
     rows = signs(40, 1)

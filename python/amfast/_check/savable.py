@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
+from functools import lru_cache
 from importlib import metadata
 from pathlib import Path
 from typing import Any, ClassVar
@@ -77,13 +78,19 @@ class Savable:
         OSError
             If the file cannot be written; what was there before is still there.
         """
-        kind = type(self)
-        if KINDS.get(kind.__name__) is not kind:
-            raise TypeError(f"{kind.__qualname__} of {kind.__module__} is no class that load knows")
-        parts, arrays = self._saved()
-        return tensors.write(path, kind.__name__, parts, arrays, f"amfast {version()}")
+        return tensors.write(path, *content_of(self))
 
 
+def content_of(x: Savable) -> tuple[str, dict[str, Any], dict[str, Array], str]:
+    """Return class, parts, arrays and writer, as `tensors.write` takes them."""
+    kind = type(x)
+    if KINDS.get(kind.__name__) is not kind:
+        raise TypeError(f"{kind.__qualname__} of {kind.__module__} is no class that load knows")
+    parts, arrays = x._saved()
+    return kind.__name__, parts, arrays, f"amfast {version()}"
+
+
+@lru_cache(maxsize=1)
 def version() -> str:
     """Return the version of amfast that runs."""
     try:

@@ -115,11 +115,28 @@ def write(
         raise IsADirectoryError(f"{target} is a folder; give the name of a file")
     if target.exists() and not target.is_file():
         raise OSError(f"{target} is no file that could be replaced, but a device, pipe or socket")
+    fresh = target.with_name(f".{target.name}.{os.getpid()}-{secrets.token_hex(4)}.tmp")
+    write_new(fresh, kind, parts, arrays, writer)
+    try:
+        os.replace(fresh, target)
+    except BaseException:
+        fresh.unlink(missing_ok=True)
+        raise
+    _settle_folder(target.parent)
+    return Path(path)
+
+
+def write_new(
+    path: Path, kind: str, parts: dict[str, Any], arrays: Mapping[str, Array], writer: str
+) -> None:
+    """Write a file that nobody reads yet, to the disk; its name lasts when the folder is settled.
+
+    See `write`. If it fails the file is removed, if the process is killed a part of it may stay.
+    """
     order = sorted(arrays, key=lambda name: (-arrays[name].dtype.itemsize, name))
     crcs = dict.fromkeys(order, _NO_CRC)
-    fresh = target.with_name(f".{target.name}.{os.getpid()}-{secrets.token_hex(4)}.tmp")
     descriptor = os.open(
-        fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0), 0o666
+        path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0), 0o666
     )
     try:
         with open(descriptor, "wb") as file:
@@ -134,12 +151,9 @@ def write(
             file.write(_header(kind, parts, arrays, order, crcs, writer))
             file.flush()
             os.fsync(file.fileno())
-        os.replace(fresh, target)
     except BaseException:
-        fresh.unlink(missing_ok=True)
+        path.unlink(missing_ok=True)
         raise
-    _settle_folder(target.parent)
-    return Path(path)
 
 
 def _header(
