@@ -7,7 +7,7 @@ use _core::parallel::Context;
 use _core::peel::{Graph, peel};
 use common::*;
 
-const NEVER: &dyn Fn() -> bool = &|| false;
+const NEVER: &(dyn Fn() -> bool + Sync) = &|| false;
 
 /// `degree` checks per coordinate, drawn at random.
 fn graph(random: &mut Random, n: usize, m: usize, degree: usize) -> (Vec<i64>, Vec<i64>) {

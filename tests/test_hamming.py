@@ -321,9 +321,9 @@ def test_the_engine_refuses(rng):
 def test_packed_keys(rng):
     """Panels serve counts and retrieval, and grow."""
     k, q = am.BitMatrix.random(300, 100, seed=1), am.BitMatrix.random(7, 100, seed=2)
-    keys = _core.Keys(k.to_packed()[:11], "hamming")
-    keys.append(k.to_packed()[11:])
-    assert len(keys) == 300
+    few = _core.Keys(k.to_packed()[:11], "hamming")
+    keys = few.extended(k.to_packed()[11:])
+    assert (len(few), len(keys)) == (11, 300)
     want = am.pairwise(q, k, "hamming")
     for dtype in (np.int32, np.float32, np.float64):
         out = np.empty((7, 300), dtype)

@@ -82,16 +82,16 @@ impl<'a> Columns<'a> {
         let mut rows = [std::ptr::null::<V::E>(); STRETCH];
         for k in (0..self.patterns.len()).step_by(STRETCH) {
             let n = (self.patterns.len() - k).min(STRETCH);
-            for i in 0..n {
+            for (i, to) in rows.iter_mut().enumerate().take(n) {
                 let pattern = self.patterns.start + k + i;
                 if direct {
-                    rows[i] = self.table.row(pattern).cast::<V::E>().wrapping_add(columns.start);
+                    *to = self.table.row(pattern).cast::<V::E>().wrapping_add(columns.start);
                     continue;
                 }
                 let p = base.add(i * width);
                 self.table.read_some(pattern, columns.start, std::slice::from_raw_parts_mut(p, width));
                 let p = p.cast::<V::E>();
-                rows[i] = p;
+                *to = p;
                 if let Some(weights) = self.weights {
                     let weight = V::splat(V::E::from_f64(weights[pattern]));
                     for c in (0..width).step_by(V::LANES) {

@@ -361,8 +361,8 @@ impl<T: Score> Panels<T> {
         let mut done = 0;
         if groups > 0 {
             more.fit(full)?;
-            for i in from..runs.len() {
-                more.copy(&runs[i], terms.get(i));
+            for (i, run) in runs.iter().enumerate().skip(from) {
+                more.copy(run, terms.get(i));
             }
             if loose > 0 {
                 done = group - loose;

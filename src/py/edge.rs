@@ -89,7 +89,8 @@ where
     }
 }
 
-/// The elements of an array that nobody else has seen yet.
+/// The elements of an array that nobody else has seen yet; asked for once.
+#[allow(clippy::mut_from_ref)] // What is borrowed is the handle, not the memory.
 pub(super) fn fresh<'a, T: Element, D: Dimension>(array: &'a Bound<'_, PyArray<T, D>>) -> PyResult<&'a mut [T]> {
     // SAFETY: the array was made in this call.
     Ok(unsafe { array.as_slice_mut()? })
