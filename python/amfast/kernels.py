@@ -38,6 +38,7 @@ from amfast._typing import Array, Float, Int
 from amfast.bits import BitMatrix
 from amfast.parts import metrics
 from amfast.parts.metrics import METRICS
+from amfast.parts.similarities import refuse_distance
 
 __doc__ = (__doc__ or "").replace("{metrics}", metrics.table())
 
@@ -53,6 +54,9 @@ def cpu_info() -> dict[str, Any]:
     """
     return {**machine.info(), "threads": get_num_threads()}
 
+
+# Keys that tell a distance from a similarity.
+_FEW_ROWS = 8
 
 # -- scores ---------------------------------------------------------------------------------------
 
@@ -296,7 +300,8 @@ def retrieve(
     ------
     ValueError, TypeError, MemoryError
         As `pairwise`; ValueError if ``sqrt`` or ``log`` meets a negative score, a weighted mean
-        leaves the range of its type, or a `Threshold` among bits has a radius beyond n_bits.
+        leaves the range of its type, a `Threshold` among bits has a radius beyond n_bits, or a
+        similarity given as a bare function turns out to be a distance.
 
     Examples
     --------
@@ -336,6 +341,8 @@ def retrieve(
             _check.compute_type(*(x for x in (q, k, v) if isinstance(x, np.ndarray))), copy=False
         )
         _check.finite(q, "cues")
+    if similar.metric is None and isinstance(k, np.ndarray) and isinstance(q, np.ndarray):
+        refuse_distance(similar, k[:_FEW_ROWS].astype(q.dtype, copy=False))
     if similar.metric is None or separate.engine() is None:
         for rows, name in ((k, "keys"), (v, "values")):
             if isinstance(rows, np.ndarray):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from typing import Any, ClassVar
 
 import numpy as np
@@ -14,6 +15,7 @@ from amfast._typing import Array, Float, Int, Mask
 from amfast.bits import BitMatrix, Kind
 from amfast.memories.base import Memory, check_alike
 from amfast.memories.recall import Recall
+from amfast.memories.universal import doubts
 from amfast.memories.universal.paper import Paper
 from amfast.memories.universal.standard import Standard
 from amfast.parts.dynamics import Settled, settle
@@ -124,6 +126,8 @@ class UniversalHopfield(Memory):
             model = Standard.of(similarity, separate, normalize, eps)
         self._store = model.items()
         self._model = model
+        # From how many items, and from how many cues, recall looks whether the parts suit them.
+        self._look_from, self._look_wide = 2, 0
         self._given = {
             "beta": None, "convention": convention, "normalize": normalize, "eps": eps,
             "readout": self._readout, "on_exact_match": on_exact_match,
@@ -204,8 +208,17 @@ class UniversalHopfield(Memory):
             If the memory is empty, widths differ, a cue has a NaN or infinity, a separation meets
             a score it is not defined for, or scores, un-normalised weights, recalled values or
             (with ``details``) an energy leave the range of floats.
+            Also if a similarity given as a bare function turns out to be a distance.
         TypeError, MemoryError
             For element types that are no real numbers; for what does not fit.
+
+        Warns
+        -----
+        SeparationWarning
+            Once per memory, if a sample says that the parts do not suit the items or the cues:
+            items lose at their own key, softmax weights are flat, a few answers serve many cues,
+            or a power is taken of a distance. It looks at up to 64 items and 64 cues when a memory
+            first recalls and after its store doubled.
         """
         steps = _check.integer(max_iter, "max_iter", 1)
         tol = _check.number(tol, "tol", 0.0)
@@ -213,6 +226,8 @@ class UniversalHopfield(Memory):
         n_threads = resolve_threads(threads)
         now = self._stored()
         given, kind = self._cues(cues, "cues", now, keep_bytes=True)
+        if now.n_items >= self._look_from or len(given) >= self._look_wide > 0:
+            self._look(now, given, n_threads)
         auto = not now.heteroassociative
         if steps > 1 and not auto:
             raise ValueError("max_iter > 1 needs an autoassociative memory: values are no cues")
@@ -242,6 +257,23 @@ class UniversalHopfield(Memory):
             log_scale=log_scale,
             energy_trace=end.trace,
         )
+
+    def _look(self, now: Stored, cues: Any, threads: int) -> None:
+        """Warn, once, of what makes recall from these items other than expected.
+
+        It looks when a memory first recalls, at the first batch of many cues, and after the store
+        doubled.
+        """
+        self._look_from = 2 * now.n_items
+        self._look_wide = 0 if len(cues) >= doubts.MANY else doubts.MANY
+        text = self._doubts(now, cues, threads)
+        if text:
+            self._look_from, self._look_wide = sys.maxsize, 0
+            doubts.warn(text)
+
+    def _doubts(self, now: Stored, cues: Any, threads: int) -> str:
+        """Say what speaks against recalling these cues from these items."""
+        return doubts.told(self._model, now, cues, threads)
 
     def _settled(
         self,
