@@ -340,7 +340,7 @@ def test_merge(rng):
         assert merged is one and one.beta == 0.5
         np.testing.assert_array_equal(one.recall(x), both.recall(x))
     assert len(one.merge(am.ModernHopfield())) == 11
-    with pytest.raises(ValueError, match="parameters"):
+    with pytest.raises(ValueError, match="parts"):
         one.merge(stored(x, 3.0))
     with pytest.raises(ValueError):
         one.merge(stored(rng.normal(size=(2, 9))))
@@ -467,7 +467,7 @@ def test_bad_radius():
         late.store(np.eye(5))
     assert len(late) == 0 and late.beta is None
     late.store(np.eye(6))
-    with pytest.raises(ValueError, match="parameters"):
+    with pytest.raises(ValueError, match="parts"):
         am.ContinuousSDM(5, 64).merge(late)
 
 

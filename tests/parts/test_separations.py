@@ -88,7 +88,7 @@ def test_functions_are_equal_only_to_themselves():
     assert hash(am.Separation(one)) == hash(am.Separation(one))
     mine, theirs = am.UniversalHopfield("dot", one), am.UniversalHopfield("dot", other)
     theirs.store(np.eye(2))
-    with pytest.raises(ValueError, match="differ in their parameters"):
+    with pytest.raises(ValueError, match="differ in their parts"):
         mine.merge(theirs)
     assert len(mine) == 0
 

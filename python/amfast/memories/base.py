@@ -59,6 +59,9 @@ class Memory(Savable):
     """The sentence that says why there are no items to delete, show, score or weigh; empty where
     there are."""
 
+    _made_of: ClassVar[str] = "parameters"
+    """What tells two memories of one class apart."""
+
     _store: Any
 
     # -- what a memory has to say -----------------------------------------------------------------
@@ -162,7 +165,7 @@ class Memory(Savable):
         if not isinstance(other, kin):
             raise TypeError(f"other must be a {kin.__name__}, got {type(other).__name__}")
         if not self._same_parameters(other):
-            raise ValueError(f"memories differ in their parameters: {self!r} and {other!r}")
+            raise ValueError(f"memories differ in their {self._made_of}: {self!r} and {other!r}")
         if len(other):
             self._check_merge(other)
             self._store.merge(other._store)

@@ -7,6 +7,7 @@ from typing import Protocol
 
 import numpy as np
 
+from amfast import _check
 from amfast._engine import flipping, scoring
 from amfast._engine.flipping import Worth
 from amfast._stores.items import Stored
@@ -18,6 +19,7 @@ from amfast.parts.dynamics import Motion, Rules, Settled
 # 2^-52, in which ties of one-step fields of real patterns are counted.
 _EPS = float(np.finfo(np.float64).eps)
 _TILE = 1 << 20
+_TURNED = 256
 
 
 class Fields(Protocol):
@@ -112,8 +114,7 @@ class Real:
                 f"n={f.n} is out of range for patterns of absolute sum {reach:g}: "
                 f"energies are about 2^{exponent * f.n}; scale the patterns"
             )
-        columns = np.concatenate([part.T for part in parts])
-        return np.ascontiguousarray(np.ldexp(columns, -exponent)), scale
+        return _columns_of(parts, math.ldexp(1.0, -exponent)), scale
 
     def flip(self, states: Signs, motion: Motion) -> Settled:
         """See `Fields`."""
@@ -168,3 +169,19 @@ class Real:
     def nbytes(self) -> int:
         """See `Fields`."""
         return 0 if self._made is None else self._made[0].nbytes
+
+
+def _columns_of(parts: list[Float], factor: float) -> Float:
+    """Turn rows (K, d) into columns times a power of two, the parts one above the other."""
+    n = len(parts[0])
+    shape = sum(part.shape[1] for part in parts), n
+    columns = _check.empty(shape, np.dtype(np.float64), "the patterns' columns")
+    first = 0
+    for part in parts:
+        out = columns[first : first + part.shape[1]]
+        # By so few rows that they stay in the processor's cache while they are turned.
+        for start in range(0, n, _TURNED):
+            rows = slice(start, start + _TURNED)
+            np.multiply(part[rows].T, factor, out=out[:, rows])
+        first += part.shape[1]
+    return columns

@@ -10,7 +10,7 @@ from amfast.memories.universal.standard import Standard
 from amfast.parts import Softmax
 
 
-class WidthBeta(UniversalHopfield):
+class _WidthBeta(UniversalHopfield):
     """A softmax memory whose beta may follow from the width of what it stores."""
 
     _metric: ClassVar[str]
@@ -53,3 +53,7 @@ class WidthBeta(UniversalHopfield):
         if self._follows and self._store.now is None:
             return None
         return self._model.separation.beta
+
+
+# For the memories that stand on it; by its own name it is no memory that users make.
+WidthBeta = _WidthBeta

@@ -25,7 +25,7 @@ from amfast.parts.dynamics import Settled
 ENERGY_MAX = float(np.finfo(np.float64).max) / 64
 
 
-class Units(Memory):
+class _Units(Memory):
     """A memory whose states are units of -1 and +1 that follow their fields."""
 
     _given_bias: Float | None
@@ -107,6 +107,10 @@ class Units(Memory):
         now = self._store.now
         values = f" -> {now.value_width}" if now.heteroassociative else ""
         return f"{len(self)} patterns of {now.width} {self._counted}{values}"
+
+
+# For the memories that stand on it; by its own name it is no memory that users make.
+Units = _Units
 
 
 def told(kind: Kind, state: Array, end: Settled, undecided: Mask | None, details: bool) -> Any:

@@ -133,6 +133,8 @@ class UniversalHopfield(Memory):
             "readout": self._readout, "on_exact_match": on_exact_match,
         }  # fmt: skip
 
+    _made_of = "parts"
+
     def _parameters(self) -> dict[str, Any]:
         return {"similarity": self.similarity, "separation": self.separation, **self._given}
 
@@ -319,10 +321,11 @@ class UniversalHopfield(Memory):
         With ``keep_bytes``, uint8 or int8 cues stay so where the model scores them exactly.
         """
         model = self._model
-        n_bits = now.width if model.binary else None
-        model.separation.check(now.n_items, model.larger_is_better, n_bits)
         if model.binary:
-            return bits.binary(given, name, n_bits, single=True, like=now.kind)
+            read = bits.binary(given, name, now.width, single=True, like=now.kind)
+            model.separation.check(now.n_items, model.larger_is_better, now.width)
+            return read
+        model.separation.check(now.n_items, model.larger_is_better)
         cues, single = _check.cues(given, name)
         kind = Kind("numbers", single=single)
         _check.same_width(cues, name, now.width, "the memory stores")
