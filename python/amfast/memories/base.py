@@ -220,6 +220,53 @@ class Memory(Savable):
         """Say why recall need not decrease anything; empty if an energy exists."""
         return ""
 
+    def theory(self) -> dict[str, float]:
+        """Say what theory expects of this memory, from its own sizes and what it holds.
+
+        The names say what a number is: loads (patterns) at which recall ends, overlaps or
+        distances expected at the present load. All hold for random patterns; how they were
+        derived, and where they hold, is said in `amfast.theory`.
+
+        Returns
+        -------
+        dict
+            Empty where nothing is known of this kind of memory.
+
+        Raises
+        ------
+        ValueError
+            If the memory is empty: its width is not known.
+
+        Examples
+        --------
+        >>> import amfast as am
+        >>> memory = am.Hopfield()
+        >>> ids = memory.store(am.BitMatrix.random(20, 200, seed=0))
+        >>> {name: round(x, 2) for name, x in memory.theory().items()}  # doctest: +ELLIPSIS
+        {'patterns stored': 20.0, '0.138 d, retrieval ends (d to infinity)': 27.6, ...}
+        """
+        load = len(self)
+        if load == 0:
+            raise ValueError("the memory is empty; store something first")
+        d = self._width()
+        said: dict[str, float] = {"patterns stored": float(load)}
+        if d < 2:
+            return {}
+        named, overlap = self._theory(d, np.array([load]))
+        said |= named
+        if overlap is not None:
+            said["overlap expected without corruption"] = float(overlap[0])
+        said |= self._own_theory()
+        return said if len(said) > 1 else {}
+
+    def _width(self) -> int:
+        """Return the units of a pattern, 0 where there are none."""
+        return int(getattr(self._store.now, "width", 0))
+
+    def _own_theory(self) -> dict[str, float]:
+        """Name what theory says of this very memory, beyond loads."""
+        return {}
+
     def _theory(self, d: int, loads: Int) -> tuple[dict[str, float], Float | None]:
         """Say what theory expects of patterns of d >= 2 units: `amfast.capacity` shows it.
 

@@ -17,7 +17,6 @@ from amfast.parts import weighing
 from amfast.parts.base import Raw, Separation
 from amfast.parts.best import Max
 
-
 _NEGATIVE = (
     "gives negative weights, the largest in magnitude to the farthest item: recalled images are "
     "negatives"

@@ -59,9 +59,7 @@ class Similarity:
     def __post_init__(self) -> None:
         """Resolve the name and the direction."""
         larger = self.larger_is_better
-        object.__setattr__(
-            self, "direction_given", larger is not None or isinstance(self.fn, str)
-        )
+        object.__setattr__(self, "direction_given", larger is not None or isinstance(self.fn, str))
         if larger is not None:
             larger = _check.flag(larger, "larger_is_better")
         if isinstance(self.fn, str):

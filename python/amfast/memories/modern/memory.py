@@ -73,11 +73,11 @@ class ModernHopfield(WidthBeta):
     Notes
     -----
     `recall` warns with a `SeparationWarning`, once per memory, if fewer than half of the stored
-    items are well separated at this beta, or if items lose at their own key: another, longer one scores more
-    there. It looks when a memory first recalls and after its store doubled, at all items as long as
-    that takes few operations (N^2 d up to 2.7e8: 2000 items of width 64), else at some of them, and
-    for losing items alone; call `bounds` for larger stores. Separation is a sufficient condition,
-    so that warning need not mean that recall is bad. Beyond that it looks as
+    items are well separated at this beta, or if items lose at their own key: another, longer one
+    scores more there. It looks when a memory first recalls and after its store doubled, at all
+    items as long as that takes few operations (N^2 d up to 2.7e8: 2000 items of width 64), else at
+    some of them, and for losing items alone; call `bounds` for larger stores. Separation is a
+    sufficient condition, so that warning need not mean that recall is bad. Beyond that it looks as
     `UniversalHopfield.recall` does.
 
     References
@@ -271,6 +271,17 @@ class ModernHopfield(WidthBeta):
         separated = np.asarray(live & (margin >= threshold))
         error = np.where(separated, error, np.inf)
         return ModernBounds(margin, threshold, separated, error, radius, norm)
+
+    def _own_theory(self) -> dict[str, float]:
+        """How many items theorem 4 promises, and what it asks for."""
+        if self._why_no_bounds() or not self.beta:
+            return {}
+        found = self.bounds()
+        return {
+            "items well separated": float(found.separated.sum()),
+            "margin that separates": float(found.threshold),
+            "radius of convergence": float(found.radius),
+        }
 
     def _why_no_bounds(self) -> str:
         b = self.log_weight
