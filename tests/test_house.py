@@ -31,6 +31,7 @@ FLOORS = [
     "_engine",
     "_stores",
     "kernels",
+    "neighbours",
     "memories",
     "lab",
     "__init__",

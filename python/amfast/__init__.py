@@ -41,6 +41,7 @@ from amfast.memories.recovery.expander import expander
 from amfast.memories.recovery.memory import Recovery, SparseRecoveryMemory
 from amfast.memories.sdm.memory import SdmRecall, SparseDistributedMemory
 from amfast.memories.universal.memory import UniversalHopfield
+from amfast.neighbours import pairs_within, self_topk
 from amfast.parts import (
     Exponential,
     Identity,
@@ -112,8 +113,10 @@ __all__ = [
     "inspect",
     "load",
     "pack",
+    "pairs_within",
     "pairwise",
     "retrieve",
+    "self_topk",
     "set_num_threads",
     "theory",
     "threads",

@@ -29,34 +29,20 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from amfast import _check, _core, bits, parts
-from amfast._engine import machine, summing
+from amfast._engine import others, summing
+from amfast._engine.machine import cpu_info as cpu_info
 from amfast._engine.reading import Source, read, result_type
 from amfast._engine.scoring import blanked, engine_rows, score_types
 from amfast._stores.moments import patterns, row_weights
-from amfast._threads import get_num_threads, resolve_threads
-from amfast._typing import Array, Float, Int
+from amfast._threads import resolve_threads
+from amfast._typing import Array, Int
 from amfast.bits import BitMatrix
 from amfast.parts import metrics
 from amfast.parts.metrics import METRICS
-from amfast.parts.similarities import refuse_distance
+from amfast.parts.similarities import FEW_ROWS, refuse_distance
 
 __doc__ = (__doc__ or "").replace("{metrics}", metrics.table())
 
-
-def cpu_info() -> dict[str, Any]:
-    """Say what the engine runs on.
-
-    Returns
-    -------
-    dict
-        ``isa`` in use, ``available`` instruction sets (choose with ``AMFAST_ISA``), ``threads``,
-        ``cores``, ``version``, compiled-in ``features``, build ``profile``.
-    """
-    return {**machine.info(), "threads": get_num_threads()}
-
-
-# Keys that tell a distance from a similarity.
-_FEW_ROWS = 8
 
 # -- scores ---------------------------------------------------------------------------------------
 
@@ -155,7 +141,13 @@ def pairwise(
 
 
 def topk(
-    queries: Any, keys: Any, k: int, metric: str, *, threads: int | None = None
+    queries: Any,
+    keys: Any,
+    k: int,
+    metric: str,
+    *,
+    exclude_self: bool = False,
+    threads: int | None = None,
 ) -> tuple[Array, Int]:
     """Find the k best keys for every query, best first, ties to the lowest index.
 
@@ -167,6 +159,8 @@ def topk(
         1 to N.
     metric : str
         One of the module's metrics. Best is largest for ``dot``, smallest for the others.
+    exclude_self : bool, default False
+        Whether queries are the keys and key i is left out for query i; k is at most N - 1 then.
     threads : int, optional
         None means the setting.
 
@@ -191,17 +185,28 @@ def topk(
     name = metrics.resolve(metric)
     n_threads = resolve_threads(threads)
     q, keys_, dtype, single, _ = _pair(queries, keys, name)
-    k = _check.integer(k, "k", 1, len(keys_))
+    one_more = _check.flag(exclude_self, "exclude_self")
+    if one_more:
+        others.refuse_other(len(q), len(keys_), single)
+    k = _check.integer(k, "k", 1, len(keys_) - one_more)
     _check.fits((len(q), k), np.dtype(np.complex128), "scores and indices")
     if len(q):
-        scores, indices = _core.topk(q, keys_, k, name, n_threads)
+        scores, indices = _core.topk(q, keys_, k + one_more, name, n_threads)
+        if one_more:
+            return others.of_best(scores, indices)
     else:
         scores, indices = np.empty((0, k), dtype), np.empty((0, k), np.int64)
     return (scores[0], indices[0]) if single else (scores, indices)
 
 
 def within(
-    queries: Any, keys: Any, radius: float, metric: str, *, threads: int | None = None
+    queries: Any,
+    keys: Any,
+    radius: float,
+    metric: str,
+    *,
+    exclude_self: bool = False,
+    threads: int | None = None,
 ) -> tuple[Int, Int, Array]:
     """Find all keys within a radius of every query.
 
@@ -215,6 +220,8 @@ def within(
         before they are compared, as NumPy does.
     metric : str
         One of the module's metrics.
+    exclude_self : bool, default False
+        Whether queries are the keys and key i is left out for query i.
     threads : int, optional
         None means the setting.
 
@@ -247,14 +254,17 @@ def within(
     )
     if not everything:
         _check.radius(radius, larger)
-    q, k, dtype, _, n_bits = _pair(queries, keys, name)
+    q, k, dtype, single, n_bits = _pair(queries, keys, name)
+    if _check.flag(exclude_self, "exclude_self"):
+        others.refuse_other(len(q), len(k), single)
     if not everything:
         radius = _check.radius(radius, larger, n_bits)
     elif n_bits is not None:
         radius = n_bits
     if len(q) == 0:
         return np.zeros(1, np.int64), np.empty(0, np.int64), np.empty(0, dtype)
-    return _core.within(q, k, radius, name, n_threads)
+    found = _core.within(q, k, radius, name, n_threads)
+    return others.of_rows(*found) if exclude_self else found
 
 
 def retrieve(
@@ -341,12 +351,12 @@ def retrieve(
             _check.compute_type(*(x for x in (q, k, v) if isinstance(x, np.ndarray))), copy=False
         )
         _check.finite(q, "cues")
-    if similar.metric is None and isinstance(k, np.ndarray) and isinstance(q, np.ndarray):
-        refuse_distance(similar, k[:_FEW_ROWS].astype(q.dtype, copy=False))
     if similar.metric is None or separate.engine() is None:
         for rows, name in ((k, "keys"), (v, "values")):
             if isinstance(rows, np.ndarray):
                 _check.finite(rows, name)
+    if similar.metric is None and isinstance(k, np.ndarray) and isinstance(q, np.ndarray):
+        refuse_distance(similar, k[:FEW_ROWS].astype(q.dtype, copy=False))
     stored = k if v is None else v
     _check.fits((len(q), stored.shape[1]), result_type(q, stored), "recalled values")
     result, _ = read(q, Source(k, engine_rows(k), v, b), similar, separate, n_threads)
@@ -434,12 +444,12 @@ def hebbian(
     if y is not None and len(y) != len(x):
         raise ValueError(f"Y has {len(y)} rows, X has {len(x)}")
     w = row_weights(weights, len(x))
-    dtype = _sum_type(x, y, w)
+    dtype = summing.sum_type(x, y, w)
     shape = ((x if y is None else y).shape[1], x.shape[1])
     if out is None:
         result = _check.empty(shape, dtype, "sums of outer products")
         if dtype == np.int32:
-            _refuse_inexact(x, y, w)
+            summing.refuse_inexact(x, y, w)
         if len(x):
             summing.total(x, y, w, result, False, n_threads)
         else:
@@ -453,46 +463,11 @@ def hebbian(
     if len(x) == 0:
         return out
     if dtype == np.int32:
-        _refuse_inexact(x, y, w)
-        _add_exactly(x, y, w, out, n_threads)
+        summing.refuse_inexact(x, y, w)
+        summing.add_exactly(x, y, w, out, n_threads)
         return out
     for given, name in ((x, "X"), (y, "Y"), (out, "out")):
         if isinstance(given, np.ndarray):
             _check.finite(given, name)
     summing.total(x, y, w, out, True, n_threads)
     return out
-
-
-def _sum_type(x: Array | BitMatrix, y: Array | BitMatrix | None, w: Float | None) -> np.dtype[Any]:
-    """Return the type of a sum of outer products."""
-    if summing.is_exact(x) and (y is None or summing.is_exact(y)):
-        return np.dtype(np.int32 if w is None or not np.any(w % 1) else np.float64)
-    return _check.compute_type(*(z for z in (x, y) if isinstance(z, np.ndarray)))
-
-
-def _refuse_inexact(x: Array | BitMatrix, y: Array | BitMatrix | None, w: Float | None) -> None:
-    """Refuse weights with which a chunk's sum might not be a whole number that float64 holds."""
-    if w is not None and len(w) and summing.chunk_sum(x, y, w) > summing.EXACT_FLOAT64:
-        raise ValueError(
-            f"weights of up to {float(np.abs(w).max()):g} are beyond exact int32 sums; pass "
-            f"X.astype(float)"
-        )
-
-
-def _add_exactly(
-    x: Array | BitMatrix, y: Array | BitMatrix | None, w: Float | None, out: Array, threads: int
-) -> None:
-    """Add an int32 sum to ``out``, which stays as it was if an entry would leave int32."""
-    limits = np.iinfo(np.int32)
-    each = summing.largest(x) * summing.largest(x if y is None else y)
-    most = each * (len(x) if w is None else float(np.abs(w).sum()))
-    if most + summing.largest(out) <= limits.max:
-        summing.total(x, y, w, out, True, threads)
-        return
-    more = _check.empty(out.shape, out.dtype, "sums of outer products")
-    summing.total(x, y, w, more, False, threads)
-    sums = out.astype(np.int64) + more
-    if sums.min() < limits.min or sums.max() > limits.max:
-        worst = sums.flat[np.abs(sums).argmax()]
-        raise ValueError(f"out would reach {worst}, which int32 cannot hold; use float64")
-    out[...] = sums

@@ -14,6 +14,9 @@ from amfast.parts import metrics
 
 ScoreFunction = Callable[[Array, Array], Any]
 
+FEW_ROWS = 8
+"""Keys that tell a distance from a similarity."""
+
 
 @dataclass(frozen=True, repr=False)
 class Similarity:

@@ -117,6 +117,7 @@ class ModernHopfield(WidthBeta):
         max_iter: int = 1,
         tol: float = 1e-4,
         details: bool = False,
+        max_sweeps: int | None = None,
         threads: int | None = None,
     ) -> Any:
         """Recall by softmax attention, to a fixed point if ``max_iter`` allows.
@@ -132,6 +133,8 @@ class ModernHopfield(WidthBeta):
         details : bool, default False
             Whether to return a `Recall`, with the energy of every state on the way in
             ``energy_trace`` (Q, steps + 1); that doubles the work.
+        max_sweeps : int, optional
+            Another name of ``max_iter``, as memories of units call it.
         threads : int, optional
             None means the setting.
 
@@ -144,7 +147,8 @@ class ModernHopfield(WidthBeta):
         ValueError, TypeError, MemoryError
             As `UniversalHopfield.recall`.
         """
-        return super().recall(cues, max_iter=max_iter, tol=tol, details=details, threads=threads)
+        steps = max_iter if max_sweeps is None else max_sweeps
+        return super().recall(cues, max_iter=steps, tol=tol, details=details, threads=threads)
 
     def _doubts(self, now: Stored, cues: Any, threads: int) -> str:
         n, few = now.n_items, _LOOK_AT_MOST // (now.n_items * now.width)

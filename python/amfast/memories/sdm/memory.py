@@ -379,10 +379,17 @@ class SparseDistributedMemory(_Expected):
         )
 
     def recall(
-        self, cues: Any, *, max_iter: int = 1, details: bool = False, threads: int | None = None
+        self,
+        cues: Any,
+        *,
+        max_iter: int = 1,
+        details: bool = False,
+        max_sweeps: int | None = None,
+        threads: int | None = None,
     ) -> Any:
-        """`read`, under the name all memories share."""
-        return self.read(cues, max_iter, details=details, threads=threads)
+        """`read`, under the name all memories share; ``max_sweeps`` is another of ``max_iter``."""
+        steps = max_iter if max_sweeps is None else max_sweeps
+        return self.read(cues, steps, details=details, threads=threads)
 
     def activated(self, addresses: Any, *, threads: int | None = None) -> Any:
         """Find the hard locations that words activate.

@@ -22,7 +22,7 @@ from amfast._typing import Array, Float, Int, Mask
 from amfast.bits import BitMatrix
 from amfast.memories.universal.paper import Paper
 from amfast.memories.universal.standard import Standard
-from amfast.parts.similarities import refuse_distance
+from amfast.parts.similarities import FEW_ROWS, refuse_distance
 
 MANY = 32
 """Cues from which the number of their answers says something."""
@@ -32,7 +32,6 @@ _FEWEST = 8  # fewer say nothing
 _ENTRIES = 1 << 22  # scores at a time
 _WORK = 1 << 29  # entries of keys times rows, where the engine scores
 _SLOW_WORK = 1 << 24  # where a Python function does
-_FEW_ROWS = 8  # keys that tell a distance from a similarity
 _ROUNDING = 1e-5  # scores that differ by less of the largest are the same
 _FEW_ANSWERS = 8  # cues to one answer that are too many
 _PACKAGE = os.path.dirname(os.path.abspath(parts.__file__))[: -len("parts")]
@@ -85,7 +84,7 @@ def told(model: Standard | Paper, now: Stored, cues: Any, threads: int) -> str:
     """
     similar = model.similarity
     if isinstance(similar, parts.Similarity) and similar.metric is None:
-        refuse_distance(similar, _some(now.keys, np.arange(min(now.n_items, _FEW_ROWS)), now))
+        refuse_distance(similar, _some(now.keys, np.arange(min(now.n_items, FEW_ROWS)), now))
     misfit = model.separation.misfit(model.larger_is_better)
     if misfit:
         return (

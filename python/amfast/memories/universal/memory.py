@@ -8,14 +8,14 @@ from typing import Any, ClassVar
 import numpy as np
 
 from amfast import _check, bits, parts
-from amfast._engine.scoring import blanked, cue_tiles, numbers
+from amfast._engine.scoring import blanked, numbers
 from amfast._stores.items import Batch, Stored
 from amfast._threads import resolve_threads
 from amfast._typing import Array, Float, Int, Mask
 from amfast.bits import BitMatrix, Kind
 from amfast.memories.base import Memory, check_alike
 from amfast.memories.recall import Recall
-from amfast.memories.universal import doubts
+from amfast.memories.universal import doubts, winners
 from amfast.memories.universal.paper import Paper
 from amfast.memories.universal.standard import Standard
 from amfast.parts.dynamics import Settled, settle
@@ -181,6 +181,7 @@ class UniversalHopfield(Memory):
         max_iter: int = 1,
         tol: float = 1e-4,
         details: bool = False,
+        max_sweeps: int | None = None,
         threads: int | None = None,
     ) -> Any:
         """Recall what is stored nearest in the memory's own sense.
@@ -194,7 +195,9 @@ class UniversalHopfield(Memory):
         tol : float, default 1e-4
             A row stops when a step changes none of its entries by more than this.
         details : bool, default False
-            Whether to return a `Recall`.
+            Whether to return a `Recall`; its ``best`` costs the scores of all items.
+        max_sweeps : int, optional
+            Another name of ``max_iter``, as memories of units call it.
         threads : int, optional
             None means the setting.
 
@@ -217,12 +220,11 @@ class UniversalHopfield(Memory):
         Warns
         -----
         SeparationWarning
-            Once per memory, if a sample says that the parts do not suit the items or the cues:
-            items lose at their own key, softmax weights are flat, a few answers serve many cues,
-            or a power is taken of a distance. It looks at up to 64 items and 64 cues when a memory
-            first recalls and after its store doubled.
+            Once per memory, if up to 64 items and cues say that the parts do not suit them: items
+            lose at their own key, weights are flat, few answers serve many cues, a power is taken
+            of a distance. It looks at the first recall and after the store doubled.
         """
-        steps = _check.integer(max_iter, "max_iter", 1)
+        steps = _check.integer(max_iter if max_sweeps is None else max_sweeps, "max_iter", 1)
         tol = _check.number(tol, "tol", 0.0)
         details = _check.flag(details, "details")
         n_threads = resolve_threads(threads)
@@ -258,7 +260,15 @@ class UniversalHopfield(Memory):
             energy=energy,
             log_scale=log_scale,
             energy_trace=end.trace,
+            best=winners.best(self._model, self._asked(given, now, steps, state), now, n_threads),
         )
+
+    def _asked(self, cues: Any, now: Stored, steps: int, state: Any) -> Any:
+        """Return what the winners are winners for: the cue of one read, else where it ended."""
+        if isinstance(cues, BitMatrix):
+            return cues if steps == 1 else _packed(state)
+        cues = cues if steps == 1 else state
+        return cues.astype(_check.compute_type(cues, now.keys), copy=False)
 
     def _look(self, now: Stored, cues: Any, threads: int) -> None:
         """Warn, once, of what makes recall from these items other than expected.
@@ -382,13 +392,7 @@ class UniversalHopfield(Memory):
         n_threads = resolve_threads(threads)
         now = self._stored()
         q, kind = self._cues(cues, "cues", now)
-        dropped = np.empty(len(q))
-        for tile in cue_tiles(len(q), now.n_items):
-            s = self._model.scores(q[tile], now, n_threads)
-            all_items, _ = parts.Softmax(chosen.beta).weights(s, now.bias)
-            kept, _ = chosen.weights(s, now.bias)
-            dropped[tile] = np.where(kept > 0, 0.0, all_items).sum(axis=1)
-        return kind.number(dropped)
+        return kind.number(winners.left_out(self._model, q, now, n_threads))
 
     # -- energy -----------------------------------------------------------------------------------
 
