@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 from collections.abc import Iterator
 
 import numpy as np
@@ -9,6 +10,10 @@ import pytest
 from hypothesis import HealthCheck, settings
 
 from amfast import reference
+
+# A shell starts what runs in the background deaf to Ctrl-C, which tests send and children inherit.
+if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 settings.register_profile(
     "amfast",

@@ -26,7 +26,7 @@ def dot(data):
 
 
 def test_every_row_is_there():
-    assert {case.row for case in ROWS} == set(range(1, 23))
+    assert {case.row for case in ROWS} == {*range(1, 23), 31}
     names = [case.name for case in ROWS]
     assert len(set(names)) == len(names)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import struct
 import subprocess
@@ -10,6 +11,7 @@ import time
 
 import pytest
 
+import amfast as am
 from amfast import cli, datasets, demo
 
 
@@ -202,3 +204,29 @@ def test_an_instruction_set_that_is_no_text(tmp_path) -> None:
     code, out, error = shell("$amfast info", tmp_path, AMFAST_ISA=b"\xff")
     assert (code, out) == (2, "") and one_line(error)
     assert "AMFAST_ISA" in error
+
+
+def test_check_a_file(tmp_path, capsys) -> None:
+    memory = am.UniversalHopfield("manhattan", "max")
+    memory.store([[0.0, 1.0], [1.0, 0.0]])
+    path = memory.save(tmp_path / "m.safetensors")
+    assert cli.main(["check", str(path)]) == 0
+    printed = capsys.readouterr().out
+    assert "sound. UniversalHopfield" in printed and "float64  (2, 2)" in printed
+    assert cli.main(["check", str(path), "--json"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert found["sound"] and found["class"] == "UniversalHopfield" and found["nbytes"] == 48
+
+    raw = bytearray(path.read_bytes())
+    raw[-1] ^= 1
+    path.write_bytes(raw)
+    assert cli.main(["check", str(path)]) == 1
+    printed = capsys.readouterr().out
+    assert one_line(printed) and "is damaged" in printed and str(path) in printed
+    assert cli.main(["check", str(path), "--json"]) == 1
+    found = json.loads(capsys.readouterr().out)
+    assert not found["sound"] and "is damaged" in found["error"]
+
+    assert cli.main(["check", str(tmp_path / "none")]) == 2
+    assert one_line(capsys.readouterr().err)
+    assert cli.main(["check"]) == 2

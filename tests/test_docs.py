@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import doctest
 import importlib
+import importlib.util
 import pkgutil
 import re
 from pathlib import Path
@@ -42,19 +43,34 @@ def test_public_names_have_examples_or_formulas():
             assert (getattr(amfast, name).__doc__ or "").strip(), name
 
 
+PAGES = [README, *sorted((README.parent / "docs").glob("*.md"))]
+# Sizes that a page is about, and what a test takes.
+SMALLER = {"n = 10_000_000": "n = 20_000", "chunks=(100_000, 64)": "chunks=(2_000, 64)"}
+
+
 @pytest.mark.skipif(not README.exists(), reason="no README beside the tests")
-def test_readme(tmp_path, monkeypatch):
-    """Python blocks run in order in one namespace; ``>>>`` lines must print what they say."""
+@pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::FutureWarning")
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
+def test_pages(page, tmp_path, monkeypatch):
+    """Python blocks run in order in one namespace; ``>>>`` lines must print what they say.
+
+    A block that begins with ``# needs:`` is left out where one of those packages is not installed.
+    """
     monkeypatch.chdir(tmp_path)
-    text = README.read_text(encoding="utf-8")
+    text = page.read_text(encoding="utf-8")
     namespace: dict[str, object] = {}
     for match in re.finditer(r"^```(?:python|pycon)\n(.*?)^```", text, re.M | re.S):
         block, line = match[1], text[: match.start(1)].count("\n")
+        needs = re.match(r"# needs: (.*)", block)
+        if needs and any(importlib.util.find_spec(name) is None for name in needs[1].split()):
+            continue
+        for size, small in SMALLER.items():
+            block = block.replace(size, small)
         if ">>>" in block:
-            test = doctest.DocTestParser().get_doctest(block, namespace, "README", None, line)
+            test = doctest.DocTestParser().get_doctest(block, namespace, page.stem, None, line)
             runner = doctest.DocTestRunner(optionflags=FLAGS)
             runner.run(test, clear_globs=False)
             namespace = test.globs
             assert runner.summarize(verbose=False).failed == 0
         else:
-            exec(compile("\n" * line + block, str(README), "exec"), namespace)
+            exec(compile("\n" * line + block, str(page), "exec"), namespace)

@@ -20,9 +20,14 @@ from amfast._stores.moments import SecondMoment
 from amfast._threads import get_num_threads, set_num_threads, threads
 from amfast.bits import BitMatrix, pack
 from amfast.kernels import (
+    Blocks,
+    Partial,
     cpu_info,
     hebbian,
+    merge_topk,
+    merge_within,
     pairwise,
+    partial,
     retrieve,
     topk,
     within,
@@ -58,11 +63,13 @@ from amfast.parts import (
 )
 from amfast.parts.entmax import Entmax, Sparsemax
 from amfast.parts.features import Elu, Fourier
+from amfast.shards import Shards
 
 __version__ = "0.1.0"
 
 __all__ = [
     "BitMatrix",
+    "Blocks",
     "Capacity",
     "ContinuousSDM",
     "DenseAssociativeClassifier",
@@ -83,6 +90,7 @@ __all__ = [
     "Measure",
     "ModernBounds",
     "ModernHopfield",
+    "Partial",
     "Polynomial",
     "Readout",
     "Recall",
@@ -91,6 +99,7 @@ __all__ = [
     "SecondMoment",
     "Separation",
     "SeparationWarning",
+    "Shards",
     "Similarity",
     "Softmax",
     "SparseDistributedMemory",
@@ -112,9 +121,12 @@ __all__ = [
     "hebbian",
     "inspect",
     "load",
+    "merge_topk",
+    "merge_within",
     "pack",
     "pairs_within",
     "pairwise",
+    "partial",
     "retrieve",
     "self_topk",
     "set_num_threads",

@@ -5,13 +5,14 @@ from __future__ import annotations
 import copy
 import csv
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
 
 from amfast import _check, _console
+from amfast._check.savable import Savable
 from amfast._typing import Array, Float, Int
 from amfast.memories.base import Memory
 
@@ -24,7 +25,7 @@ _RECALLED = 0.9
 
 
 @dataclass(frozen=True)
-class Capacity:
+class Capacity(Savable):
     """Success of recall over load and corruption: what `capacity` returns.
 
     ``print`` shows it as a table, `plot` as a picture, `to_csv` writes it, `critical_load` reads
@@ -100,6 +101,22 @@ class Capacity:
             writer.writerow(("load", "corruption", "success", "exact", "overlap", "spread"))
             writer.writerows(self.rows())
         return path
+
+    _holds_nan = True
+
+    def _saved(self) -> tuple[dict[str, Any], dict[str, Array]]:
+        own = {f.name: getattr(self, f.name) for f in fields(self)}
+        arrays = {name: x for name, x in own.items() if isinstance(x, np.ndarray)}
+        return {name: x for name, x in own.items() if name not in arrays}, arrays
+
+    @classmethod
+    def _restored(cls, parts: dict[str, Any], arrays: dict[str, Array]) -> Capacity:
+        given: dict[str, Any] = parts | arrays
+        made = cls(**given)
+        shape = len(made.loads), len(made.corruptions)
+        if any(x.shape != shape for x in made._measured()):
+            raise ValueError(f"measured shares must have the shape {shape}")
+        return made
 
     def __str__(self) -> str:
         """Show success as a table, loads down, corruptions across, theory below."""

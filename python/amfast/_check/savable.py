@@ -6,20 +6,29 @@ import os
 from collections.abc import Callable
 from importlib import metadata
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
-import numpy as np
-
-from amfast._check import tensors
+from amfast._check import numbers, tensors
+from amfast._check.arrays import finite
 from amfast._check.tensors import FileFormatError
 from amfast._typing import Array
 
-KINDS: dict[str, Callable[[dict[str, Any], dict[str, Array]], Any]] = {}
-"""How to make an object of each class from its parts and arrays."""
+KINDS: dict[str, type[Savable]] = {}
+"""The classes that `load` knows, by name."""
+
+LIST = "list.safetensors"
+"""What a folder of files begins with: the list of those that count."""
+
+FOLDERS: list[Callable[[Path, bool, bool | None], Any]] = []
+"""What opens a folder, given its path, ``mmap`` and ``verify``; there is one at most."""
 
 
 class Savable:
     """What can be written to a file; subclasses are known to `load` by their names."""
+
+    __slots__ = ()
+    _holds_nan: ClassVar[bool] = False
+    """Whether its arrays may hold NaN or infinity."""
 
     def _saved(self) -> tuple[dict[str, Any], dict[str, Array]]:
         """Return parts (names and numbers) and arrays."""
@@ -27,14 +36,23 @@ class Savable:
 
     @classmethod
     def _restored(cls, parts: dict[str, Any], arrays: dict[str, Array]) -> Any:
-        """Make the object again; a ValueError, TypeError or KeyError says what does not fit."""
+        """Make the object again; a ValueError, TypeError or KeyError says what does not fit.
+
+        Shapes and types are looked at, entries are not: the arrays may be views of a huge file.
+        """
         raise NotImplementedError
 
+    def _check_contents(self) -> None:
+        """Refuse what only reading every entry shows to be wrong."""
+
     def __init_subclass__(cls, **kwargs: Any) -> None:
-        """Make the class known."""
+        """Make the class known, unless another module has one of that name."""
         super().__init_subclass__(**kwargs)
-        if not cls.__name__.startswith("_"):
-            KINDS[cls.__name__] = cls._restored
+        known = KINDS.get(cls.__name__)
+        if not cls.__name__.startswith("_") and (
+            known is None or known.__module__ == cls.__module__
+        ):
+            KINDS[cls.__name__] = cls
 
     def save(self, path: str | os.PathLike[str]) -> Path:
         """Write this to a file, which `amfast.load` reads.
@@ -54,15 +72,20 @@ class Savable:
         Raises
         ------
         TypeError
-            If a part is a Python function, which a file cannot hold; nothing is written then.
+            If a part is a Python function, which a file cannot hold, or the class is a private one
+            or has the name of another; nothing is written then.
         OSError
             If the file cannot be written; what was there before is still there.
         """
+        kind = type(self)
+        if KINDS.get(kind.__name__) is not kind:
+            raise TypeError(f"{kind.__qualname__} of {kind.__module__} is no class that load knows")
         parts, arrays = self._saved()
-        return tensors.write(path, type(self).__name__, parts, arrays, f"amfast {_version()}")
+        return tensors.write(path, kind.__name__, parts, arrays, f"amfast {version()}")
 
 
-def _version() -> str:
+def version() -> str:
+    """Return the version of amfast that runs."""
     try:
         return metadata.version("amfast-memory")
     except metadata.PackageNotFoundError:
@@ -75,9 +98,12 @@ def load(path: str | os.PathLike[str], *, mmap: bool = False, verify: bool | Non
     Parameters
     ----------
     path : str or path
+        A file, or a folder that `Shards.create` made.
     mmap : bool, default False
         Whether to map the file: the arrays are read-only views of it, nothing is read before it is
-        needed, and processes share what they read. The first change copies.
+        needed, and processes share what they read. The first change copies. Whoever replaces the
+        file by `save` does no harm; who writes into it changes what is read, and who cuts it ends
+        the process.
     verify : bool, optional
         Whether to compare the arrays with their checksums, and look for NaN. None means unless
         mapped, which would read everything.
@@ -85,7 +111,8 @@ def load(path: str | os.PathLike[str], *, mmap: bool = False, verify: bool | Non
     Returns
     -------
     object
-        A memory, `BitMatrix`, `SecondMoment`, `DenseAssociativeClassifier` or `Capacity`.
+        A memory, `BitMatrix`, `SecondMoment`, `DenseAssociativeClassifier` or `Capacity`; of a
+        folder, `Shards`.
 
     Raises
     ------
@@ -104,21 +131,33 @@ def load(path: str | os.PathLike[str], *, mmap: bool = False, verify: bool | Non
     ...     am.load(path).recall([0.1, 0.8])
     array([0., 1.])
     """
+    mmap = numbers.flag(mmap, "mmap")
+    verify = None if verify is None else numbers.flag(verify, "verify")
+    if os.path.isdir(path) and FOLDERS:
+        return FOLDERS[0](Path(path), mmap, verify)
+    return opened(path, mmap, verify)
+
+
+def opened(path: str | os.PathLike[str], mmap: bool, verify: bool | None) -> Any:
+    """Read a file, as `load` does."""
+    verify = not mmap if verify is None else verify
     content = tensors.read(path, mmap=mmap, verify=verify)
-    make = KINDS.get(content.kind)
-    if make is None:
+    kind = KINDS.get(content.kind)
+    if kind is None:
         raise FileFormatError(
-            f"{path}: unknown class {content.kind!r}, written by {content.writer!r}; this amfast "
-            f"knows {', '.join(sorted(KINDS))}"
+            f"{path}: unknown class {content.kind[:80]!r}, written by {content.writer!r}; this "
+            f"amfast knows {', '.join(sorted(KINDS))}"
         )
-    if verify or (verify is None and not mmap):
-        for name, x in content.arrays.items():
-            if x.dtype.kind == "f" and not np.isfinite(x).all():
-                raise FileFormatError(f"{path}: {name!r} holds a NaN or infinity")
     try:
-        return make(content.parts, content.arrays)
-    except (ValueError, TypeError, KeyError, IndexError, AttributeError, OverflowError) as error:
+        if verify and not kind._holds_nan:
+            for name, x in content.arrays.items():
+                finite(x, name)
+        made = kind._restored(content.parts, content.arrays)
+        if verify:
+            made._check_contents()
+    except (ValueError, TypeError, LookupError, AttributeError, ArithmeticError) as error:
         raise FileFormatError(f"{path}: no {content.kind} is made of this: {error}") from error
+    return made
 
 
 def inspect(path: str | os.PathLike[str]) -> dict[str, Any]:
@@ -128,14 +167,14 @@ def inspect(path: str | os.PathLike[str]) -> dict[str, Any]:
     -------
     dict
         ``class``, ``parts``, ``writer``, ``version``, ``arrays`` (name to dtype and shape) and
-        ``nbytes`` of the arrays.
+        ``nbytes`` of the arrays; of a folder of shards, those of its list.
 
     Raises
     ------
     FileFormatError, OSError
         As `load`.
     """
-    header = tensors.read_header(path)
+    header = tensors.read_header(Path(path) / LIST if os.path.isdir(path) else path)
     arrays = {
         name: {"dtype": entry.dtype.newbyteorder("=").name, "shape": entry.shape}
         for name, entry in header.entries.items()

@@ -15,7 +15,9 @@ import json
 import math
 import mmap as memory_map
 import os
+import re
 import secrets
+import stat
 import zlib
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
@@ -36,6 +38,13 @@ _ALIGNED = 64
 # Bytes that are in memory beside the arrays while a file is written or read.
 _PIECE = 1 << 24
 _NO_CRC = "00000000"
+_OWN_CRC = re.compile(rb'"header_crc32": "([0-9a-f]{8})"')
+# What every version begins with, so that an older amfast can say which one it would take.
+_START = re.compile(
+    rb'\{"__metadata__": \{"format": "amfast", "version": "(\d{1,9})", "writer": "([^"\\]{0,100})"'
+)
+_METADATA = {"format", "version", "writer", "class", "parts", "crc32", "header_crc32"}
+_MAX_ELEMENTS = 1 << 60
 
 
 class FileFormatError(ValueError):
@@ -48,7 +57,7 @@ class Content(NamedTuple):
     kind: str
     """The class that was saved."""
     parts: dict[str, Any]
-    """Names and numbers."""
+    """Names and numbers, of which floats may be infinite."""
     arrays: dict[str, Array]
     writer: str
     """Which amfast wrote it."""
@@ -95,10 +104,17 @@ def write(
         See `Content`; ``parts`` must be fit for JSON.
     writer : str
         The writer's name and version.
+
+    Notes
+    -----
+    Beside the arrays, 32 MB are in memory. A process that is killed leaves the old file, and may
+    leave a part of the new one as ``.NAME.*.tmp`` beside it, which nobody reads.
     """
     target = Path(os.path.realpath(path))
     if target.is_dir():
         raise IsADirectoryError(f"{target} is a folder; give the name of a file")
+    if target.exists() and not target.is_file():
+        raise OSError(f"{target} is no file that could be replaced, but a device, pipe or socket")
     order = sorted(arrays, key=lambda name: (-arrays[name].dtype.itemsize, name))
     crcs = dict.fromkeys(order, _NO_CRC)
     fresh = target.with_name(f".{target.name}.{os.getpid()}-{secrets.token_hex(4)}.tmp")
@@ -138,9 +154,9 @@ def _header(
     metadata = {
         "format": FORMAT,
         "version": str(VERSION),
-        "class": kind,
         "writer": writer,
-        "parts": json.dumps(parts, allow_nan=False),
+        "class": kind,
+        "parts": json.dumps(_fit(parts), allow_nan=False),
         "crc32": json.dumps(crcs),
         "header_crc32": _NO_CRC,
     }
@@ -162,20 +178,29 @@ def _header(
     return len(text).to_bytes(8, "little") + text
 
 
+def _fit(x: Any) -> Any:
+    """Return parts as JSON can hold them: numbers that it has not by their names."""
+    if isinstance(x, dict):
+        return {name: _fit(value) for name, value in x.items()}
+    if isinstance(x, list | tuple):
+        return [_fit(value) for value in x]
+    return {"float": repr(x)} if isinstance(x, float) and not math.isfinite(x) else x
+
+
 def _pieces(x: Array) -> Iterator[memoryview]:
     """Yield an array's bytes in C order and little-endian, some at a time."""
     if x.size == 0:
         return
-    flat = x.reshape(-1) if x.flags.c_contiguous else None
-    if flat is not None:
-        step = max(1, _PIECE // x.itemsize)
-        parts: Iterator[Array] = (flat[i : i + step] for i in range(0, len(flat), step))
-    else:
-        step = max(1, _PIECE // max(1, x[0].nbytes))
-        parts = (x[i : i + step] for i in range(0, len(x), step))
-    for part in parts:
-        little = np.ascontiguousarray(part, part.dtype.newbyteorder("<"))
-        yield _bytes_of(little)
+    if x.flags.c_contiguous:
+        x = x.reshape(-1)
+    elif x[0].nbytes > _PIECE:
+        for row in x:
+            yield from _pieces(row)
+        return
+    step = max(1, _PIECE // x[0].nbytes)
+    for start in range(0, len(x), step):
+        part = x[start : start + step]
+        yield _bytes_of(np.ascontiguousarray(part, part.dtype.newbyteorder("<")))
 
 
 def _bytes_of(x: Array) -> memoryview:
@@ -220,61 +245,74 @@ def read(
         If the file cannot be opened or read.
     """
     verify = not mmap if verify is None else verify
-    with open(path, "rb") as file:
+    with _opened(path) as file:
         header = _checked_header(path, file)
-        if mmap:
-            mapped = memory_map.mmap(file.fileno(), 0, access=memory_map.ACCESS_READ)
-            arrays = {
-                name: _mapped(mapped, header.data, entry) for name, entry in header.entries.items()
-            }
-            if verify:
-                for name, entry in header.entries.items():
-                    crc = 0
-                    for piece in _pieces(arrays[name]):
-                        crc = zlib.crc32(piece, crc)
-                    _compare(path, name, crc, entry)
-        else:
-            arrays = {}
-            for name, entry in header.entries.items():
-                arrays[name] = _read(path, file, name, entry, verify)
+        take = _mapper(path, file, header) if mmap else _reader(path, file)
+        arrays = {}
+        for name, entry in header.entries.items():
+            arrays[name], crc = take(name, entry, verify)
+            if verify and f"{crc:08x}" != entry.crc:
+                raise FileFormatError(
+                    f"{path}: {name!r} is damaged: its checksum is {crc:08x}, the header says "
+                    f"{entry.crc}"
+                )
     return Content(header.kind, header.parts, arrays, header.writer)
 
 
 def read_header(path: str | os.PathLike[str]) -> Header:
     """Read and check the header alone."""
-    with open(path, "rb") as file:
+    with _opened(path) as file:
         return _checked_header(path, file)
 
 
-def _mapped(mapped: memory_map.mmap, data: int, entry: Entry) -> Array:
-    count = math.prod(entry.shape)
-    if count == 0:
-        return np.empty(entry.shape, entry.dtype.newbyteorder("="))
-    flat = np.frombuffer(mapped, entry.dtype, count, data + entry.start)
-    return flat.reshape(entry.shape)
+def _opened(path: str | os.PathLike[str]) -> Any:
+    """Open a file; what would make a reader wait, or has no size, is none."""
+    mode = os.stat(path).st_mode
+    if not stat.S_ISREG(mode) and not stat.S_ISDIR(mode):
+        raise FileFormatError(f"{path}: a device, pipe or socket, no file")
+    return open(path, "rb")  # a folder is refused by the system
 
 
-def _read(path: Any, file: Any, name: str, entry: Entry, verify: bool) -> Array:
-    """Read the next array of a file; its size is known to be there."""
-    out = np.empty(entry.shape, entry.dtype)
-    view = _bytes_of(out) if out.size else memoryview(b"")
-    crc = 0
-    for start in range(0, len(view), _PIECE):
-        piece = view[start : start + _PIECE]
-        if file.readinto(piece) != len(piece):
-            raise FileFormatError(f"{path}: the file ends within {name!r}")
-        if verify:
+Taken = tuple[Array, int]
+
+
+def _mapper(path: Any, file: Any, header: Header) -> Callable[[str, Entry, bool], Taken]:
+    """Return what makes views of a mapped file, and their checksums if asked for."""
+    try:
+        mapped = memory_map.mmap(file.fileno(), 0, access=memory_map.ACCESS_READ)
+    except OSError as error:
+        raise OSError(error.errno, f"{error.strerror}, to map", str(path)) from error
+
+    def take(name: str, entry: Entry, verify: bool) -> Taken:
+        count = math.prod(entry.shape)
+        if count == 0:
+            return np.empty(entry.shape, entry.dtype.newbyteorder("=")), 0
+        flat = np.frombuffer(mapped, entry.dtype, count, header.data + entry.start)
+        crc = 0
+        for piece in _pieces(flat) if verify else ():
             crc = zlib.crc32(piece, crc)
-    if verify:
-        _compare(path, name, crc, entry)
-    return out.astype(entry.dtype.newbyteorder("="), copy=False)
+        found = flat.reshape(entry.shape)
+        return (found if found.dtype.isnative else found.astype(found.dtype.newbyteorder("="))), crc
+
+    return take
 
 
-def _compare(path: Any, name: str, crc: int, entry: Entry) -> None:
-    if f"{crc:08x}" != entry.crc:
-        raise FileFormatError(
-            f"{path}: {name!r} is damaged: its checksum is {crc:08x}, the header says {entry.crc}"
-        )
+def _reader(path: Any, file: Any) -> Callable[[str, Entry, bool], Taken]:
+    """Return what reads the next array of a file, whose size is known to be there."""
+
+    def take(name: str, entry: Entry, verify: bool) -> Taken:
+        out = np.empty(entry.shape, entry.dtype)
+        view = _bytes_of(out) if out.size else memoryview(b"")
+        crc = 0
+        for start in range(0, len(view), _PIECE):
+            piece = view[start : start + _PIECE]
+            if file.readinto(piece) != len(piece):
+                raise FileFormatError(f"{path}: the file ends within {name!r}")
+            if verify:
+                crc = zlib.crc32(piece, crc)
+        return out.astype(entry.dtype.newbyteorder("="), copy=False), crc
+
+    return take
 
 
 def _checked_header(path: Any, file: Any) -> Header:
@@ -292,26 +330,20 @@ def _checked_header(path: Any, file: Any) -> Header:
             "most. It is no safetensors file, or it was cut"
         )
     text = file.read(length)
+    _check_text(text, wrong)
     entries = _json(text, wrong)
     metadata = entries.pop("__metadata__", None)
-    if not isinstance(metadata, dict) or metadata.get("format") != FORMAT:
-        raise wrong("the header's __metadata__ has no format 'amfast': another program's file")
-    for field in ("version", "class", "writer", "parts", "crc32", "header_crc32"):
-        if not isinstance(metadata.get(field), str):
+    if not isinstance(metadata, dict) or set(metadata) != _METADATA:
+        raise wrong(f"__metadata__ must have {', '.join(sorted(_METADATA))} and nothing else")
+    for field in sorted(_METADATA):
+        if not isinstance(metadata[field], str):
             raise wrong(f"__metadata__ has no text {field!r}")
-    if metadata["version"] != str(VERSION):
-        raise wrong(
-            f"version {metadata['version']!r}, written by {metadata['writer']!r}; this amfast "
-            f"reads version {VERSION}"
-        )
-    own = metadata["header_crc32"].encode()
-    place_of_crc = b'"header_crc32": "%s"'
-    plain = text.replace(place_of_crc % own, place_of_crc % _NO_CRC.encode(), 1)
-    if f"{zlib.crc32(plain):08x}".encode() != own:
-        raise wrong("the header is damaged: its checksum differs")
     parts = _json(metadata["parts"].encode(), wrong)
     crcs = _json(metadata["crc32"].encode(), wrong)
-    checked = {name: _entry(name, given, crcs, wrong) for name, given in entries.items()}
+    if set(crcs) != set(entries):
+        odd = sorted(set(crcs) ^ set(entries))
+        raise wrong(f"checksums and arrays differ in their names: {', '.join(odd)[:80]}")
+    checked = {name: _entry(name, given, crcs[name], wrong) for name, given in entries.items()}
     place = 0
     for name, entry in sorted(checked.items(), key=lambda item: (item[1].start, item[1].stop)):
         if entry.start != place:
@@ -326,13 +358,33 @@ def _checked_header(path: Any, file: Any) -> Header:
     return Header(metadata["class"], parts, metadata["writer"], ordered, 8 + length)
 
 
+def _check_text(text: bytes, wrong: Callable[[str], FileFormatError]) -> None:
+    """Refuse other programs, newer versions and damage before anything is made of the text."""
+    start = _START.match(text)
+    if start is None:
+        raise wrong("the header does not begin as amfast's: another program's file, or damaged")
+    if int(start[1]) != VERSION:
+        raise wrong(
+            f"version {int(start[1])}, written by {start[2].decode(errors='replace')!r}; this "
+            f"amfast reads version {VERSION}"
+        )
+    own = _OWN_CRC.search(text)
+    if own is None:
+        raise wrong("the header has no checksum of its own, 'header_crc32'")
+    plain = text[: own.start(1)] + _NO_CRC.encode() + text[own.end(1) :]
+    if zlib.crc32(plain) != int(own[1], 16):
+        raise wrong("the header is damaged: its checksum differs")
+
+
 def _json(text: bytes, wrong: Callable[[str], FileFormatError]) -> dict[str, Any]:
     """Read an object; nothing twice, and no numbers that JSON does not have."""
 
-    def unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    def unique(pairs: list[tuple[str, Any]]) -> Any:
         found = dict(pairs)
         if len(found) != len(pairs):
             raise ValueError("a name occurs twice")
+        if set(found) == {"float"} and found["float"] in ("inf", "-inf", "nan"):
+            return float(found["float"])
         return found
 
     def constant(name: str) -> Any:
@@ -347,9 +399,7 @@ def _json(text: bytes, wrong: Callable[[str], FileFormatError]) -> dict[str, Any
     return found
 
 
-def _entry(
-    name: str, given: Any, crcs: dict[str, Any], wrong: Callable[[str], FileFormatError]
-) -> Entry:
+def _entry(name: str, given: Any, crc: Any, wrong: Callable[[str], FileFormatError]) -> Entry:
     if not isinstance(given, dict) or set(given) != {"dtype", "shape", "data_offsets"}:
         raise wrong(f"{name!r} must have dtype, shape and data_offsets, got {str(given)[:80]}")
     if not isinstance(given["dtype"], str) or given["dtype"] not in DTYPES:
@@ -363,10 +413,11 @@ def _entry(
     if len(given["data_offsets"]) != 2:
         raise wrong(f"{name!r} has {len(given['data_offsets'])} data_offsets, not 2")
     dtype = np.dtype(DTYPES[given["dtype"]])
+    if math.prod(max(n, 1) for n in given["shape"]) > _MAX_ELEMENTS:
+        raise wrong(f"{name!r} has the shape {given['shape']}, which no array has")
     start, stop = given["data_offsets"]
     if stop - start != math.prod(given["shape"]) * dtype.itemsize:
         raise wrong(f"{name!r}: shape {given['shape']} does not fill bytes {start} to {stop}")
-    crc = crcs.get(name)
     if not isinstance(crc, str):
-        raise wrong(f"{name!r} has no checksum")
+        raise wrong(f"{name!r} has a checksum that is no text")
     return Entry(dtype, tuple(given["shape"]), start, stop, crc)

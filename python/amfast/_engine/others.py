@@ -17,6 +17,12 @@ def refuse_other(n_queries: int, n_keys: int, single: bool) -> None:
         )
 
 
+def refuse_blocks(exclude_self: bool) -> None:
+    """Refuse keys that are read block by block, where exclude_self is asked for."""
+    if exclude_self:
+        raise ValueError("exclude_self needs keys in an array; Blocks are read a block at a time")
+
+
 def of_best(scores: Array, indices: Int) -> tuple[Array, Int]:
     """Drop row i's own index, or its last where that is not among them: (N, k + 1) to (N, k)."""
     n, wide = indices.shape

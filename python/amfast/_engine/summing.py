@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 
 from amfast import _check, _core
@@ -111,38 +109,3 @@ def chunk_sum(x: Array | BitMatrix, y: Array | BitMatrix | None, w: Float | None
     """Return what no sum of a chunk can exceed in magnitude."""
     most = 1.0 if w is None else float(np.abs(w).max())
     return CHUNK * most * largest(x) * largest(x if y is None else y)
-
-
-def sum_type(x: Array | BitMatrix, y: Array | BitMatrix | None, w: Float | None) -> np.dtype[Any]:
-    """Return the type of a sum of outer products."""
-    if is_exact(x) and (y is None or is_exact(y)):
-        return np.dtype(np.int32 if w is None or not np.any(w % 1) else np.float64)
-    return _check.compute_type(*(z for z in (x, y) if isinstance(z, np.ndarray)))
-
-
-def refuse_inexact(x: Array | BitMatrix, y: Array | BitMatrix | None, w: Float | None) -> None:
-    """Refuse weights with which a chunk's sum might not be a whole number that float64 holds."""
-    if w is not None and len(w) and chunk_sum(x, y, w) > EXACT_FLOAT64:
-        raise ValueError(
-            f"weights of up to {float(np.abs(w).max()):g} are beyond exact int32 sums; pass "
-            f"X.astype(float)"
-        )
-
-
-def add_exactly(
-    x: Array | BitMatrix, y: Array | BitMatrix | None, w: Float | None, out: Array, threads: int
-) -> None:
-    """Add an int32 sum to ``out``, which stays as it was if an entry would leave int32."""
-    limits = np.iinfo(np.int32)
-    each = largest(x) * largest(x if y is None else y)
-    most = each * (len(x) if w is None else float(np.abs(w).sum()))
-    if most + largest(out) <= limits.max:
-        total(x, y, w, out, True, threads)
-        return
-    more = _check.empty(out.shape, out.dtype, "sums of outer products")
-    total(x, y, w, more, False, threads)
-    sums = out.astype(np.int64) + more
-    if sums.min() < limits.min or sums.max() > limits.max:
-        worst = sums.flat[np.abs(sums).argmax()]
-        raise ValueError(f"out would reach {worst}, which int32 cannot hold; use float64")
-    out[...] = sums

@@ -147,7 +147,8 @@ class Stored:
         """Return what the engine reads beside cues of a type, uint8 for packed bits.
 
         Keys of that type are packed once; what was added since the last call is packed now. Keys of
-        another type are read as they are stored, since packing would hold a widened copy of all.
+        another type are read as they are stored, since packing would hold a widened copy of all, as
+        are those in a mapped file.
         """
         packed = self.packed.get(dtype)
         if packed is not None and len(packed) == self.n_items:
@@ -156,7 +157,9 @@ class Stored:
         if n_bits is not None:
             return keys  # a single cue reads rows of bits faster than panels, many as fast
         owner = self.owner
-        if owner.metric is None or (owner.prepare is None and keys.dtype != dtype):
+        if owner.metric is None:
+            return keys
+        if owner.prepare is None and (keys.dtype != dtype or self.columns.keys.in_place):
             return keys
         with owner.turn():
             return self._pack(keys, dtype)
@@ -329,7 +332,10 @@ class Items:
         return columns, meta
 
     def restore(self, arrays: dict[str, Array], meta: dict[str, Any]) -> None:
-        """Hold what `arrays` gave, in place of what was held; read-only arrays are not copied."""
+        """Hold what `arrays` gave, in place of what was held; no array is copied or read.
+
+        Read-only arrays are views of a file: the engine reads the keys where they are, unpacked.
+        """
         if not arrays:
             self.now = None
             return
@@ -342,6 +348,17 @@ class Items:
         columns = Columns(held["keys"], held.get("values"), held.get("weights"), held["ids"])
         bits = meta["n_bits"], meta["n_value_bits"]
         self.now = Stored(self, columns, bits, meta["next_id"], kind, {})
+
+    def check_contents(self) -> None:
+        """Refuse columns whose entries are none of a store's."""
+        now = self.now
+        if now is None:
+            return
+        if now.n_items and (now.ids[0] < 0 or (np.diff(now.ids) <= 0).any()):
+            raise ValueError("ids must ascend from 0 on")
+        for rows in (now.keys, now.values):
+            if isinstance(rows, BitMatrix):
+                BitMatrix.from_packed(rows.to_packed(), rows.n_bits)  # looks at the padding
 
     def __getstate__(self) -> dict[str, Any]:
         """Everything but the lock and the packed copy, which is rebuilt when needed."""
@@ -373,8 +390,8 @@ def _check_columns(arrays: dict[str, Array], meta: dict[str, Any]) -> None:
         raise ValueError(f"ids must be int64 ({len(keys)},), got {ids.dtype} {ids.shape}")
     if type(next_id) is not int or next_id < len(ids) or next_id > np.iinfo(np.int64).max:
         raise ValueError(f"next_id {next_id!r} is no id after {len(ids)} items")
-    if len(ids) and (ids[0] < 0 or ids[-1] >= next_id or (np.diff(ids) <= 0).any()):
-        raise ValueError(f"ids must ascend from 0 on, below {next_id}")
+    if len(ids) and ids[-1] >= next_id:
+        raise ValueError(f"ids must be below {next_id}, the last is {ids[-1]}")
     weights = arrays.get("weights")
     if weights is not None and (weights.dtype != np.float64 or weights.shape != ids.shape):
         raise ValueError(
@@ -386,6 +403,6 @@ def _check_rows(name: str, rows: Array, n: int, n_bits: int | None) -> None:
     if rows.ndim != 2 or len(rows) != n or rows.shape[1] == 0:
         raise ValueError(f"{name} must be {n} rows, got shape {rows.shape}")
     if n_bits is not None:
-        BitMatrix.from_packed(rows, n_bits)  # says what does not fit
+        BitMatrix.from_packed(rows[:1], n_bits)  # says what does not fit
     elif rows.dtype.kind not in "fui" or (rows.dtype.kind != "f" and rows.dtype.itemsize > 1):
         raise ValueError(f"{name} must be floats or bytes, got {rows.dtype}")

@@ -44,7 +44,7 @@ class Rows:
 
     @classmethod
     def holding(cls, rows: Array) -> Rows:
-        """Hold rows that nobody writes to any more, without a copy."""
+        """Hold rows that nobody else writes to any more, without a copy."""
         return cls(_Buffer(rows, len(rows)), len(rows))
 
     def __len__(self) -> int:
@@ -70,6 +70,11 @@ class Rows:
         """Return the rows under a mask, in new memory."""
         kept = self.view[mask]
         return Rows(_Buffer(kept, len(kept)), len(kept))
+
+    @property
+    def in_place(self) -> bool:
+        """Whether these are views of a file that is only read."""
+        return not self._buffer.rows.flags.writeable
 
     @property
     def nbytes(self) -> int:

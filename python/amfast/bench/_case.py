@@ -17,6 +17,7 @@ import numpy as np
 import amfast
 from amfast._typing import Array
 from amfast.bench import _clock
+from amfast.bench._files import Mapped, Milliseconds
 from amfast.bench._machine import Machine
 
 Call = Callable[[], Any]
@@ -284,7 +285,7 @@ class Memory:
         return result
 
 
-Case = Speed | Growth | Memory
+Case = Speed | Growth | Memory | Mapped | Milliseconds
 
 
 def print_memory(size: Size, threads: int) -> None:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from amfast.bench import _memory_peers, _peers
+from amfast.bench import _files, _memory_peers, _peers
 from amfast.bench._case import Case, Growth, Memory, Size, Speed, Unit
+from amfast.bench._files import Mapped, Milliseconds
 from amfast.bench._machine import EXP_CYCLES, MANHATTAN_CYCLES, Machine
 
 _ELEMENTS = Unit("Gel/s", lambda size: size.elements)
@@ -193,6 +194,14 @@ ROWS: tuple[Case, ...] = (
     Growth(
         22, "growth-topk-cues", "topk(10) manhattan, 4x the cues", Size(200, 10_000, 784),
         Size(800, 10_000, 784), _NEAREST, 4.4, data="uniform",
+    ),
+    Mapped(31, "mapped", "topk(1) dot over a mapped file", Size(1, 1_048_576, 1024), 0.85),
+    Milliseconds(
+        31, "shards-append", "append one row to shards", Size(1, 500_000, 128), 5.0,
+        _files.appended,
+    ),
+    Milliseconds(
+        31, "shards-open", "open shards, mapped", Size(1, 500_000, 128), 10.0, _files.opened
     ),
 )  # fmt: skip
 

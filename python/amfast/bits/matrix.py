@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from amfast import _check
+from amfast._check.savable import Savable
 from amfast._typing import Array, Bytes
 
 CODINGS = ("bipolar", "binary", "bool")
@@ -20,7 +21,7 @@ _DTYPES = {
 _PIECE = 1 << 17
 
 
-class BitMatrix:
+class BitMatrix(Savable):
     """Rows of bits, shape (N, n_bits), eight to a byte; it does not change once made.
 
     Made by `amfast.pack`, `BitMatrix.from_packed` (``BitMatrix(packed)`` is the same) or
@@ -109,6 +110,17 @@ class BitMatrix:
                     "padding bits must be zero"
                 )
         return cls._of(packed, n_bits)
+
+    def _saved(self) -> tuple[dict[str, Any], dict[str, Array]]:
+        return {"n_bits": self._n_bits}, {"packed": self._packed}
+
+    @classmethod
+    def _restored(cls, parts: dict[str, Any], arrays: dict[str, Array]) -> BitMatrix:
+        first = cls.from_packed(arrays["packed"][:1], parts["n_bits"])
+        return cls._of(arrays["packed"], first.n_bits)
+
+    def _check_contents(self) -> None:
+        BitMatrix.from_packed(self._packed, self._n_bits)
 
     @classmethod
     def random(cls, n: int, n_bits: int, seed: int) -> BitMatrix:

@@ -10,7 +10,7 @@ import numpy as np
 
 from amfast import _check
 from amfast._check.savable import Savable
-from amfast._stores.items import Batch, Stored
+from amfast._stores.items import Batch, Items, Stored
 from amfast._typing import Array, Float, Int
 from amfast.bits import BitMatrix
 from amfast.memories.files import decoded, encoded
@@ -378,7 +378,23 @@ class Memory(Savable):
         return memory
 
     def _check_restored(self) -> None:
-        """Refuse what a store brought that this memory could not have stored."""
+        """Refuse what a store brought that this memory could not have stored: its first item."""
+        now = self._store.now
+        if isinstance(now, Stored) and now.n_items:
+            self._admit_again(now, 0)
+
+    def _check_contents(self) -> None:
+        if isinstance(self._store, Items):
+            self._store.check_contents()
+            now = self._store.now
+            if now is not None and now.n_items and now.weighted:
+                self._admit_again(now, int(now.weights.argmin()))
+
+    def _admit_again(self, now: Stored, i: int) -> None:
+        """Refuse an item that was never admitted."""
+        one = slice(i, i + 1)
+        values = now.values[one] if now.heteroassociative else None
+        self._admit(now.keys[one], values, now.weights[one] if now.weighted else None)
 
 
 def check_alike(memory: Memory, keys: Any, values: Any, unit: str = "columns") -> None:

@@ -71,6 +71,8 @@ def decoded(plain: dict[str, Any], arrays: dict[str, Array]) -> dict[str, Any]:
 
 
 def _decoded(name: str, value: Any, arrays: dict[str, Array]) -> Any:
+    if isinstance(value, list):
+        return tuple(value)
     if not isinstance(value, dict):
         return value
     if set(value) == {"bits"}:

@@ -55,6 +55,8 @@ class Separation:
     """Whether the weights are non-negative and always divided by their sum."""
     may_leave_all_out: ClassVar[bool] = False
     """Whether it is no accident if no item gets any weight."""
+    why_whole: ClassVar[str] = "a function may look at the scores of all items at once"
+    """Why what it does with some of the items says nothing of all; empty where parts add up."""
     hint: ClassVar[str] = ""
     """What to add where a score is refused."""
 
@@ -166,6 +168,8 @@ class Separation:
 
 class Raw(Separation):
     """Weights ``f(s)`` of an item's own score; as they are, the gradient of sums of integrals."""
+
+    why_whole = ""
 
     def why_no_energy(self, dot: bool, raw: bool) -> str:
         """Say why: raw weights of dot products descend one."""

@@ -33,6 +33,7 @@ class TopK(Separation):
     beta: float | None = None
 
     sums_to_one = True
+    why_whole = ""
 
     def __post_init__(self) -> None:
         """Check k and beta."""

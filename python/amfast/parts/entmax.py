@@ -46,6 +46,7 @@ class _Sparse(Separation):
         raise NotImplementedError
 
     sums_to_one = True
+    why_whole = "how many items get any weight is decided by the scores of all of them"
 
     def weights(
         self, scores: Array, log_weight: Float | None, larger_is_better: bool = True

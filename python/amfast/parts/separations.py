@@ -186,6 +186,7 @@ class Softmax(Separation):
     beta: float = 1.0
 
     sums_to_one = True
+    why_whole = ""
 
     def __post_init__(self) -> None:
         """Check beta."""

@@ -37,8 +37,9 @@ def run(context: Context) -> Outcome:
     groups = context.pick(24, 24, 64)
     steps = [8, 16, 32, 64, 128] + ([256, 512] if context.level == "full" else [])
     signed = [32, 128] if context.level == "quick" else steps
-    # The windows in which most groups are not learned yet, T << M^power.
-    descents = {2.0: (24, [8, 16, 32, 64, 128]), 1.5: (64, [8, 16, 32, 64])}
+    # The windows in which most groups are not learned yet, T << M^power, so far that what is left
+    # of finite M is much less than the 1/6 between the two exponents.
+    descents = {2.0: (128, [8, 16, 32, 64, 128]), 1.5: (512, [8, 16, 32, 64])}
     outcome = Outcome()
     muon: dict[float, list[float]] = {}
     sign: dict[float, list[float]] = {}
@@ -86,7 +87,7 @@ def run(context: Context) -> Outcome:
                 f"gradient descent, i^-{power:g}, M = {m}: exponent, T = 8 to {window[-1]}",
                 _fit.log_slope(window, gd[power]),
                 theory.gd_noisy_exponent(power),
-                0.15,
+                0.05,
             )
         )
     for power in POWERS:

@@ -12,9 +12,11 @@ from typing import Any, Literal
 import numpy as np
 
 from amfast import _check, _console
+from amfast._check.savable import Savable
 from amfast._threads import resolve_threads
 from amfast._typing import Array
 from amfast.memories.dense.training import SMALLEST_STEP, Network, Settings
+from amfast.memories.files import decoded, encoded
 
 __all__ = ["DenseAssociativeClassifier"]
 
@@ -23,7 +25,7 @@ __all__ = ["DenseAssociativeClassifier"]
 _TILE = 1024 * 1000
 
 
-class DenseAssociativeClassifier:
+class DenseAssociativeClassifier(Savable):
     r"""A dense associative memory whose memories are learned so that it completes the label units.
 
     A state is an input v, clamped, and one unit per class, all off (-1). Class a scores by the
@@ -369,6 +371,48 @@ class DenseAssociativeClassifier:
         """Say how many memories of which order, and whether they are learned."""
         state = "" if hasattr(self, "network_") else ", not fitted"
         return f"DenseAssociativeClassifier({self.n_memories} memories, n={self.n}{state})"
+
+    # -- files ------------------------------------------------------------------------------------
+
+    def _saved(self) -> tuple[dict[str, Any], dict[str, Array]]:
+        parameters, arrays = encoded(self.get_params())
+        if not hasattr(self, "network_"):
+            return {"parameters": parameters}, arrays
+        kept, own = self.network_.arrays()
+        learned = {"shape": list(self.shape_), "loss": self.loss_, "error": self.error_}
+        if self.classes_.dtype.kind in "biuf":
+            kept["classes"] = self.classes_
+        elif self.classes_.dtype.kind == "U":
+            learned["classes"] = self.classes_.tolist()
+        else:
+            raise TypeError(
+                f"classes_ are {self.classes_.dtype}, a file holds labels that are numbers or text"
+            )
+        return {"parameters": parameters, "learned": learned, "network": own}, arrays | kept
+
+    @classmethod
+    def _restored(cls, parts: dict[str, Any], arrays: dict[str, Array]) -> Any:
+        columns = dict(arrays)
+        made = cls(**decoded(parts["parameters"], columns))
+        if "learned" in parts:
+            learned = parts["learned"]
+            made.classes_ = np.asarray(
+                columns["classes"]
+                if "classes" in columns
+                else np.array(learned["classes"], np.str_)
+            )
+            made.shape_ = tuple(learned["shape"])
+            made.n_features_in_ = math.prod(made.shape_)
+            made.loss_, made.error_ = list(learned["loss"]), list(learned["error"])
+            made.network_ = Network.restored(
+                Settings.of(made),
+                made.n_features_in_,
+                len(made.classes_),
+                columns,
+                parts["network"],
+            )
+            made.temperature_ = made.network_.temperature
+        return made
 
     # -- edges ------------------------------------------------------------------------------------
 

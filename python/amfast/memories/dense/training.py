@@ -6,7 +6,7 @@ import copy
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -151,6 +151,43 @@ class Network:
         twin = copy.deepcopy(self)
         twin.settings = settings
         return twin
+
+    def arrays(self) -> tuple[dict[str, Array], dict[str, Any]]:
+        """Return what `restored` makes the same network of: arrays, and names and numbers."""
+        own = {
+            "range": [float(x) for x in self.range],
+            "unit": self.unit,
+            "temperature": float(self.temperature),
+            "chance": self.rng.bit_generator.state,
+        }
+        return {"memories": self.memories, "velocity": self.velocity}, own
+
+    @classmethod
+    def restored(
+        cls,
+        settings: Settings,
+        d: int,
+        n_classes: int,
+        arrays: dict[str, Array],
+        own: dict[str, Any],
+    ) -> Network:
+        """Return the network that `arrays` was taken from; read-only arrays are copied."""
+        made = cls.__new__(cls)
+        made.settings, made.n_inputs, made.n_classes = settings, d, n_classes
+        made.dtype, shape = settings.dtype, (settings.n_memories, d + n_classes)
+        for name in ("memories", "velocity"):
+            x = arrays[name]
+            if x.shape != shape or x.dtype != made.dtype:
+                raise ValueError(f"{name} must be {made.dtype} {shape}, got {x.dtype} {x.shape}")
+            setattr(made, name, x if x.flags.writeable else x.copy())
+        low, high = (_check.number(x, "range") for x in own["range"])
+        if not low < high:
+            raise ValueError(f"range must ascend, got {low:g}..{high:g}")
+        made.range, made.unit = (low, high), _positive(own["unit"], "unit")
+        made.temperature = _positive(own["temperature"], "temperature")
+        made.rng = np.random.default_rng()
+        made.rng.bit_generator.state = own["chance"]
+        return made
 
     def scaled(self, inputs: Array) -> Array:
         """Return inputs as states in [-1, 1], in the type of the arithmetic."""

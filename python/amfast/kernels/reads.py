@@ -1,0 +1,219 @@
+"""Values recalled by similarity: whole, or of some of the keys as a part that can be merged."""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from amfast import _check, parts
+from amfast._engine.reading import Source, read, result_type
+from amfast._engine.scoring import blanked, engine_rows
+from amfast._threads import resolve_threads
+from amfast._typing import Array, Float
+from amfast.bits import BitMatrix
+from amfast.kernels import streaming
+from amfast.kernels.blocks import Blocks
+from amfast.kernels.partials import Partial, part_of
+from amfast.kernels.scores import bit_rows
+from amfast.parts.metrics import METRICS
+from amfast.parts.similarities import FEW_ROWS, refuse_distance
+
+
+class _Question(NamedTuple):
+    """Checked arguments of a read."""
+
+    cues: Array | BitMatrix
+    keys: Array | BitMatrix
+    values: Array | BitMatrix | None
+    log_weight: Float | None
+    similarity: parts.Similarity
+    separation: parts.Separation
+    single: bool
+    """Whether one 1-d cue was given."""
+
+    @property
+    def source(self) -> Source:
+        return Source(self.keys, engine_rows(self.keys), self.values, self.log_weight)
+
+    @property
+    def n_bits(self) -> int | None:
+        return self.keys.n_bits if isinstance(self.keys, BitMatrix) else None
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        return result_type(self.cues, self.keys if self.values is None else self.values)
+
+
+def _question(
+    cues: Any,
+    keys: Any,
+    values: Any,
+    similarity: Any,
+    separation: Any,
+    beta: float | None,
+    log_weight: Any,
+) -> _Question:
+    """Read the arguments of `retrieve` and `partial`; there may be no keys at all."""
+    similar = parts.similarity(similarity)
+    separate = parts.separation(separation, beta)
+    q: Array | BitMatrix
+    k: Array | BitMatrix
+    v: Array | BitMatrix | None = None
+    if similar.metric is not None and METRICS[similar.metric].bits:
+        q, k, single = bit_rows(cues, "cues", keys)
+        v = k if isinstance(keys, BitMatrix) else _numbers(keys)
+    else:
+        q, single = _check.cues(cues)
+        k = _check.rows(keys, "keys")
+        _check.same_width(q, "cues", k.shape[1], "the keys have")
+    if isinstance(values, BitMatrix):
+        v = values
+    elif values is not None:
+        v = _check.rows(values, "values", partners=len(k))
+    if v is not None and len(v) != len(k):
+        raise ValueError(f"values have {len(v)} rows, the keys have {len(k)}")
+    b = None if log_weight is None else _check.log_weights(log_weight, len(k))
+    if b is not None and not (b > -np.inf).all():
+        k, v = blanked(k, b == -np.inf), blanked(v, b == -np.inf)
+    if not isinstance(q, BitMatrix):
+        q = q.astype(
+            _check.compute_type(*(x for x in (q, k, v) if isinstance(x, np.ndarray))), copy=False
+        )
+        _check.finite(q, "cues")
+    if similar.metric is None or separate.engine() is None:
+        for rows, name in ((k, "keys"), (v, "values")):
+            if isinstance(rows, np.ndarray):
+                _check.finite(rows, name)
+    if isinstance(k, np.ndarray) and isinstance(q, np.ndarray):
+        refuse_distance(similar, k[:FEW_ROWS].astype(q.dtype, copy=False))
+    return _Question(q, k, v, b, similar, separate, single)
+
+
+def retrieve(
+    cues: Any,
+    keys: Any,
+    values: Any = None,
+    *,
+    similarity: str | parts.Similarity | parts.ScoreFunction = "dot",
+    separation: str | parts.Separation | parts.WeightFunction = "softmax",
+    beta: float | None = None,
+    log_weight: Any = None,
+    threads: int | None = None,
+) -> Array:
+    """Recall values by similarity, without ever holding the (Q, N) scores.
+
+    ``out = sum_i w_i v_i / sum_i |w_i|`` with the weights ``w`` of `amfast.parts`; a distance d
+    scores as -d. With the defaults it is softmax attention, ``softmax(beta cues keys^T) values``.
+    A cue for which all weights are zero reads zeros.
+
+    Parameters
+    ----------
+    cues : (Q, d) or (d,) array, or BitMatrix
+    keys : (N, d) array or BitMatrix, or Blocks
+        Under ``hamming``, as `pairwise` takes them. Of `Blocks` one is in memory while the next is
+        read; the answer is that of `partial` and `Partial.merge_all`.
+    values : (N, o) array or BitMatrix, optional
+        None means the keys as they are given, or the values in the blocks. The bits of a
+        `BitMatrix` are -1 and +1; they are
+        unpacked a few rows at a time.
+    similarity : str, Similarity or callable, default "dot"
+    separation : str, Separation or callable, default "softmax"
+    beta : float, optional
+        The softmax's inverse temperature, finite and >= 0. None means 1.
+    log_weight : (N,) array, optional
+        Natural logarithms of item weights; -inf leaves an item out, whatever it holds.
+    threads : int, optional
+        None means the setting.
+
+    Returns
+    -------
+    (Q, o) or (o,) array
+        float64 if an input is, else float32. Under ``hamming`` only the values count.
+
+    Raises
+    ------
+    ValueError, TypeError, MemoryError
+        As `pairwise`; ValueError if ``sqrt`` or ``log`` meets a negative score, a weighted mean
+        leaves the range of its type, or a `Threshold` among bits has a radius beyond n_bits.
+
+    Examples
+    --------
+    >>> import amfast as am
+    >>> keys = [[1.0, 0.0], [0.0, 1.0]]
+    >>> am.retrieve([0.9, 0.1], keys, [[10.0], [20.0]], separation="max")
+    array([10.])
+    """
+    if isinstance(keys, Blocks):
+        return streaming.read(
+            partial, cues, keys, values, log_weight,
+            similarity=similarity, separation=separation, beta=beta, threads=threads,
+        )  # fmt: skip
+    asked = _question(cues, keys, values, similarity, separation, beta, log_weight)
+    n_threads = resolve_threads(threads)
+    _check.nonempty(engine_rows(asked.keys))
+    asked.separation.check(len(asked.keys), bool(asked.similarity.larger_is_better), asked.n_bits)
+    stored = asked.keys if asked.values is None else asked.values
+    _check.fits((len(asked.cues), stored.shape[1]), asked.dtype, "recalled values")
+    result, _ = read(asked.cues, asked.source, asked.similarity, asked.separation, n_threads)
+    return result[0] if asked.single else result
+
+
+def partial(
+    cues: Any,
+    keys: Any,
+    values: Any = None,
+    *,
+    similarity: str | parts.Similarity | parts.ScoreFunction = "dot",
+    separation: str | parts.Separation | parts.WeightFunction = "softmax",
+    beta: float | None = None,
+    log_weight: Any = None,
+    threads: int | None = None,
+) -> Partial:
+    """Recall from some of the keys: what `retrieve` does, in a form that adds up.
+
+    Parts of the keys are read one by one, or on other machines, and merged in the order of the
+    keys: ``Partial.merge_all(parts).result()`` is `retrieve` on all of them.
+
+    Parameters
+    ----------
+    cues, keys, values, similarity, separation, beta, log_weight, threads
+        As `retrieve`, with the rows of ``keys``, ``values`` and ``log_weight`` that are here; there
+        may be none.
+
+    Returns
+    -------
+    Partial
+        Its size is that of the answer, ``k`` times that for `TopK`.
+
+    Raises
+    ------
+    ValueError, TypeError, MemoryError
+        As `retrieve`; ValueError for sparsemax, entmax and functions, whose weights depend on the
+        scores of all keys at once.
+
+    Examples
+    --------
+    >>> import amfast as am
+    >>> first = am.partial([0.9, 0.1], [[1.0, 0.0]], [[10.0]])
+    >>> second = am.partial([0.9, 0.1], [[0.0, 1.0]], [[20.0]])
+    >>> first.merge(second).result().round(3)
+    array([13.1])
+    """
+    asked = _question(cues, keys, values, similarity, separation, beta, log_weight)
+    n_threads = resolve_threads(threads)
+    reason = asked.separation.why_whole
+    if reason:
+        raise ValueError(f"{asked.separation!r} cannot be read in parts: {reason}")
+    n = max(len(asked.keys), asked.separation.n_best or 0)
+    asked.separation.check(n, bool(asked.similarity.larger_is_better), asked.n_bits)
+    return part_of(
+        asked.cues, asked.source, asked.similarity, asked.separation, asked.dtype, asked.single,
+        n_threads,
+    )  # fmt: skip
+
+
+def _numbers(keys: object) -> Array:
+    """Keys that are bits, as the numbers that were given; bools are 0 and 1."""
+    given = _check.read(keys, "keys")
+    return _check.rows(given.astype(np.uint8) if given.dtype.kind == "b" else given, "keys")
