@@ -69,6 +69,8 @@ class ModernHopfield(WidthBeta):
         attention; with keys of unit variance that is mostly too small to separate items, and
         `recall` warns. 0 recalls the mean of all items; then there is no energy. For an infinite
         beta use ``UniversalHopfield(separation="max")``.
+    max_items : int, optional
+        How many items are kept: when one more is stored, the oldest goes.
 
     Notes
     -----
@@ -100,12 +102,14 @@ class ModernHopfield(WidthBeta):
     _traces: ClassVar[bool] = True
     _metric: ClassVar[str] = "dot"
 
-    def __init__(self, beta: float | None = None) -> None:
+    def __init__(self, beta: float | None = None, *, max_items: int | None = None) -> None:
         self._follows = beta is None
-        super().__init__("dot", Softmax(1.0 if beta is None else _finite_beta(beta)))
+        soft = Softmax(1.0 if beta is None else _finite_beta(beta))
+        super().__init__("dot", soft, max_items=max_items)
 
     def _parameters(self) -> dict[str, Any]:
-        return {"beta": None if self._follows else self.beta}
+        beta = None if self._follows else self.beta
+        return {"beta": beta, "max_items": self._given["max_items"]}
 
     def _beta_of(self, width: int) -> float:
         return 1.0 / math.sqrt(width)
@@ -359,7 +363,8 @@ class ModernHopfield(WidthBeta):
         return constant
 
     def _described(self) -> str:
-        return "beta=1/sqrt(d)" if self.beta is None else f"beta={self.beta:.6g}"
+        text = "beta=1/sqrt(d)" if self.beta is None else f"beta={self.beta:.6g}"
+        return text + self._bounded()
 
 
 def _finite_beta(beta: object) -> float:

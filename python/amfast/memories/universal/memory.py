@@ -58,6 +58,8 @@ class UniversalHopfield(Memory):
         Applied to each recalled state.
     on_exact_match : {"limit", "nan", "error"}, default "limit"
         In the paper convention, what a distance of 0 does.
+    max_items : int, optional
+        How many items are kept: when one more is stored, the oldest goes.
 
     Notes
     -----
@@ -109,6 +111,7 @@ class UniversalHopfield(Memory):
         eps: float | None = None,
         readout: str | parts.Readout = "identity",
         on_exact_match: str = "limit",
+        max_items: int | None = None,
     ) -> None:
         _check.choice(convention, "convention", ("standard", "paper"))
         separate = parts.separation(separation, beta)
@@ -124,13 +127,16 @@ class UniversalHopfield(Memory):
             if on_exact_match != "limit":
                 raise ValueError("on_exact_match belongs to convention='paper'")
             model = Standard.of(similarity, separate, normalize, eps)
+        if max_items is not None:
+            max_items = _check.integer(max_items, "max_items", 1)
         self._store = model.items()
+        self._store.max_items = max_items
         self._model = model
         # From how many items, and from how many cues, recall looks whether the parts suit them.
         self._look_from, self._look_wide = 2, 0
         self._given = {
             "beta": None, "convention": convention, "normalize": normalize, "eps": eps,
-            "readout": self._readout, "on_exact_match": on_exact_match,
+            "readout": self._readout, "on_exact_match": on_exact_match, "max_items": max_items,
         }  # fmt: skip
 
     _made_of = "parts"
@@ -243,10 +249,10 @@ class UniversalHopfield(Memory):
             )
         if steps == 1 and not details:
             state, _ = self._step(given, now, n_threads)
-            return kind.answer(_packed(state) if binary else state)
+            return kind.answer(winners.packed(state) if binary else state)
         end, log_scale = self._settled(given, now, steps, tol, details, binary, n_threads)
         state = end.states
-        answer = kind.answer(_packed(state) if binary else state)
+        answer = kind.answer(winners.packed(state) if binary else state)
         if not details:
             return answer
         energy = end.energy
@@ -266,7 +272,7 @@ class UniversalHopfield(Memory):
     def _asked(self, cues: Any, now: Stored, steps: int, state: Any) -> Any:
         """Return what the winners are winners for: the cue of one read, else where it ended."""
         if isinstance(cues, BitMatrix):
-            return cues if steps == 1 else _packed(state)
+            return cues if steps == 1 else winners.packed(state)
         cues = cues if steps == 1 else state
         return cues.astype(_check.compute_type(cues, now.keys), copy=False)
 
@@ -303,7 +309,7 @@ class UniversalHopfield(Memory):
 
         def step(states: Any, rows: Int) -> tuple[Array, Float | None]:
             if binary and not isinstance(states, BitMatrix):
-                states = _packed(states)
+                states = winners.packed(states)
             new, log_scale[rows] = self._step(states, now, threads)
             return new, self._traced(states, now, threads) if traces else None
 
@@ -475,26 +481,17 @@ class UniversalHopfield(Memory):
 
     def _contents(self) -> str:
         now = self._stored()
-        values = f" -> {_width(now.values, ' of')}" if now.heteroassociative else ""
-        return f"{len(self)} items, {_width(now.keys, ' columns of')}{values}"
+        values = f" -> {winners.width(now.values, ' of')}" if now.heteroassociative else ""
+        return f"{len(self)} items, {winners.width(now.keys, ' columns of')}{values}"
 
     def _described(self) -> str:
         """Name the parts, as `repr` shows them."""
         text = repr(self._model)
         if self._readout.kind != "identity":
             text += f", readout={self._readout.kind!r}"
-        return text
+        return text + self._bounded()
 
-
-def _width(rows: Array | BitMatrix, of: str) -> str:
-    if isinstance(rows, BitMatrix):
-        return f"{rows.n_bits} bits"
-    return f"{rows.shape[1]}{of} {rows.dtype}"
-
-
-def _packed(state: Array) -> BitMatrix:
-    """States of -1 and +1 as bits; 0 is where no item had any weight."""
-    blank = np.flatnonzero((state == 0).any(axis=1))
-    if len(blank):
-        raise ValueError(f"cues row {blank[0]} meets no item of any weight, so no bits answer it")
-    return bits.binary(state > 0, "states")[0]
+    def _bounded(self) -> str:
+        """Name the number of items kept, if there is one."""
+        most = self._given["max_items"]
+        return "" if most is None else f", max_items={most}"

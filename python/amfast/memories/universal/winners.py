@@ -1,4 +1,4 @@
-"""What the weights of a recall say beside the answer: who won, and what was left out."""
+"""What is said beside an answer: who won, what was left out; and states of bits."""
 
 from __future__ import annotations
 
@@ -6,10 +6,11 @@ from typing import Any
 
 import numpy as np
 
-from amfast import parts
+from amfast import bits, parts
 from amfast._engine.scoring import cue_tiles
 from amfast._stores.items import Stored
-from amfast._typing import Float, Int
+from amfast._typing import Array, Float, Int
+from amfast.bits import BitMatrix
 
 
 def best(model: Any, cues: Any, now: Stored, threads: int) -> Int:
@@ -30,3 +31,18 @@ def left_out(model: Any, cues: Any, now: Stored, threads: int) -> Float:
         kept, _ = chosen.weights(s, now.bias)
         dropped[tile] = np.where(kept > 0, 0.0, all_items).sum(axis=1)
     return dropped
+
+
+def width(rows: Array | BitMatrix, of: str) -> str:
+    """Say how wide rows are."""
+    if isinstance(rows, BitMatrix):
+        return f"{rows.n_bits} bits"
+    return f"{rows.shape[1]}{of} {rows.dtype}"
+
+
+def packed(state: Array) -> BitMatrix:
+    """States of -1 and +1 as bits; 0 is where no item had any weight."""
+    blank = np.flatnonzero((state == 0).any(axis=1))
+    if len(blank):
+        raise ValueError(f"cues row {blank[0]} meets no item of any weight, so no bits answer it")
+    return bits.binary(state > 0, "states")[0]
