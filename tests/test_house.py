@@ -33,6 +33,7 @@ FLOORS = [
     "kernels",
     "neighbours",
     "memories",
+    "plot",
     "lab shards",
     "__init__",
     "dask",

@@ -13,7 +13,7 @@ Examples
 array([0., 1., 0.])
 """
 
-from amfast import bits, corrupt, datasets, theory
+from amfast import bits, corrupt, datasets, plot, theory
 from amfast._check.savable import inspect, load
 from amfast._check.tensors import FileFormatError
 from amfast._stores.moments import SecondMoment
@@ -32,7 +32,7 @@ from amfast.kernels import (
     topk,
     within,
 )
-from amfast.lab import Capacity, capacity
+from amfast.lab import Basins, Capacity, Comparison, basins, capacity, compare
 from amfast.memories.dense.classifier import DenseAssociativeClassifier
 from amfast.memories.dense.memory import DenseAssociativeMemory, DenseRecall
 from amfast.memories.hebbian.memory import HebbianMemory
@@ -68,9 +68,11 @@ from amfast.shards import Shards
 __version__ = "0.1.0"
 
 __all__ = [
+    "Basins",
     "BitMatrix",
     "Blocks",
     "Capacity",
+    "Comparison",
     "ContinuousSDM",
     "DenseAssociativeClassifier",
     "DenseAssociativeMemory",
@@ -110,8 +112,10 @@ __all__ = [
     "TopK",
     "UniversalHopfield",
     "__version__",
+    "basins",
     "bits",
     "capacity",
+    "compare",
     "corrupt",
     "cpu_info",
     "datasets",
@@ -127,6 +131,7 @@ __all__ = [
     "pairs_within",
     "pairwise",
     "partial",
+    "plot",
     "retrieve",
     "self_topk",
     "set_num_threads",
