@@ -86,11 +86,11 @@ def _walk(
 
 def _fields(memory: Memory, state: Signs) -> tuple[float, Float]:
     """Return the energy of a state, and the field of every unit."""
+    if hasattr(memory, "fields"):  # with a diagonal no differences of energies
+        return float(memory.energy(state)), np.asarray(memory.fields(state))
     near = np.repeat(state[None], len(state) + 1, axis=0)
     flipped = np.arange(len(state))
     near[flipped, flipped] *= -1
     energies = np.asarray(memory.energy(near))
     own = float(energies[-1])
-    if hasattr(memory, "fields"):  # with a diagonal they are no differences of energies
-        return own, np.asarray(memory.fields(state))
     return own, (energies[:-1] - own) / 2 * state
