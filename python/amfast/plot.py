@@ -15,6 +15,7 @@ import numpy as np
 
 from amfast import _check
 from amfast._typing import Array, Float
+from amfast.bits import BitMatrix
 from amfast.memories.recall import Recall
 
 __all__ = ["capacity", "fall", "landscape", "recall"]
@@ -188,9 +189,9 @@ def landscape(
     -------
     matplotlib Axes
     """
+    if memory.keys.shape[1:] != (2,) or isinstance(memory.keys, BitMatrix):
+        raise ValueError(f"landscape needs keys of width 2, got shape {memory.keys.shape}")
     keys = np.asarray(memory.keys, np.float64)
-    if keys.ndim != 2 or keys.shape[1] != 2:
-        raise ValueError(f"landscape needs keys of width 2, got shape {keys.shape}")
     everything = keys if cues is None else np.vstack([keys, np.atleast_2d(cues)])
     low, high = everything.min(axis=0), everything.max(axis=0)
     margin = 0.25 * np.maximum(high - low, 1e-9).max()
