@@ -6,9 +6,10 @@
 //! rows of a word's locations. A row of counters is kilobytes long and its place is chance: both fetch rows ahead.
 
 use crate::error::Error;
-use crate::parallel::{Context, Shared, map, pieces};
+use crate::error::room;
+use crate::parallel::{Context, Shared, Stop, map, pieces};
 use crate::simd::{Isa, Level, Work, prefetch};
-use crate::sink::filter::{Collect, filter};
+use crate::sink::filter::{Collect, Found, filter};
 use crate::sweep::Search;
 use std::ops::Range;
 
@@ -23,19 +24,31 @@ impl Collect<i32> for Active {
         Some(self.bound)
     }
     #[inline(always)]
-    fn push(&mut self, _score: i32, index: u32) {
-        self.found.push(index);
+    fn push(&mut self, _score: i32, index: u32) -> bool {
+        room::push(&mut self.found, index).is_ok()
     }
-    fn append(&mut self, mut later: Self) {
-        self.found.append(&mut later.found);
+    fn lacking(&self) -> Error {
+        room::lacking::<u32>(2 * self.found.len())
     }
 }
 
 /// For every query the keys at most `radius` away, in ascending order.
 pub fn activate(context: &Context, level: Level, search: &Search<i32>, radius: usize) -> Result<Vec<Vec<u32>>, Error> {
     let bound = i32::try_from(radius).unwrap_or(i32::MAX).saturating_add(1);
-    let active = filter(context, level, search, 1, false, || Active { found: Vec::new(), bound })?;
-    Ok(active.into_iter().map(|row| row.found).collect())
+    let Found { parts, chunks, .. } = filter(context, level, search, 1, false, || Active { found: Vec::new(), bound })?;
+    let stop = Stop::asking(context);
+    let (mut parts, mut active) = (parts.into_iter(), room::list(search.queries.len())?);
+    while let Some(mut rows) = parts.next() {
+        for part in parts.by_ref().take(chunks - 1) {
+            for (row, later) in rows.iter_mut().zip(part) {
+                stop.check()?;
+                room::reserve(&mut row.found, later.found.len())?;
+                row.found.extend_from_slice(&later.found);
+            }
+        }
+        active.extend(rows.into_iter().map(|row| row.found));
+    }
+    Ok(active)
 }
 
 /// Counters: integers that stop at their ends.
@@ -108,7 +121,7 @@ pub struct Items<'a> {
 const PAIRS: usize = 1 << 16;
 
 /// Adds `weight` to a counter where an item's bit is 1 and takes it away where it is 0, in the rows that item i
-/// activates (`active[i]`, ascending).
+/// activates (`active[i]`, ascending). An error leaves the counters as they were: nothing that is done once they change can fail.
 pub fn write<C: Counter>(
     context: &Context,
     level: Level,
@@ -122,28 +135,53 @@ pub fn write<C: Counter>(
     let tasks = (8 * context.threads).max(total / PAIRS);
     let ranges = pieces(locations, locations.div_ceil(tasks));
     let cells = &Shared(counters.cells.as_mut_ptr());
-    let body = |pairs: &mut Vec<u64>, task: usize, _: &_| {
+    let body = |pairs: &mut Vec<u64>, task: usize, _: &Stop| {
         let range = &ranges[task];
-        collect(active, range, pairs);
         // SAFETY: the rows of this range are no other task's, and the range lies within the counters.
         let rows = unsafe { std::slice::from_raw_parts_mut(cells.0.add(range.start * width), range.len() * width) };
-        level.run(Write { pairs, first: range.start, items, rows, width });
+        add_to(level, active, items, range.clone(), rows, width, pairs);
         Ok(())
     };
-    map(context, ranges.len(), total.saturating_mul(width), Vec::new, body)?;
+    map(context, ranges.len(), total.saturating_mul(width), || Ok(Vec::new()), body)?;
     Ok(())
 }
 
+/// Adds to the rows of a range. Where there is no room for the pairs of all, parts of it are taken one after the other.
+fn add_to<C: Counter>(
+    level: Level,
+    active: &[Vec<u32>],
+    items: &Items,
+    range: Range<usize>,
+    rows: &mut [C],
+    width: usize,
+    pairs: &mut Vec<u64>,
+) {
+    let first = range.start;
+    if collect(active, &range, pairs).is_ok() {
+        level.run(Write { pairs, first, items, rows, width });
+    } else if range.len() > 1 {
+        let middle = first + range.len() / 2;
+        let (low, high) = rows.split_at_mut((middle - first) * width);
+        add_to(level, active, items, first..middle, low, width, pairs);
+        add_to(level, active, items, middle..range.end, high, width, pairs);
+    } else {
+        for item in (0..active.len()).filter(|&item| active[item].binary_search(&(first as u32)).is_ok()) {
+            level.run(Write { pairs: &[(first as u64) << 32 | item as u64], first, items, rows, width });
+        }
+    }
+}
+
 /// The pairs of a location in `range` and an item that activates it, by location and then by item.
-fn collect(active: &[Vec<u32>], range: &Range<usize>, pairs: &mut Vec<u64>) {
+fn collect(active: &[Vec<u32>], range: &Range<usize>, pairs: &mut Vec<u64>) -> Result<(), Error> {
     pairs.clear();
     for (item, locations) in active.iter().enumerate() {
         let first = locations.partition_point(|&l| (l as usize) < range.start);
         for &location in locations[first..].iter().take_while(|&&l| (l as usize) < range.end) {
-            pairs.push((location as u64) << 32 | item as u64);
+            room::push(pairs, (location as u64) << 32 | item as u64)?;
         }
     }
     pairs.sort_unstable();
+    Ok(())
 }
 
 struct Write<'a, C> {
@@ -218,13 +256,14 @@ pub fn read<C: Counter>(
     assert_eq!(sums.len(), active.len() * width);
     let total: usize = active.iter().map(Vec::len).sum();
     let out = &Shared(sums.as_mut_ptr());
-    let body = |acc: &mut Vec<C::Sum>, task: usize, _: &_| {
+    let body = |acc: &mut Vec<C::Sum>, task: usize, stop: &Stop| {
+        stop.check()?;
         // SAFETY: query `task` has this row of sums for itself.
         let sums = unsafe { std::slice::from_raw_parts_mut(out.0.add(task * width), width) };
         level.run(Read { locations: &active[task], cells, acc, sums });
         Ok(())
     };
-    map(context, active.len(), total.saturating_mul(width), || vec![C::Sum::default(); width], body)?;
+    map(context, active.len(), total.saturating_mul(width), || room::filled(width, C::Sum::default()), body)?;
     Ok(())
 }
 

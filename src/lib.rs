@@ -3,7 +3,7 @@
 //! A **metric** ([`metric`]) says how one key scores against one cue, a **separation** ([`separation`]) what a score weighs, a
 //! **sink** ([`sink`]) what is kept, an **instruction set** ([`simd`]) which registers do it. The tile loop ([`tile`]) scores
 //! a few cues against a few registers of keys; [`sweep`] walks it over packed blocks of keys ([`table`], [`pack`]),
-//! [`parallel`] over threads. Where weights meet values stands in [`projection`].
+//! [`parallel`] over threads. Where weights meet values stands in [`projection`]; memory is asked for in [`error::room`].
 //!
 //! [`hebbian`] sums products of columns with the same loop, [`counters`] adds up counters at what a radius search finds.
 //! [`flips`] lets units of -1 and +1 settle, one at a time or together, under energies of interchangeable kinds;

@@ -11,7 +11,8 @@
 //! deterministic guarantees using expander graphs*, 2007.)
 
 use crate::error::Error;
-use crate::parallel::{Context, Shared, map};
+use crate::error::room;
+use crate::parallel::{Context, Shared, Stop, map};
 use std::collections::VecDeque;
 
 /// Which checks each coordinate is in, and back.
@@ -36,15 +37,15 @@ impl<'a> Graph<'a> {
                 "the constraints are not a sparse matrix of {n_checks} rows in column order"
             )));
         }
-        let mut check_starts = vec![0; n_checks + 1];
+        let mut check_starts = room::filled(n_checks.saturating_add(1), 0)?;
         for &check in checks {
             check_starts[check as usize + 1] += 1;
         }
         for i in 0..n_checks {
             check_starts[i + 1] += check_starts[i];
         }
-        let mut next = check_starts.clone();
-        let mut members = vec![0; checks.len()];
+        let mut next = room::copied(&check_starts)?;
+        let mut members = room::filled(checks.len(), 0)?;
         for j in 0..starts.len() - 1 {
             for &check in &checks[starts[j] as usize..starts[j + 1] as usize] {
                 members[next[check as usize]] = j as u32;
@@ -113,20 +114,29 @@ pub fn peel(
     let width = graph.width();
     assert!(cues.len() == tolerances.len() * width && errors.len() == cues.len(), "rows of the graph's width");
     let out = Shared(errors.as_mut_ptr());
-    let desk = || Desk { gaps: vec![0.0; graph.n_checks()], queue: VecDeque::new(), queued: vec![true; width] };
+    let desk = || {
+        let (gaps, queued) = (room::filled(graph.n_checks(), 0.0)?, room::filled(width, true)?);
+        // A coordinate is in the queue once at most.
+        Ok(Desk { gaps, queue: VecDeque::from(room::list(width)?), queued })
+    };
     let cost = tolerances.len() * (width + graph.checks.len());
     map(context, tolerances.len(), cost, desk, |desk, row, stop| {
         let out = &out;
         // SAFETY: every task has a row of its own, within `errors` by the assertion above.
         let errors = unsafe { std::slice::from_raw_parts_mut(out.0.add(row * width), width) };
-        if stop.wanted() {
-            return Err(Error::Interrupted);
-        }
-        Ok(decode(graph, &cues[row * width..][..width], tolerances[row], errors, desk))
+        stop.check()?;
+        decode(graph, &cues[row * width..][..width], tolerances[row], errors, desk, stop)
     })
 }
 
-fn decode(graph: &Graph, cue: &[f64], tolerance: f64, errors: &mut [f64], desk: &mut Desk) -> i64 {
+fn decode(
+    graph: &Graph,
+    cue: &[f64],
+    tolerance: f64,
+    errors: &mut [f64],
+    desk: &mut Desk,
+    stop: &Stop,
+) -> Result<i64, Error> {
     let Desk { gaps, queue, queued } = desk;
     gaps.fill(0.0);
     for (j, &x) in cue.iter().enumerate() {
@@ -140,6 +150,7 @@ fn decode(graph: &Graph, cue: &[f64], tolerance: f64, errors: &mut [f64], desk: 
     queue.extend(0..cue.len() as u32);
     let mut steps = 0;
     while let Some(j) = queue.pop_front() {
+        stop.check()?;
         let j = j as usize;
         queued[j] = false;
         let Some(gap) = graph.majority(j, gaps, tolerance) else { continue };
@@ -157,5 +168,5 @@ fn decode(graph: &Graph, cue: &[f64], tolerance: f64, errors: &mut [f64], desk: 
             }
         }
     }
-    steps
+    Ok(steps)
 }

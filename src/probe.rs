@@ -1,6 +1,7 @@
 //! What this machine can do at most: its clock and how fast it reads memory.
 
 use crate::error::Error;
+use crate::error::room;
 use crate::parallel::{Context, map};
 use std::hint::black_box;
 use std::time::Instant;
@@ -26,7 +27,7 @@ pub fn clock() -> f64 {
 /// Bytes a second, in units of 1e9, that `threads` together read from an array far larger than the caches.
 pub fn bandwidth(context: &Context) -> Result<f64, Error> {
     const WORDS: usize = 32 << 20;
-    let data = vec![1u64; WORDS];
+    let data = room::filled(WORDS, 1u64)?;
     let mut best = 0.0f64;
     for _ in 0..4 {
         let start = Instant::now();
@@ -35,7 +36,7 @@ pub fn bandwidth(context: &Context) -> Result<f64, Error> {
             context,
             WORDS / PIECE,
             usize::MAX,
-            || (),
+            || Ok(()),
             |_, task, _| {
                 let piece = &data[task * PIECE..][..PIECE];
                 let mut sums = [0u64; 32];

@@ -4,6 +4,8 @@
 //! tile's queries gives a weight are left out, which changes no bit of the sums and is most of the work when memories are
 //! well separated. Each sum starts at zero and is added to what the blocks before gave, in any tile alike.
 
+use crate::error::Error;
+use crate::error::room;
 use crate::simd::{Float, Isa, Line, Vector, Work};
 use crate::table::{Element, Rows};
 
@@ -30,24 +32,30 @@ impl<E: Element + Float> Values<E> {
     /// Points at the values of rows `first .. first + n`, widened where they are stored smaller, and lays out the panels if
     /// there are so many queries that tiles will use them.
     #[inline(always)]
-    unsafe fn load<V: Vector<E = E>>(&mut self, rows: &Rows, first: usize, n: usize, panels: bool) {
+    unsafe fn load<V: Vector<E = E>>(
+        &mut self,
+        rows: &Rows,
+        first: usize,
+        n: usize,
+        panels: bool,
+    ) -> Result<(), Error> {
         self.width = rows.width();
         if rows.dtype() == E::DTYPE {
             self.rows = rows.row(first).cast();
         } else {
-            self.widened.resize(n * self.width, E::ZERO);
+            room::resize(&mut self.widened, n * self.width, E::ZERO)?;
             for (i, row) in self.widened.chunks_exact_mut(self.width).enumerate() {
                 rows.read(first + i, row);
             }
             self.rows = self.widened.as_ptr();
         }
         if !panels {
-            return;
+            return Ok(());
         }
         let columns = 2 * V::LANES;
         let panel = n * columns;
         let count = self.width.div_ceil(columns);
-        self.panels.resize((count * panel * size_of::<E>()).div_ceil(64), Line::ZERO);
+        room::resize(&mut self.panels, (count * panel * size_of::<E>()).div_ceil(64), Line::ZERO)?;
         let to = self.panels.as_mut_ptr().cast::<E>();
         for key in 0..n {
             let row = self.rows.add(key * self.width);
@@ -60,6 +68,7 @@ impl<E: Element + Float> Values<E> {
                 }
             }
         }
+        Ok(())
     }
 }
 
@@ -77,14 +86,16 @@ pub unsafe fn project<I: Isa, V: Vector + 'static>(
     keys: usize,
     out: *mut V::E,
     room: &mut Room<V::E>,
-) where
+) -> Result<(), Error>
+where
     V::E: Element,
 {
     const { assert!(V::ROWS == 8 || V::ROWS == 6 || V::ROWS == 4) };
     let Room { values, list, sums } = room;
     let rows = dense.len();
     let many = rows >= V::ROWS;
-    values.load::<V>(source, first, keys, many);
+    values.load::<V>(source, first, keys, many)?;
+    room::resize(sums, values.width, V::E::ZERO)?;
     let mut r = 0;
     while r < rows {
         let (w, to) = (weights.add(r * STRIDE), out.add(r * values.width));
@@ -108,9 +119,10 @@ pub unsafe fn project<I: Isa, V: Vector + 'static>(
             r += 1;
         }
     }
+    Ok(())
 }
 
-/// Room that a projection needs and a worker keeps.
+/// Memory that a projection needs and a worker keeps.
 pub struct Room<E> {
     values: Values<E>,
     list: List,
@@ -230,11 +242,10 @@ unsafe fn streamed<V: Vector>(
     values: &Values<V::E>,
     out: *mut V::E,
     list: &[u32],
-    sums: &mut Vec<V::E>,
+    sums: &mut [V::E],
 ) {
     let width = values.width;
-    sums.clear();
-    sums.resize(width, V::E::ZERO);
+    sums.fill(V::E::ZERO);
     let sums = sums.as_mut_ptr();
     let mut fours = list.chunks_exact(4);
     for keys in fours.by_ref() {

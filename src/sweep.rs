@@ -27,11 +27,13 @@ pub trait Sink<T> {
     /// # Safety
     /// Only below [`Isa::call`].
     unsafe fn tile(&mut self, query: usize, rows: usize, key: usize, keys: usize);
-    /// All queries of the group have met all keys of the block.
+    /// All queries of the group have met all keys of the block. An error ends the sweep.
     ///
     /// # Safety
     /// Only below [`Isa::call`].
-    unsafe fn block(&mut self, _keys: Range<usize>) {}
+    unsafe fn block(&mut self, _keys: Range<usize>) -> Result<(), Error> {
+        Ok(())
+    }
     /// Memory that [`Sink::block`] will read for these keys.
     fn reads(&self, _keys: Range<usize>) -> &[u8] {
         &[]
@@ -136,7 +138,7 @@ impl<'a, T: Score> Search<'a, T> {
     ) -> Result<(), Error> {
         if worker.packed != group {
             worker.packed = 0..0;
-            worker.queries.pack(&self.kernel, &self.queries, group.clone())?;
+            worker.queries.pack(&self.kernel, &self.queries, group.clone(), stop)?;
             worker.packed = group;
         }
         let queries = &worker.queries;
@@ -145,48 +147,56 @@ impl<'a, T: Score> Search<'a, T> {
         let mut finite = true;
         let mut start = chunk.start;
         while start < chunk.end {
-            let range = start..(start + self.block).min(chunk.end);
-            let block = self.keys.block(&self.kernel, range.clone(), &mut worker.buffer)?;
-            // The tiles need no new memory: time to fetch what comes after them.
-            let next = range.end..(range.end + self.block).min(chunk.end);
-            let tiles = queries.parts.len() * block.count;
-            let [queries_then, keys_then] = if next.is_empty() { sink.follows() } else { [Strided::of(&[]); 2] };
-            let memory =
-                [Strided::of(sink.reads(range.clone())), Strided::of(self.keys.memory(next)), queries_then, keys_then];
-            let mut fetch = memory.map(|memory| Ahead::new(memory, tiles));
-            for part in &queries.parts {
-                if stop.wanted() {
-                    return Err(Error::Interrupted);
+            let whole = start..(start + self.block).min(chunk.end);
+            let singly = self.kernel.singly(&self.keys, &whole);
+            // All panels of a tile are then the same.
+            let (part, panel) = if singly { (lanes, 0) } else { (self.block, panel) };
+            while start < whole.end {
+                let range = start..(start + part).min(whole.end);
+                let block = if singly {
+                    self.keys.panel(&self.kernel, range.clone(), &mut worker.buffer)?
+                } else {
+                    self.keys.block(&self.kernel, range.clone(), &mut worker.buffer)?
+                };
+                // The tiles need no new memory: time to fetch what comes after them.
+                let next = range.end..(range.end + self.block).min(chunk.end);
+                let tiles = queries.parts.len() * block.count;
+                let [queries_then, keys_then] = if next.is_empty() { sink.follows() } else { [Strided::of(&[]); 2] };
+                let reads = Strided::of(sink.reads(range.clone()));
+                let memory = [reads, Strided::of(self.keys.memory(next)), queries_then, keys_then];
+                let mut fetch = memory.map(|memory| Ahead::new(memory, tiles));
+                for part in &queries.parts {
+                    stop.check()?;
+                    let (rows, step) = (part.rows, part.tile.panels);
+                    for p in (0..block.count).step_by(step) {
+                        let key = start + p * lanes;
+                        if key >= range.end {
+                            break;
+                        }
+                        let keys = (range.end - key).min(step * lanes);
+                        for memory in &mut fetch {
+                            memory.fetch(step);
+                        }
+                        if !sink.wants(part.first, key + keys) {
+                            continue;
+                        }
+                        let (out, stride) = sink.place(part.first, part.tile.rows, key, keys, step * lanes);
+                        finite &= (part.tile.run)(&Place {
+                            keys: block.panels.add(p * panel),
+                            panel,
+                            queries: queries.words(part),
+                            words,
+                            key_terms: block.terms.wrapping_add(p * lanes),
+                            query_terms: queries.terms(part),
+                            out,
+                            stride,
+                        });
+                        sink.tile(part.first, rows, key, keys);
+                    }
                 }
-                let (rows, step) = (part.rows, part.tile.panels);
-                for p in (0..block.count).step_by(step) {
-                    let key = start + p * lanes;
-                    if key >= range.end {
-                        break;
-                    }
-                    let keys = (range.end - key).min(step * lanes);
-                    for memory in &mut fetch {
-                        memory.fetch(step);
-                    }
-                    if !sink.wants(part.first, key + keys) {
-                        continue;
-                    }
-                    let (out, stride) = sink.place(part.first, part.tile.rows, key, keys, step * lanes);
-                    finite &= (part.tile.run)(&Place {
-                        keys: block.panels.add(p * panel),
-                        panel,
-                        queries: queries.words(part),
-                        words,
-                        key_terms: block.terms.wrapping_add(p * lanes),
-                        query_terms: queries.terms(part),
-                        out,
-                        stride,
-                    });
-                    sink.tile(part.first, rows, key, keys);
-                }
+                start = range.end;
             }
-            sink.block(range.clone());
-            start = range.end;
+            sink.block(whole)?;
         }
         if !finite {
             self.odd.store(true, Ordering::Relaxed);

@@ -59,8 +59,7 @@ fn activated(
     radius: usize,
 ) -> Vec<Vec<u32>> {
     let kernel = i32::kernel(level, MetricName::Hamming, Dtype::U8);
-    let mut panels = Panels::new(kernel, bytes);
-    panels.append(&Rows::of(locations, bytes)).unwrap();
+    let panels = Panels::new(kernel, bytes).extended(&context(threads), &Rows::of(locations, bytes)).unwrap();
     let mut row = vec![0; bytes];
     for (i, location) in locations.chunks(bytes).enumerate() {
         panels.unpack(i, &mut row);
@@ -204,8 +203,7 @@ fn interruption() {
     let (locations, cues) = (words(random, 60_000, 512), words(random, 4000, 512));
     let level = Level::available()[0];
     let kernel = i32::kernel(level, MetricName::Hamming, Dtype::U8);
-    let mut panels = Panels::new(kernel, 64);
-    panels.append(&Rows::of(&locations, 64)).unwrap();
+    let panels = Panels::new(kernel, 64).extended(&context(1), &Rows::of(&locations, 64)).unwrap();
     let search = Search::new(kernel, Rows::of(&cues, 64), Keys::Packed(panels.all()), 0, usize::MAX / 2);
     let result = activate(&Context { threads: 2, poll: &|| true }, level, &search, 200);
     assert_eq!(result.err(), Some(Error::Interrupted));

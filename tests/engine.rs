@@ -250,20 +250,21 @@ fn panels_refuse_bad_rows_whole() {
             let kernel = f64::kernel(level, metric, Dtype::F64);
             let mut panels = Panels::new(kernel, d);
             assert!(panels.is_empty());
-            panels.append(&Rows::of(&good[..23 * d], d)).unwrap();
+            let context = Context { threads: 1, poll: &|| false };
+            panels = panels.extended(&context, &Rows::of(&good[..23 * d], d)).unwrap();
             let mut wrong = good[23 * d..].to_vec();
             wrong[3 * d + 1] = bad;
-            match panels.append(&Rows::of(&wrong, d)) {
+            match panels.extended(&context, &Rows::of(&wrong, d)).map(|_| ()) {
                 Err(Error::NonFinite(Side::Key, 3) | Error::NotADistribution(Side::Key, 3, _)) => {}
                 other => panic!("{other:?}"),
             }
             assert_eq!(panels.len(), 23);
-            panels.append(&Rows::of(&good[23 * d..], d)).unwrap();
+            panels = panels.extended(&context, &Rows::of(&good[23 * d..], d)).unwrap();
+
             assert_eq!((panels.len(), panels.width()), (40, d));
             assert!(panels.bytes() >= 40 * d * 8);
             let search = Search::new(kernel, Rows::of(query, d), Keys::Packed(panels.all()), 0, 4096);
             let mut got = vec![0.0; 40];
-            let context = Context { threads: 1, poll: &|| false };
             matrix::matrix(&context, level, &search, &mut got).unwrap();
             let want: Vec<f64> = Run::new(level, metric).matrix(Rows::of(query, d), Rows::of(&good, d)).unwrap();
             assert_eq!(bits(&got), bits(&want));

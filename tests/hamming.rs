@@ -232,12 +232,13 @@ fn one_packing() {
     let (queries, keys) = (Table::random(random, 9, 77), Table::random(random, 99, 77));
     let want = definition(&queries, &keys);
     for level in Level::available() {
-        let mut panels = Panels::<i32>::new(i32::kernel(level, HAMMING, Dtype::U8), keys.rows().width());
-        panels.append(&keys.rows()).unwrap();
+        let context = Context { threads: 1, poll: &|| false };
+        let panels = Panels::<i32>::new(i32::kernel(level, HAMMING, Dtype::U8), keys.rows().width());
+        let panels = panels.extended(&context, &keys.rows()).unwrap();
         let kernel = f64::kernel(level, HAMMING, Dtype::U8);
         let search = Search::new(kernel, queries.rows(), Keys::Packed(panels.all_for()), 0, 4096);
         let mut out = vec![f64::NAN; want.len()];
-        matrix::matrix(&Context { threads: 1, poll: &|| false }, level, &search, &mut out).unwrap();
+        matrix::matrix(&context, level, &search, &mut out).unwrap();
         assert!(out.iter().map(|&x| x as i32).eq(want.iter().copied()));
         // The numbers and nothing beside them: 13 registers of 8 keys, or 25 of 4, 50 of 2, up to the next 4 registers.
         assert!(panels.bytes() <= 128 * 16, "{level:?} {}", panels.bytes());

@@ -44,6 +44,7 @@ FLOORS = [
 ]
 RUST_FLOORS = [
     "error",
+    "room",
     "parallel simd",
     "table peel probe",
     "metric flips",

@@ -276,3 +276,63 @@ print(len(calls) > 0, (again == expected).all())
 """
     result = run(code)
     assert result.stdout.split() == ["alarm", "True", "True"], result.stderr
+
+
+def test_one_out_for_two_threads(rng):
+    """Of two calls that write to one memory the second is refused, with a ValueError."""
+    q = rng.normal(size=(700, 400)).astype(np.float32)
+    out = np.empty((701, 700), np.float32)
+    begin, refused, wrong = threading.Barrier(4), [], []
+
+    def work(part):
+        begin.wait()
+        for _ in range(20):
+            try:
+                am.pairwise(q, q, "l1", out=part, threads=1)
+            except ValueError as error:
+                refused.append(str(error))
+            except BaseException as error:
+                wrong.append(error)
+
+    views = [out[:700], out[1:], out[:700], out[:700]]
+    threads = [threading.Thread(target=work, args=(view,)) for view in views]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(60)
+    assert not wrong
+    assert refused and all("out is being written to by another call" in text for text in refused)
+    # Afterwards it is anybody's, and arrays that share no memory never were in each other's way.
+    np.testing.assert_array_equal(
+        am.pairwise(q, q, "l1", out=out[:700], threads=2), am.pairwise(q, q, "l1")
+    )
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="reads /proc")
+def test_threads_do_not_pile_up():
+    """Every number of threads in turn leaves no more than the largest."""
+    code = """
+import os, time, numpy as np, amfast as am
+x = np.random.default_rng(0).random((300, 300), np.float32)
+want = am.pairwise(x, x, "l1", threads=1)
+for n in list(range(1, 41)) + [7, 1]:
+    assert (am.pairwise(x, x, "l1", threads=n) == want).all()
+end = time.monotonic() + 20
+while len(os.listdir("/proc/self/task")) > 45 and time.monotonic() < end: time.sleep(0.05)
+print(len(os.listdir("/proc/self/task")))
+"""
+    assert int(run(code).stdout) <= 45
+
+
+@pytest.mark.parametrize("kind", ["Hopfield", "DenseAssociativeMemory"])
+def test_equal_cues_settle_alike(rng, kind):
+    """Alone, in a batch, and anywhere in it: the order of units is the cue's own."""
+    memory = am.Hopfield() if kind == "Hopfield" else am.DenseAssociativeMemory(3)
+    memory.store((2 * rng.integers(0, 2, (30, 40)) - 1).astype(np.int8))
+    cues = (2 * rng.integers(0, 2, (20, 40)) - 1).astype(np.int8)
+    for options in ({}, {"temperature": 5.0}):
+        alone = [memory.recall(cue, "async", 3, 11, **options) for cue in cues]
+        copies = np.repeat(cues, 8, axis=0)
+        order = rng.permutation(len(copies))
+        got = memory.recall(copies[order], "async", 3, 11, threads=2, **options)
+        np.testing.assert_array_equal(got, np.repeat(alone, 8, axis=0)[order])

@@ -2,7 +2,7 @@
 
 from typing import Any, TypedDict, final
 
-from numpy import bool_, float64, int8, int32, int64, uint8, uint64
+from numpy import bool_, float64, int8, int32, int64, uint8
 from numpy.typing import NDArray
 
 from amfast.parts.dynamics import Rules
@@ -42,10 +42,12 @@ class _CpuInfo(TypedDict):
 
 @final
 class Keys:
-    """Keys packed once, for one metric."""
+    """Keys packed once, for one metric. They never change."""
 
     def __new__(cls, array: NDArray[Any], metric: str) -> Keys: ...
-    def append(self, array: NDArray[Any]) -> None: ...
+    def extended(self, array: NDArray[Any]) -> Keys:
+        """Return these keys and more behind them, which share what both have."""
+
     def __len__(self) -> int: ...
     @property
     def shape(self) -> tuple[int, int]: ...
@@ -97,7 +99,6 @@ def hebbian_signs(
 ) -> bool: ...
 def flip_overlaps(
     states: NDArray[int8],
-    chance: NDArray[uint64],
     patterns: NDArray[uint8],
     weights: NDArray[float64] | None,
     table: NDArray[float64] | None,
@@ -112,8 +113,7 @@ def flip_overlaps(
 ) -> _Flipped:
     """Flip under the energy -scale sum_mu w_mu F(o_mu) - sum_i bias_i s_i of packed patterns.
 
-    states are (Q, d) of -1 and +1, ``chance`` (Q,) the numbers that the orders and the noise of
-    each of them are drawn from, patterns (K, ceil(d/8)) in the order of packbits. ``table`` is
+    states are (Q, d) of -1 and +1, patterns (K, ceil(d/8)) in the order of packbits. ``table`` is
     G(o) = (F(o + 1) - F(o - 1)) / 2 for o = -(d - 1), -(d - 3), .., d - 1; with ``self_term`` it is
     F'(o) for o = -d, -(d - 2), .., d, and units do not leave out what they add to their own field.
     ``energy`` is F(o) for o = -d .. d. ``beta`` in their place: F(o) = exp(beta o), energy
@@ -123,7 +123,6 @@ def flip_overlaps(
 
 def flip_matrix(
     states: NDArray[int8],
-    chance: NDArray[uint64],
     matrix: NDArray[Any],
     scale: float,
     self_term: bool,
@@ -139,7 +138,6 @@ def flip_matrix(
 
 def flip_real(
     states: NDArray[int8],
-    chance: NDArray[uint64],
     columns: NDArray[float64],
     weights: NDArray[float64],
     interaction: str,

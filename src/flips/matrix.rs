@@ -4,6 +4,8 @@
 //! that may be a tie is summed anew.
 
 use super::{EPS, Exact, Field, Sum};
+use crate::error::Error;
+use crate::error::room;
 use crate::simd::Isa;
 use std::ops::{Add, AddAssign, Neg, Sub};
 
@@ -58,10 +60,10 @@ pub struct Matrix<'a, T: Coupling> {
 
 impl<'a, T: Coupling> Matrix<'a, T> {
     /// Couplings (width, width) row by row; without `own` the diagonal is passed over.
-    pub fn new(couplings: &'a [T], width: usize, own: bool) -> Self {
+    pub fn new(couplings: &'a [T], width: usize, own: bool) -> Result<Self, Error> {
         assert_eq!(couplings.len(), width * width);
-        let (fields, magnitudes) = (vec![T::Total::default(); width], vec![0.0; width]);
-        Matrix { couplings, width, own, fields, magnitudes, flips: 0.0 }
+        let (fields, magnitudes) = (room::filled(width, T::Total::default())?, room::filled(width, 0.0)?);
+        Ok(Matrix { couplings, width, own, fields, magnitudes, flips: 0.0 })
     }
     fn row(&self, unit: usize) -> &'a [T] {
         &self.couplings[unit * self.width..][..self.width]

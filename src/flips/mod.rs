@@ -16,6 +16,7 @@ pub mod overlaps;
 pub mod real;
 
 use crate::error::Error;
+use crate::error::room;
 use crate::parallel::{Context, Stop, map};
 use crate::simd::{Isa, Level, Work};
 use chance::Chance;
@@ -45,6 +46,8 @@ pub struct Rules {
     pub temperature: f64,
     /// Sweeps at most.
     pub max_sweeps: usize,
+    /// Of the orders and of chance.
+    pub seed: u64,
     /// Whether to compute the energy before and after every sweep.
     pub energies: bool,
 }
@@ -53,8 +56,6 @@ pub struct Rules {
 pub struct Cues<'a> {
     /// Rows of -1 and +1.
     pub states: &'a [i8],
-    /// A number for each row, from which its orders and its chance are drawn.
-    pub chance: &'a [u64],
     /// Units.
     pub width: usize,
     /// One row for all cues or one for each: units that never flip.
@@ -140,8 +141,10 @@ struct Walk<'a, F> {
     field: &'a mut F,
     cues: &'a Cues<'a>,
     rules: &'a Rules,
+    /// Of the cue, see [`chance`].
+    key: u64,
     row: usize,
-    stop: &'a Stop,
+    stop: &'a Stop<'a>,
 }
 
 impl<F: Field> Walk<'_, F> {
@@ -194,10 +197,6 @@ impl<F: Field> Walk<'_, F> {
         sum.value()
     }
 
-    fn check(&self) -> Result<(), Error> {
-        if self.stop.wanted() { Err(Error::Interrupted) } else { Ok(()) }
-    }
-
     /// One unit after the other; whether none flipped.
     #[inline(always)]
     unsafe fn sweep<I: Isa>(
@@ -210,7 +209,7 @@ impl<F: Field> Walk<'_, F> {
         let mut still = true;
         self.field.refresh::<I>(state);
         for (place, &unit) in order.iter().enumerate() {
-            self.check()?;
+            self.stop.check()?;
             let (unit, s) = (unit as usize, state[unit as usize]);
             let field = self.local::<I>(unit, state);
             undecided[unit] = field.0 == 0.0;
@@ -235,7 +234,7 @@ impl<F: Field> Walk<'_, F> {
     ) -> Result<bool, Error> {
         let mut still = true;
         for (place, &unit) in free.iter().enumerate() {
-            self.check()?;
+            self.stop.check()?;
             let unit = unit as usize;
             let field = self.local::<I>(unit, state);
             undecided[unit] = field.0 == 0.0;
@@ -251,28 +250,31 @@ impl<F: Field> Work for Walk<'_, F> {
     #[inline(always)]
     unsafe fn run<I: Isa>(mut self) -> Self::Out {
         let (width, rules) = (self.cues.width, self.rules);
-        let mut state = self.cues.states[self.row * width..][..width].to_vec();
+        let mut state = room::copied(&self.cues.states[self.row * width..][..width])?;
         let clamped = self.cues.clamp.map(|clamp| match clamp.len() == width {
             true => clamp,
             false => &clamp[self.row * width..][..width],
         });
-        let free: Vec<u32> = (0..width).filter(|&i| clamped.is_none_or(|c| !c[i])).map(|i| i as u32).collect();
-        let mut order = free.clone();
-        let mut undecided = vec![false; width];
+        let mut free: Vec<u32> = room::list(width)?;
+        free.extend((0..width).filter(|&i| clamped.is_none_or(|c| !c[i])).map(|i| i as u32));
+        let mut order = room::copied(&free)?;
+        let mut undecided = room::filled(width, false)?;
         let (mut sweeps, mut period) = (0, 0);
-        let mut energies = Vec::new();
+        let mut energies: Vec<f64> = Vec::new();
         // The states before and after in a synchronous step; the one before that is left in `next`.
-        let mut next = state.clone();
-        let mut before = Vec::new();
-        self.check()?;
+        let together = rules.update == Update::Together;
+        let (mut next, mut before) =
+            if together { (room::copied(&state)?, room::list(width)?) } else { Default::default() };
+        self.stop.check()?;
         self.field.load::<I>(&state);
         if rules.energies {
-            energies.push(self.energy(&state));
+            room::push(&mut energies, self.energy(&state))?;
         }
         let certain = rules.temperature == 0.0;
         while sweeps < rules.max_sweeps && period == 0 {
-            let chance = Chance::new(self.cues.chance[self.row], sweeps);
-            if rules.update == Update::Together {
+            self.stop.check()?; // With every unit clamped a sweep does nothing else.
+            let chance = Chance::new(rules.seed, self.key, sweeps);
+            if together {
                 let still = self.step::<I>(&free, chance, &state, &mut next, &mut undecided)?;
                 if certain && still {
                     period = 1;
@@ -294,13 +296,13 @@ impl<F: Field> Work for Walk<'_, F> {
             }
             sweeps += 1;
             if rules.energies {
-                energies.push(self.energy(&state));
+                room::push(&mut energies, self.energy(&state))?;
             }
         }
         if period != 1 {
             // The ties seen on the way belong to other states.
             for &unit in &free {
-                self.check()?;
+                self.stop.check()?;
                 undecided[unit as usize] = self.local::<I>(unit as usize, &state).0 == 0.0;
             }
         }
@@ -316,9 +318,10 @@ pub fn run<F: Field>(
     cues: &Cues,
     rules: &Rules,
     cost: usize,
-    field: impl Fn() -> F + Sync,
+    field: impl Fn() -> Result<F, Error> + Sync,
 ) -> Result<Vec<Rest>, Error> {
     let n = cues.states.len() / cues.width;
     let cost = cost.saturating_mul(n).saturating_mul(rules.max_sweeps.clamp(1, 4));
-    map(context, n, cost, field, |field, row, stop| level.run(Walk { field, cues, rules, row, stop }))
+    let keys = chance::keys(cues.states, cues.width, rules.temperature > 0.0)?;
+    map(context, n, cost, field, |field, row, stop| level.run(Walk { field, cues, rules, key: keys[row], row, stop }))
 }

@@ -8,7 +8,8 @@
 
 use super::{EPS, Exact, Field, Sum};
 use crate::error::Error;
-use crate::parallel::{Context, map};
+use crate::error::room;
+use crate::parallel::{Context, Shared, Stop, map};
 use crate::simd::{Isa, Level, Vector, Work};
 use crate::table::turned::Square;
 
@@ -45,6 +46,8 @@ pub struct Patterns<'a> {
     /// (G(o - 1), -G(o + 1)) likewise.
     terms: Vec<[f64; 2]>,
     own: bool,
+    /// Units that fields are of.
+    units: usize,
     beta: Option<f64>,
     energy: Option<&'a [f64]>,
 }
@@ -67,27 +70,28 @@ impl<'a> Patterns<'a> {
         readout: Option<(&[u8], usize)>,
     ) -> Result<Self, Error> {
         let words = len.div_ceil(64);
-        let mut padded = vec![0.0; 64 * words];
+        let mut padded = room::filled(64 * words, 0.0)?;
         match weights.is_empty() {
             true => padded[..len].fill(1.0),
             false => padded[..len].copy_from_slice(weights),
         }
-        let terms = match *table {
+        let mut terms: Vec<[f64; 2]> = room::list(width + 1)?;
+        match *table {
             Table::Without(g) => {
                 assert_eq!(g.len(), width);
                 // All agree: there is no unit that does not. None agrees: likewise.
                 let at = |a: usize| g.get(a).copied().unwrap_or(0.0);
-                (0..=width).map(|a| [at(a.wrapping_sub(1)), -at(a)]).collect()
+                terms.extend((0..=width).map(|a| [at(a.wrapping_sub(1)), -at(a)]));
             }
             Table::With(f) => {
                 assert_eq!(f.len(), width + 1);
-                f.iter().map(|&x| [x, -x]).collect()
+                terms.extend(f.iter().map(|&x| [x, -x]));
             }
             Table::Exponential { beta, own } => {
                 let at = |fewer: usize| (-2.0 * beta * fewer as f64).exp();
-                (0..=width).map(|j| [at(if own { j } else { j + 1 }), -at(j)]).collect::<Vec<_>>()
+                terms.extend((0..=width).map(|j| [at(if own { j } else { j + 1 }), -at(j)]));
             }
-        };
+        }
         let (bits, units) = readout.unwrap_or((rows, width));
         Ok(Patterns {
             rows,
@@ -96,8 +100,9 @@ impl<'a> Patterns<'a> {
             columns: columns(bits, len, units)?,
             words,
             weights: padded,
-            pairs: terms.iter().map(|[p, m]| [*m, p - m]).collect(),
+            pairs: room::collected(terms.iter().map(|[p, m]| [*m, p - m]))?,
             terms,
+            units,
             own: matches!(*table, Table::With(_) | Table::Exponential { own: true, .. }),
             beta: match *table {
                 Table::Exponential { beta, .. } => Some(beta),
@@ -113,16 +118,16 @@ impl<'a> Patterns<'a> {
     }
 
     /// A cue's view of the patterns.
-    pub fn field(&self) -> Overlaps<'_> {
-        Overlaps {
+    pub fn field(&self) -> Result<Overlaps<'_>, Error> {
+        Ok(Overlaps {
             patterns: self,
-            state: vec![0; bytes(self.width)],
-            agreements: vec![0; 64 * self.words],
-            steps: vec![0.0; 64 * self.words],
+            state: room::filled(bytes(self.width), 0)?,
+            agreements: room::filled(64 * self.words, 0)?,
+            steps: room::filled(64 * self.words, 0.0)?,
             base: 0.0,
             magnitude: 0.0,
             most: 0,
-        }
+        })
     }
 }
 
@@ -309,9 +314,7 @@ fn hamming(a: &[u8], b: &[u8]) -> u32 {
 /// Columns of bits, a pattern a bit, in words of 64.
 fn columns(rows: &[u8], len: usize, width: usize) -> Result<Vec<u64>, Error> {
     let (words, size) = (len.div_ceil(64), bytes(width));
-    let mut out = Vec::new();
-    out.try_reserve_exact(width * words).map_err(|_| Error::OutOfMemory(8 * width * words))?;
-    out.resize(width * words, 0);
+    let mut out = room::filled(width * words, 0)?;
     for word in 0..words {
         for first in (0..width).step_by(64) {
             let mut square = [0u64; 64];
@@ -336,46 +339,43 @@ fn columns(rows: &[u8], len: usize, width: usize) -> Result<Vec<u64>, Error> {
 struct Read<'a, 'b> {
     field: &'a mut Overlaps<'b>,
     cue: &'a [i8],
-    units: usize,
+    out: &'a mut [i8],
+    stop: &'a Stop<'a>,
 }
 
 impl Work for Read<'_, '_> {
-    type Out = Vec<i8>;
+    type Out = Result<(), Error>;
     #[inline(always)]
-    unsafe fn run<I: Isa>(self) -> Vec<i8> {
+    unsafe fn run<I: Isa>(self) -> Self::Out {
         self.field.load::<I>(self.cue);
-        (0..self.units)
-            .map(|unit| {
-                let sum = self.field.sum::<I>(unit, 1);
-                let mut value = sum.value;
-                if value.abs() <= 2.0 * sum.slack {
-                    let (exact, magnitude) = self.field.exact(unit, &[]);
-                    value = if exact.abs() <= EPS * magnitude { 0.0 } else { exact };
-                }
-                i8::from(value > 0.0) - i8::from(value < 0.0)
-            })
-            .collect()
+        for (unit, out) in self.out.iter_mut().enumerate() {
+            self.stop.check()?;
+            let sum = self.field.sum::<I>(unit, 1);
+            let mut value = sum.value;
+            if value.abs() <= 2.0 * sum.slack {
+                let (exact, magnitude) = self.field.exact(unit, &[]);
+                value = if exact.abs() <= EPS * magnitude { 0.0 } else { exact };
+            }
+            *out = i8::from(value > 0.0) - i8::from(value < 0.0);
+        }
+        Ok(())
     }
 }
 
-/// For every cue (a row of -1 and +1) the sign of sum w F'(o) x for each of the units read out, 0 where it is a tie. The patterns'
-/// table must be one with the units' own contribution.
-pub fn signs(context: &Context, level: Level, patterns: &Patterns, cues: &[i8]) -> Result<Vec<i8>, Error> {
+/// For every cue (a row of -1 and +1) the sign of sum w F'(o) x for each of the units read out, 0 where it is a tie: a row of
+/// `out`. The patterns' table must be one with the units' own contribution.
+pub fn signs(context: &Context, level: Level, patterns: &Patterns, cues: &[i8], out: &mut [i8]) -> Result<(), Error> {
     assert!(patterns.own);
-    let n = cues.len() / patterns.width;
-    let units = patterns.columns.len() / patterns.words.max(1);
+    let (n, units) = (cues.len() / patterns.width, patterns.units);
+    assert_eq!(out.len(), n * units);
     let cost = patterns.cost().saturating_mul(n);
-    let rows = map(
-        context,
-        n,
-        cost,
-        || patterns.field(),
-        |field, row, stop| {
-            if stop.wanted() {
-                return Err(Error::Interrupted);
-            }
-            Ok(level.run(Read { field, cue: &cues[row * patterns.width..][..patterns.width], units }))
-        },
-    )?;
-    Ok(rows.concat())
+    let out = &Shared(out.as_mut_ptr());
+    let body = |field: &mut Overlaps, row: usize, stop: &Stop| {
+        let cue = &cues[row * patterns.width..][..patterns.width];
+        // SAFETY: every cue has a row of its own.
+        let out = unsafe { std::slice::from_raw_parts_mut(out.0.add(row * units), units) };
+        level.run(Read { field, cue, out, stop })
+    };
+    map(context, n, cost, || patterns.field(), body)?;
+    Ok(())
 }

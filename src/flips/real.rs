@@ -5,6 +5,8 @@
 //! the overlaps in double precision.
 
 use super::{EPS, Exact, Field, Sum};
+use crate::error::Error;
+use crate::error::room;
 use crate::simd::{Isa, Vector, math};
 
 /// What an overlap is worth.
@@ -31,9 +33,9 @@ const WIDE: usize = 8;
 
 impl<'a> RealOverlaps<'a> {
     /// `columns` (units, len) are the patterns' entries unit by unit; `weights` one a pattern.
-    pub fn new(columns: &'a [f64], weights: &'a [f64], interaction: Interaction) -> Self {
+    pub fn new(columns: &'a [f64], weights: &'a [f64], interaction: Interaction) -> Result<Self, Error> {
         let len = weights.len();
-        RealOverlaps { columns, len, weights, interaction, overlaps: vec![0.0; len] }
+        Ok(RealOverlaps { columns, len, weights, interaction, overlaps: room::filled(len, 0.0)? })
     }
     fn column(&self, unit: usize) -> &'a [f64] {
         &self.columns[unit * self.len..][..self.len]

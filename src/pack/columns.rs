@@ -3,6 +3,8 @@
 //! A panel holds word after word a register of neighbouring keys. Of columns, the words are the patterns, and neighbouring keys
 //! stand side by side in memory already: packing copies registers where rows have to be turned.
 
+use crate::error::Error;
+use crate::error::room;
 use crate::metric::Metric;
 use crate::simd::{Float, Isa, Vector, Work};
 use crate::table::{Dtype, Element, Rows};
@@ -68,13 +70,15 @@ impl<'a> Columns<'a> {
         columns: Range<usize>,
         scratch: &mut Vec<E>,
         mut copy: impl FnMut(usize, usize, &[*const V::E; STRETCH]),
-    ) {
+    ) -> Result<(), Error> {
         let direct = self.bits || self.table.dtype() == E::DTYPE && self.weights.is_none();
         assert!(size_of::<V::E>() == if self.bits { 8 } else { size_of::<E>() });
         let width = columns.len();
         if !direct {
-            scratch.resize(STRETCH * width, E::default());
+            room::resize(scratch, STRETCH * width, E::default())?;
         }
+        // Taken once: a later borrow of the scratch as a whole would end what the pointers of the rows before may do.
+        let base = scratch.as_mut_ptr();
         let mut rows = [std::ptr::null::<V::E>(); STRETCH];
         for k in (0..self.patterns.len()).step_by(STRETCH) {
             let n = (self.patterns.len() - k).min(STRETCH);
@@ -84,9 +88,9 @@ impl<'a> Columns<'a> {
                     rows[i] = self.table.row(pattern).cast::<V::E>().wrapping_add(columns.start);
                     continue;
                 }
-                let row = &mut scratch[i * width..(i + 1) * width];
-                self.table.read_some(pattern, columns.start, row);
-                let p = row.as_mut_ptr().cast::<V::E>();
+                let p = base.add(i * width);
+                self.table.read_some(pattern, columns.start, std::slice::from_raw_parts_mut(p, width));
+                let p = p.cast::<V::E>();
                 rows[i] = p;
                 if let Some(weights) = self.weights {
                     let weight = V::splat(V::E::from_f64(weights[pattern]));
@@ -102,6 +106,7 @@ impl<'a> Columns<'a> {
             }
             copy(k, n, &rows);
         }
+        Ok(())
     }
 
     /// Packs `range` of the columns into `count` panels, zeros where there is no column.
@@ -115,7 +120,7 @@ impl<'a> Columns<'a> {
         count: usize,
         dst: *mut u8,
         scratch: &mut Vec<M::Element>,
-    ) {
+    ) -> Result<(), Error> {
         let lanes = M::Carrier::LANES;
         let (words, have) = (self.patterns.len(), range.len());
         let dst = dst.cast::<<M::Carrier as Vector>::E>();
@@ -127,7 +132,7 @@ impl<'a> Columns<'a> {
                     M::Carrier::load_up_to(row.wrapping_add(p * lanes), left).store(to.add(i * lanes));
                 }
             }
-        });
+        })
     }
 
     /// Packs `range` of the columns as a tile reads its queries: word after word, `rows` of them side by side. Each part is
@@ -141,7 +146,7 @@ impl<'a> Columns<'a> {
         range: Range<usize>,
         parts: &[(usize, usize, usize, *mut u8)],
         scratch: &mut Vec<M::Element>,
-    ) {
+    ) -> Result<(), Error> {
         let lanes = M::Carrier::LANES;
         self.stretches::<M::Carrier, M::Element>(range, scratch, |k, n, rows| {
             for &(first, have, tile, dst) in parts {
@@ -154,7 +159,7 @@ impl<'a> Columns<'a> {
                     }
                 }
             }
-        });
+        })
     }
 }
 
@@ -167,7 +172,7 @@ pub(super) enum To<'a> {
 }
 
 /// Packs a range of the columns.
-pub(super) type ColumnsFn = unsafe fn(&Columns, Range<usize>, To);
+pub(super) type ColumnsFn = unsafe fn(&Columns, Range<usize>, To) -> Result<(), Error>;
 
 struct ColumnsWork<'a, M, J> {
     columns: &'a Columns<'a>,
@@ -176,14 +181,14 @@ struct ColumnsWork<'a, M, J> {
     metric: PhantomData<(M, J)>,
 }
 
-pub(super) unsafe fn enter<I: Isa, M: Metric<I>>(columns: &Columns, range: Range<usize>, to: To) {
+pub(super) unsafe fn enter<I: Isa, M: Metric<I>>(columns: &Columns, range: Range<usize>, to: To) -> Result<(), Error> {
     I::call(ColumnsWork::<M, I> { columns, range, to, metric: PhantomData })
 }
 
 impl<J: Isa, M: Metric<J>> Work for ColumnsWork<'_, M, J> {
-    type Out = ();
+    type Out = Result<(), Error>;
     #[inline(always)]
-    unsafe fn run<I: Isa>(self) {
+    unsafe fn run<I: Isa>(self) -> Self::Out {
         assert!(!M::PREPARES);
         let mut scratch = Vec::new();
         match self.to {

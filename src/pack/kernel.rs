@@ -1,9 +1,10 @@
 //! A metric on an instruction set as a table of functions: what is looked up once a call and handed down from there.
 
 use super::columns::{self, ColumnsFn};
+use super::keys::Keys;
 use super::panels::{self, PackBuffer, PackFn};
 use super::queries::{self, QueryFn};
-use crate::error::{Error, Side};
+use crate::error::Error;
 use crate::metric::{Metric, MetricName, OfMetric, Score};
 use crate::simd::{Isa, Level, Vector, Work};
 use crate::table::{Dtype, Rows};
@@ -128,10 +129,31 @@ impl<T: Score> Kernel<T> {
         (fit / few * few).clamp(few, (most / few * few).max(few))
     }
 
+    /// Whether so few keys are so long that the panels which fill their block up are not worth their memory: the panels there
+    /// are then meet the tiles one by one.
+    pub fn singly(&self, keys: &Keys<T>, range: &Range<usize>) -> bool {
+        let few = self.layout.panel(keys.width()).saturating_mul(PANELS) > PADDING
+            && range.len() < self.layout.lanes * PANELS;
+        few && !self.in_place && matches!(keys, Keys::Rows(_))
+    }
+
     /// Packs the keys of `range`.
     pub(super) fn pack(&self, rows: &Rows, range: Range<usize>, buffer: &mut PackBuffer<T>) -> Result<(), Error> {
-        // SAFETY: the kernel was looked up for an instruction set that this CPU has.
-        unsafe { (self.pack)(rows, range, Side::Key, buffer) }
-            .map_err(|(row, what)| Error::NotADistribution(Side::Key, row, what))
+        self.pack_to(rows, range.clone(), self.layout.panels(range.len()), buffer)
+    }
+    /// The same into so many panels.
+    pub(super) fn pack_to(
+        &self,
+        rows: &Rows,
+        range: Range<usize>,
+        panels: usize,
+        buffer: &mut PackBuffer<T>,
+    ) -> Result<(), Error> {
+        let to = buffer.fit(&self.layout, rows.width(), panels)?;
+        // SAFETY: the kernel was looked up for an instruction set that this CPU has; here is the room.
+        unsafe { (self.pack)(rows, range, to, &mut buffer.scratch) }
     }
 }
+
+/// Bytes of panels that are filled up without a thought.
+const PADDING: usize = 4 << 20;

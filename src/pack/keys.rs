@@ -5,7 +5,6 @@ use super::kernel::{Kernel, Layout};
 use super::panels::{PackBuffer, Packed};
 use crate::error::Error;
 use crate::metric::Score;
-use crate::simd::Line;
 use crate::table::Rows;
 use crate::tile::PANELS;
 use std::ops::Range;
@@ -92,24 +91,28 @@ impl<T: Score> Keys<'_, T> {
             }
             Keys::Columns(columns) => {
                 let count = kernel.layout.panels(range.len());
-                buffer.data.resize((count * kernel.layout.panel(columns.width())).div_ceil(64), Line::ZERO);
-                buffer.terms.clear();
-                buffer.terms.resize(count * lanes, T::default());
+                let to = buffer.fit(&kernel.layout, columns.width(), count)?;
                 // SAFETY: the kernel was looked up for an instruction set that this CPU has; here is the room.
-                unsafe { (kernel.columns)(columns, range, To::Panels(count, buffer.data.as_mut_ptr().cast())) };
+                unsafe { (kernel.columns)(columns, range, To::Panels(count, to.panels)) }?;
                 Ok(Block::of(buffer, lanes))
             }
             Keys::Packed(panels) => {
-                debug_assert!(range.start.is_multiple_of(lanes * PANELS));
-                let first = range.start / lanes;
-                let panel = kernel.layout.panel(panels.width);
-                Ok(Block {
-                    panels: panels.data.as_ptr().cast::<u8>().wrapping_add(first * panel),
-                    terms: if kernel.terms { panels.terms[range.start..].as_ptr() } else { std::ptr::null() },
-                    count: kernel.layout.panels(range.len()),
-                })
+                let count = kernel.layout.panels(range.len());
+                let (panels, terms) = panels.find(&kernel.layout, range, buffer)?;
+                Ok(Block { panels, terms, count })
             }
         }
+    }
+    /// The one panel of `range`, no more keys than it takes: see [`Kernel::singly`].
+    pub fn panel(
+        &self,
+        kernel: &Kernel<T>,
+        range: Range<usize>,
+        buffer: &mut PackBuffer<T>,
+    ) -> Result<Block<T>, Error> {
+        let Keys::Rows(rows) = self else { unreachable!("rows alone are taken singly") };
+        kernel.pack_to(rows, range, 1, buffer)?;
+        Ok(Block { count: 1, ..Block::of(buffer, kernel.layout.lanes) })
     }
     /// The memory that [`Keys::block`] or the tiles will read for these keys.
     pub fn memory(&self, range: Range<usize>) -> &[u8] {

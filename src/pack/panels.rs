@@ -1,23 +1,33 @@
 //! Keys turned into panels, block by block or once for all: a panel is a register's worth of keys, word after word.
 
 use super::kernel::{Kernel, Layout};
+use crate::error::room;
 use crate::error::{Error, Side};
 use crate::metric::{Metric, Score};
+use crate::parallel::{Context, Stop};
 use crate::simd::{Isa, Line, Vector, Work, prefetch};
 use crate::table::{Element, Rows};
 use crate::tile::PANELS;
 use std::marker::PhantomData;
 use std::ops::Range;
+use std::sync::Arc;
 
-/// Packs the keys of a range; else tells the row that cannot be scored and why.
-pub(super) type PackFn<T> =
-    unsafe fn(&Rows, Range<usize>, Side, &mut PackBuffer<T>) -> Result<(), (usize, &'static str)>;
+/// Packs the keys of a range to where panels and terms go.
+pub(super) type PackFn<T> = unsafe fn(&Rows, Range<usize>, To<T>, &mut Vec<u8>) -> Result<(), Error>;
+
+/// Room for so many panels and for their keys' terms.
+#[derive(Clone, Copy)]
+pub(super) struct To<T> {
+    pub(super) panels: *mut u8,
+    pub(super) count: usize,
+    pub(super) terms: *mut T,
+}
 
 /// Panels of a block and the keys' own terms, with the room needed to make them.
 pub struct PackBuffer<T> {
     pub(super) data: Vec<Line>,
     pub(super) terms: Vec<T>,
-    scratch: Vec<u8>,
+    pub(super) scratch: Vec<u8>,
 }
 
 impl<T> Default for PackBuffer<T> {
@@ -26,50 +36,58 @@ impl<T> Default for PackBuffer<T> {
     }
 }
 
+impl<T: Score> PackBuffer<T> {
+    /// Makes room for so many panels, terms of nothing among them.
+    pub(super) fn fit(&mut self, layout: &Layout, width: usize, panels: usize) -> Result<To<T>, Error> {
+        room::resize(&mut self.data, (panels * layout.panel(width)).div_ceil(64), Line::ZERO)?;
+        self.terms.clear();
+        room::resize(&mut self.terms, panels.next_multiple_of(PANELS) * layout.lanes, T::default())?;
+        Ok(To { panels: self.data.as_mut_ptr().cast(), count: panels, terms: self.terms.as_mut_ptr() })
+    }
+}
+
 struct PackWork<'a, M, J, T> {
     rows: &'a Rows<'a>,
     range: Range<usize>,
-    side: Side,
-    buffer: &'a mut PackBuffer<T>,
+    to: To<T>,
+    scratch: &'a mut Vec<u8>,
     metric: PhantomData<(M, J)>,
 }
 
 pub(super) unsafe fn enter<I: Isa, M: Metric<I>>(
     rows: &Rows,
     range: Range<usize>,
-    side: Side,
-    buffer: &mut PackBuffer<M::Score>,
-) -> Result<(), (usize, &'static str)> {
-    I::call(PackWork::<M, I, M::Score> { rows, range, side, buffer, metric: PhantomData })
+    to: To<M::Score>,
+    scratch: &mut Vec<u8>,
+) -> Result<(), Error> {
+    I::call(PackWork::<M, I, M::Score> { rows, range, to, scratch, metric: PhantomData })
 }
 
 impl<J: Isa, M: Metric<J>> Work for PackWork<'_, M, J, M::Score> {
-    type Out = Result<(), (usize, &'static str)>;
+    type Out = Result<(), Error>;
     #[inline(always)]
     unsafe fn run<I: Isa>(self) -> Self::Out {
-        pack_block::<J, M>(self.rows, self.range, self.side, self.buffer)
+        pack_block::<J, M>(self.rows, self.range, self.to, self.scratch)
     }
 }
 
-/// Packs the keys of `range` into panels, zeros behind them up to a multiple of [`PANELS`] panels.
+/// Packs the keys of `range` into panels, zeros behind them in those that are left. Every byte of the panels is written, of
+/// the terms those of the keys.
 #[inline(always)]
 unsafe fn pack_block<I: Isa, M: Metric<I>>(
     rows: &Rows,
     range: Range<usize>,
-    side: Side,
-    buffer: &mut PackBuffer<M::Score>,
-) -> Result<(), (usize, &'static str)> {
+    to: To<M::Score>,
+    scratch: &mut Vec<u8>,
+) -> Result<(), Error> {
     let layout = Layout::of::<I, M>();
     let lanes = layout.lanes;
     let bytes = rows.width() * layout.element;
-    let (panel, count) = (layout.panel(rows.width()), layout.panels(range.len()));
-    buffer.data.resize((count * panel).div_ceil(64), Line::ZERO);
-    buffer.terms.clear();
-    buffer.terms.resize(count * lanes, M::Score::default());
+    let panel = layout.panel(rows.width());
     let direct = !M::PREPARES && rows.dtype() == M::Element::DTYPE;
     let stride = layout.words(rows.width()) * layout.word;
-    for p in 0..count {
-        let dst = buffer.data.as_mut_ptr().cast::<u8>().add(p * panel);
+    for p in 0..to.count {
+        let dst = to.panels.add(p * panel);
         let first = range.start + p * lanes;
         let have = range.end.saturating_sub(first).min(lanes);
         if have == 0 {
@@ -83,18 +101,32 @@ unsafe fn pack_block<I: Isa, M: Metric<I>>(
             let ahead = if first + later + lanes <= rows.len() { later * bytes } else { 0 };
             turn::<M::Carrier>(rows.row(first), bytes, bytes, dst, ahead);
         } else {
-            buffer.scratch.clear();
-            buffer.scratch.resize(lanes * stride + 8, 0);
-            let start = buffer.scratch.as_ptr().align_offset(8);
-            let base = buffer.scratch.as_mut_ptr().add(start);
+            // A few long rows are taken one by one: a register's worth of them may be far more than there are.
+            let alone = have < lanes && stride > LONG;
+            scratch.clear();
+            room::resize(scratch, if alone { 1 } else { lanes } * stride + 8, 0)?;
+            let start = scratch.as_ptr().align_offset(8);
+            let base = scratch.as_mut_ptr().add(start);
+            if alone {
+                dst.write_bytes(0, panel);
+            }
             for i in 0..have {
-                let row = std::slice::from_raw_parts_mut(base.add(i * stride).cast(), rows.width());
+                let at = base.add(if alone { 0 } else { i * stride });
+                let row = std::slice::from_raw_parts_mut(at.cast(), rows.width());
                 rows.read::<M::Element>(first + i, row);
                 if M::PREPARES {
-                    buffer.terms[p * lanes + i] = M::prepare(row, side).map_err(|what| (first + i, what))?;
+                    *to.terms.add(p * lanes + i) = M::prepare(row, Side::Key)
+                        .map_err(|what| Error::NotADistribution(Side::Key, first + i, what))?;
+                }
+                if alone {
+                    for w in (0..stride).step_by(layout.word) {
+                        std::ptr::copy_nonoverlapping(at.add(w), dst.add(w * lanes + i * layout.word), layout.word);
+                    }
                 }
             }
-            turn::<M::Carrier>(base, stride, stride, dst, 0);
+            if !alone {
+                turn::<M::Carrier>(base, stride, stride, dst, 0);
+            }
         }
     }
     Ok(())
@@ -135,32 +167,93 @@ unsafe fn turn<V: Vector>(src: *const u8, stride: usize, bytes: usize, dst: *mut
     }
 }
 
+/// Bytes of a row from which on it is long.
+const LONG: usize = 64 << 10;
 /// How far ahead of the rows being turned memory is asked for, at the least.
 const AHEAD: usize = 24 << 10;
 
-/// Keys that were packed once: what a memory keeps.
+/// Keys that were packed once: what a memory keeps. They never change; more keys are other panels, which share with these all
+/// that is full.
 pub struct Panels<T> {
     kernel: Kernel<T>,
     width: usize,
     len: usize,
-    data: Vec<Line>,
-    /// Empty if the metric has none.
-    terms: Vec<T>,
+    /// In the order of the keys. Every run but the last has whole groups of [`PANELS`] panels; if the last group is not full,
+    /// it is a run of its own.
+    runs: Vec<Arc<Run>>,
+    /// Those of every run's keys, if the metric has any.
+    terms: Vec<Arc<Vec<T>>>,
 }
+
+/// Panels one behind the other.
+pub(super) struct Run {
+    first: usize,
+    keys: usize,
+    lines: Vec<Line>,
+}
+
+impl Run {
+    fn end(&self) -> usize {
+        self.first + self.keys
+    }
+}
+
+/// Shorter runs are joined with those that follow: so there are few of them, however keys arrive.
+const JOINED: usize = 4 << 20;
+/// Bytes of keys that are packed between two looks at whether to go on.
+const STEP: usize = 1 << 20;
 
 /// A look at [`Panels`] for scores of type T.
 #[derive(Clone, Copy)]
 pub struct Packed<'a, T> {
     pub(super) width: usize,
     pub(super) len: usize,
-    pub(super) data: &'a [Line],
-    pub(super) terms: &'a [T],
+    runs: &'a [Arc<Run>],
+    terms: &'a [Arc<Vec<T>>],
+}
+
+impl<T: Score> Packed<'_, T> {
+    /// Where the panels of `range` are, gathered in `buffer` if they are not together, and their terms.
+    pub(super) fn find(
+        &self,
+        layout: &Layout,
+        range: Range<usize>,
+        buffer: &mut PackBuffer<T>,
+    ) -> Result<(*const u8, *const T), Error> {
+        let group = layout.lanes * PANELS;
+        debug_assert!(range.start.is_multiple_of(group) && range.end <= self.len);
+        let at = self.runs.partition_point(|run| run.end() <= range.start);
+        let lines = group / layout.lanes * layout.panel(self.width) / 64;
+        let part = |run: &Run| {
+            let (start, end) = (range.start.max(run.first) - run.first, range.end.min(run.end()) - run.first);
+            start / group..end.div_ceil(group)
+        };
+        let run = &self.runs[at];
+        if range.end <= run.end() {
+            let first = part(run).start;
+            let terms = self.terms.get(at).map_or(std::ptr::null(), |terms| terms[first * group..].as_ptr());
+            return Ok((run.lines[first * lines..].as_ptr().cast(), terms));
+        }
+        buffer.data.clear();
+        buffer.terms.clear();
+        let groups = range.len().div_ceil(group);
+        room::reserve(&mut buffer.data, groups * lines)?;
+        room::reserve(&mut buffer.terms, if self.terms.is_empty() { 0 } else { groups * group })?;
+        for (i, run) in self.runs.iter().enumerate().skip(at).take_while(|(_, run)| run.first < range.end) {
+            let part = part(run);
+            buffer.data.extend_from_slice(&run.lines[part.start * lines..part.end * lines]);
+            if let Some(terms) = self.terms.get(i) {
+                buffer.terms.extend_from_slice(&terms[part.start * group..part.end * group]);
+            }
+        }
+        Ok((buffer.data.as_ptr().cast(), buffer.terms.as_ptr()))
+    }
 }
 
 impl<T: Score> Panels<T> {
     /// No keys yet.
     pub fn new(kernel: Kernel<T>, width: usize) -> Self {
-        Panels { kernel, width, len: 0, data: Vec::new(), terms: Vec::new() }
+        Panels { kernel, width, len: 0, runs: Vec::new(), terms: Vec::new() }
     }
     /// Keys.
     pub fn len(&self) -> usize {
@@ -174,93 +267,187 @@ impl<T: Score> Panels<T> {
     pub fn width(&self) -> usize {
         self.width
     }
-    /// Bytes held.
+    /// Bytes held, what is shared with other panels included.
     pub fn bytes(&self) -> usize {
-        self.data.capacity() * size_of::<Line>() + self.terms.capacity() * size_of::<T>()
+        let lines: usize = self.runs.iter().map(|run| run.lines.capacity()).sum();
+        let terms: usize = self.terms.iter().map(|terms| terms.capacity()).sum();
+        lines * size_of::<Line>() + terms * size_of::<T>()
     }
 
     /// All of them.
     pub fn all(&self) -> Packed<'_, T> {
-        Packed { width: self.width, len: self.len, data: &self.data, terms: &self.terms }
+        Packed { width: self.width, len: self.len, runs: &self.runs, terms: &self.terms }
     }
     /// All of them for scores of another type, which a metric without terms can have on the same panels.
     pub fn all_for<U>(&self) -> Packed<'_, U> {
         assert!(!self.kernel.terms, "the keys' own terms are scores of one type");
-        Packed { width: self.width, len: self.len, data: &self.data, terms: &[] }
+        Packed { width: self.width, len: self.len, runs: &self.runs, terms: &[] }
     }
 
     /// Copies the words of key `i`, as they were prepared, without the zeros behind the last element.
     pub fn unpack(&self, i: usize, row: &mut [u8]) {
         assert!(i < self.len && row.len() == self.width * self.kernel.layout.element);
         let Layout { lanes, word, .. } = self.kernel.layout;
-        let first = i / lanes * self.kernel.layout.panel(self.width) + i % lanes * word;
+        let run = &self.runs[self.runs.partition_point(|run| run.end() <= i)];
+        let place = self.place(i - run.first);
         for (w, out) in row.chunks_mut(word).enumerate() {
-            // SAFETY: word w of lane i % lanes lies inside the key's panel.
+            // SAFETY: word w of the key's lane lies inside its panel, which lies inside the run.
             unsafe {
-                let from = self.data.as_ptr().cast::<u8>().add(first + w * lanes * word);
+                let from = run.lines.as_ptr().cast::<u8>().add(place + w * lanes * word);
                 std::ptr::copy_nonoverlapping(from, out.as_mut_ptr(), out.len());
             }
         }
     }
 
-    /// Adds keys. A panel that is not full is filled first, lane by lane.
-    pub fn append(&mut self, rows: &Rows) -> Result<(), Error> {
+    /// The first byte of a run's key.
+    fn place(&self, key: usize) -> usize {
+        let Layout { lanes, word, .. } = self.kernel.layout;
+        key / lanes * self.kernel.layout.panel(self.width) + key % lanes * word
+    }
+
+    /// These keys and more. Full groups are shared; what is copied is the last group if it is not full, and short runs.
+    pub fn extended(&self, context: &Context, rows: &Rows) -> Result<Self, Error> {
         assert_eq!(rows.width(), self.width);
-        if let Some(row) = rows.first_non_finite() {
-            return Err(Error::NonFinite(Side::Key, row));
-        }
+        let stop = Stop::asking(context);
         let kernel = self.kernel;
-        let Layout { lanes, word, .. } = kernel.layout;
-        let (panel, few) = (kernel.layout.panel(self.width), lanes * PANELS);
-        let (old, new) = (self.len, self.len + rows.len());
-        let keys = new.div_ceil(few) * few;
-        let size = (keys / lanes * panel).div_ceil(64);
-        self.data.try_reserve(size.saturating_sub(self.data.len())).map_err(|_| Error::OutOfMemory(size * 64))?;
-        // Prepared before anything is kept, so that a bad row leaves the keys as they were.
-        let mut buffer = PackBuffer::default();
-        let step = kernel.block(self.width, 0, 1 << 20, 4096);
-        let mut done = 0;
-        let mut data = Vec::new();
-        let mut terms = Vec::new();
-        while done < rows.len() {
-            let range = done..(done + step).min(rows.len());
-            kernel.pack(rows, range.clone(), &mut buffer)?;
-            data.push(std::mem::take(&mut buffer.data));
-            terms.push(std::mem::take(&mut buffer.terms));
-            done = range.end;
-        }
-        self.data.resize(size, Line::ZERO);
-        if kernel.terms {
-            self.terms.resize(keys, T::default());
-        }
-        let aligned = old.is_multiple_of(few);
-        let mut at = old;
-        for (block, (data, terms)) in data.iter().zip(&terms).enumerate() {
-            let n = step.min(rows.len() - block * step);
-            if kernel.terms {
-                self.terms[at..at + n].copy_from_slice(&terms[..n]);
+        let step = kernel.block(self.width, 0, STEP, 4096);
+        for first in (0..rows.len()).step_by(step) {
+            stop.check()?;
+            if let Some(row) = rows.non_finite_among(first..(first + step).min(rows.len())) {
+                return Err(Error::NonFinite(Side::Key, row));
             }
-            // SAFETY: both sides hold whole panels for the keys named; lanes and words stay below the panels' extents.
+        }
+        let group = kernel.layout.lanes * PANELS;
+        let (mut runs, mut terms) = (room::list(self.runs.len() + 2)?, room::list(self.terms.len() + 2)?);
+        runs.extend(self.runs.iter().cloned());
+        terms.extend(self.terms.iter().cloned());
+        let mut more = Growing { kernel, width: self.width, lines: Vec::new(), terms: Vec::new(), step, stop: &stop };
+        // What is not full goes to the front of what comes, and before it the short runs that are no longer than that.
+        let loose = self.len % group;
+        let (groups, rest) = ((loose + rows.len()) / group, (loose + rows.len()) % group);
+        let kept = runs.len() - usize::from(loose > 0);
+        let mut from = kept;
+        let mut full = groups;
+        while groups > 0 && from > 0 && runs[from - 1].keys / group <= full && runs[from - 1].lines.len() * 64 < JOINED
+        {
+            from -= 1;
+            full += runs[from].keys / group;
+        }
+        let mut done = 0;
+        if groups > 0 {
+            more.fit(full)?;
+            for i in from..runs.len() {
+                more.copy(&runs[i], terms.get(i));
+            }
+            if loose > 0 {
+                done = group - loose;
+                more.mix(self, rows, 0..done, loose)?;
+            }
+            let end = rows.len() - rest;
+            more.pack(rows, done..end)?;
+            done = end;
+            let first = self.len - loose - (full - groups) * group;
+            runs.truncate(from);
+            terms.truncate(from);
+            more.give(first, full * group, &mut runs, &mut terms);
+        }
+        if done < rows.len() {
+            more.fit(1)?;
+            if groups == 0 && loose > 0 {
+                more.copy(&runs[kept], terms.get(kept));
+                more.mix(self, rows, 0..rows.len(), loose)?;
+                runs.truncate(kept);
+                terms.truncate(kept);
+            } else {
+                more.pack(rows, done..rows.len())?;
+            }
+            more.give(self.len + rows.len() - rest, rest, &mut runs, &mut terms);
+        }
+        Ok(Panels { kernel, width: self.width, len: self.len + rows.len(), runs, terms })
+    }
+}
+
+/// A run in the making: whole groups, of which the last may have keys missing.
+struct Growing<'a, T> {
+    kernel: Kernel<T>,
+    width: usize,
+    lines: Vec<Line>,
+    terms: Vec<T>,
+    /// Keys packed at a time.
+    step: usize,
+    stop: &'a Stop<'a>,
+}
+
+impl<T: Score> Growing<'_, T> {
+    fn group(&self) -> usize {
+        self.kernel.layout.lanes * PANELS
+    }
+    /// Begins anew, with room for so many groups.
+    fn fit(&mut self, groups: usize) -> Result<(), Error> {
+        self.lines = room::list(groups * PANELS * self.kernel.layout.panel(self.width) / 64)?;
+        self.terms = room::list(if self.kernel.terms { groups * self.group() } else { 0 })?;
+        Ok(())
+    }
+    /// Adds a run.
+    fn copy(&mut self, run: &Run, terms: Option<&Arc<Vec<T>>>) {
+        self.lines.extend_from_slice(&run.lines);
+        self.terms.extend_from_slice(terms.map_or(&[], |terms| terms));
+    }
+    /// Adds groups of rows.
+    fn pack(&mut self, rows: &Rows, range: Range<usize>) -> Result<(), Error> {
+        let (group, layout) = (self.group(), self.kernel.layout);
+        let (mut terms, mut scratch) = (Vec::new(), Vec::new());
+        for first in range.clone().step_by(self.step) {
+            self.stop.check()?;
+            let some = first..(first + self.step).min(range.end);
+            let groups = some.len().div_ceil(group);
+            terms.clear();
+            room::resize(&mut terms, groups * group, T::default())?;
+            let lines = self.lines.len() + groups * PANELS * layout.panel(self.width) / 64;
+            assert!(lines <= self.lines.capacity());
+            // SAFETY: there is room for the panels, which are written to the last byte; the terms are as many as the keys. The
+            // kernel was looked up for an instruction set that this CPU has.
             unsafe {
-                let src = data.as_ptr().cast::<u8>();
-                let dst = self.data.as_mut_ptr().cast::<u8>();
-                if aligned {
-                    let bytes = n.div_ceil(lanes) * panel;
-                    std::ptr::copy_nonoverlapping(src, dst.add(at / lanes * panel), bytes);
-                } else {
-                    for i in 0..n {
-                        let place = |key: usize| key / lanes * panel + key % lanes * word;
-                        let (from, to) = (src.add(place(i)), dst.add(place(at + i)));
-                        for w in 0..kernel.layout.words(self.width) {
-                            let step = w * lanes * word;
-                            std::ptr::copy_nonoverlapping(from.add(step), to.add(step), word);
-                        }
-                    }
+                let panels = self.lines.as_mut_ptr().add(self.lines.len()).cast();
+                let to = To { panels, count: groups * PANELS, terms: terms.as_mut_ptr() };
+                (self.kernel.pack)(rows, some, to, &mut scratch)?;
+                self.lines.set_len(lines);
+            }
+            if self.kernel.terms {
+                self.terms.extend_from_slice(&terms);
+            }
+        }
+        Ok(())
+    }
+    /// Puts rows into the lanes of the last group from lane `at` on.
+    fn mix(&mut self, panels: &Panels<T>, rows: &Rows, range: Range<usize>, at: usize) -> Result<(), Error> {
+        let (group, layout) = (self.group(), self.kernel.layout);
+        assert!(at + range.len() <= group);
+        let mut buffer = PackBuffer::default();
+        self.kernel.pack(rows, range.clone(), &mut buffer)?;
+        let lines = self.lines.len() - PANELS * layout.panel(self.width) / 64;
+        let (src, dst) = (buffer.data.as_ptr().cast::<u8>(), self.lines[lines..].as_mut_ptr().cast::<u8>());
+        for i in 0..range.len() {
+            for w in 0..layout.words(self.width) {
+                let step = w * layout.lanes * layout.word;
+                // SAFETY: both sides are whole panels for the keys named; lanes and words stay below the panels' extents.
+                unsafe {
+                    let (from, to) = (src.add(panels.place(i) + step), dst.add(panels.place(at + i) + step));
+                    std::ptr::copy_nonoverlapping(from, to, layout.word);
                 }
             }
-            at += n;
         }
-        self.len = new;
+        if self.kernel.terms {
+            let terms = self.terms.len() - group;
+            self.terms[terms + at..][..range.len()].copy_from_slice(&buffer.terms[..range.len()]);
+        }
         Ok(())
+    }
+    /// Hands the run over.
+    fn give(&mut self, first: usize, keys: usize, runs: &mut Vec<Arc<Run>>, terms: &mut Vec<Arc<Vec<T>>>) {
+        runs.push(Arc::new(Run { first, keys, lines: std::mem::take(&mut self.lines) }));
+        if self.kernel.terms {
+            terms.push(Arc::new(std::mem::take(&mut self.terms)));
+        }
     }
 }

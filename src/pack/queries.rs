@@ -2,34 +2,31 @@
 
 use super::columns::{Columns, To};
 use super::kernel::Kernel;
+use crate::error::room;
 use crate::error::{Error, Side};
 use crate::metric::{Metric, Score};
+use crate::parallel::Stop;
 use crate::simd::{Isa, Line};
 use crate::table::Rows;
 use crate::tile::Tile;
 use std::ops::Range;
 
-/// Prepares a query; else tells why it cannot be scored.
-pub(super) type QueryFn<T> = unsafe fn(&Rows, usize, &mut [u8], &mut Vec<u8>) -> Result<T, &'static str>;
+/// Prepares a query where it is to be, aligned for its elements; else tells why it cannot be scored.
+pub(super) type QueryFn<T> = unsafe fn(&Rows, usize, &mut [u8]) -> Result<T, &'static str>;
 
 pub(super) unsafe fn enter<I: Isa, M: Metric<I>>(
     rows: &Rows,
     i: usize,
     out: &mut [u8],
-    scratch: &mut Vec<u8>,
 ) -> Result<M::Score, &'static str> {
-    let bytes = rows.width() * size_of::<M::Element>();
-    scratch.clear();
-    scratch.resize(bytes + 8, 0);
-    let start = scratch.as_ptr().align_offset(8);
+    let (row, rest) = out.split_at_mut(rows.width() * size_of::<M::Element>());
+    assert!(row.as_ptr().cast::<M::Element>().is_aligned());
     // SAFETY: aligned, and as long as the row.
-    let row = unsafe { std::slice::from_raw_parts_mut(scratch.as_mut_ptr().add(start).cast(), rows.width()) };
+    let row = unsafe { std::slice::from_raw_parts_mut(row.as_mut_ptr().cast(), rows.width()) };
     rows.read::<M::Element>(i, row);
+    rest.fill(0);
     // SAFETY: prepare has no intrinsics that are not inlined here; portable code is fine for a few rows.
-    let term = unsafe { M::prepare(row, Side::Query)? };
-    out[..bytes].copy_from_slice(&scratch[start..start + bytes]);
-    out[bytes..].fill(0);
-    Ok(term)
+    unsafe { M::prepare(row, Side::Query) }
 }
 
 /// Who asks.
@@ -108,30 +105,29 @@ impl<T> Default for Queries<T> {
 
 impl<T: Score> Queries<T> {
     /// Packs the queries of `range` in place of those before.
-    pub fn pack(&mut self, kernel: &Kernel<T>, table: &Table, range: Range<usize>) -> Result<(), Error> {
+    pub fn pack(&mut self, kernel: &Kernel<T>, table: &Table, range: Range<usize>, stop: &Stop) -> Result<(), Error> {
         let words = kernel.layout.words(table.width());
         match table {
             Table::Rows(rows) => {
                 self.data.clear(); // What is not written below has to be zero.
-                self.arrange(kernel, words, &range);
-                self.rows(kernel, words, rows)
+                self.arrange(kernel, words, &range)?;
+                self.rows(kernel, words, rows, stop)
             }
             Table::Columns(columns) => {
-                self.arrange(kernel, words, &range);
+                self.arrange(kernel, words, &range)?;
                 let base = self.data.as_mut_ptr();
                 let place = |part: &Part<T>| {
                     (part.first - range.start, part.rows, part.tile.rows, base.wrapping_add(part.words).cast())
                 };
-                let parts: Vec<_> = self.parts.iter().map(place).collect();
+                let parts = room::collected(self.parts.iter().map(place))?;
                 // SAFETY: the kernel was looked up for an instruction set that this CPU has; `arrange` made the room.
-                unsafe { (kernel.columns)(columns, range, To::Parts(&parts)) };
-                Ok(())
+                unsafe { (kernel.columns)(columns, range, To::Parts(&parts)) }
             }
         }
     }
 
     /// Divides the queries of `range` among the tiles.
-    fn arrange(&mut self, kernel: &Kernel<T>, words: usize, range: &Range<usize>) {
+    fn arrange(&mut self, kernel: &Kernel<T>, words: usize, range: &Range<usize>) -> Result<(), Error> {
         let [many, few, one] = kernel.tiles.0;
         self.parts.clear();
         self.terms.clear();
@@ -147,27 +143,39 @@ impl<T: Score> Queries<T> {
                 one
             };
             let n = left.min(tile.rows);
-            self.parts.push(Part { first, rows: n, tile, words: at, term: self.terms.len() });
+            room::push(&mut self.parts, Part { first, rows: n, tile, words: at, term: self.terms.len() })?;
+            room::reserve(&mut self.terms, tile.rows)?;
             self.terms.resize(self.terms.len() + tile.rows, T::default());
             at += (tile.rows * words * kernel.layout.word).div_ceil(64);
             first += n;
         }
-        self.data.resize(at, Line::ZERO);
+        room::resize(&mut self.data, at, Line::ZERO)
     }
 
-    fn rows(&mut self, kernel: &Kernel<T>, words: usize, rows: &Rows) -> Result<(), Error> {
+    fn rows(&mut self, kernel: &Kernel<T>, words: usize, rows: &Rows, stop: &Stop) -> Result<(), Error> {
         let bytes = words * kernel.layout.word;
-        let mut row = vec![0u8; bytes];
-        let mut scratch = Vec::new();
+        let mut line = Vec::new();
         for part in &self.parts {
+            // The words of a query that is alone are its row; others go between those of their neighbours.
+            let alone = part.tile.rows == 1;
+            if !alone {
+                room::resize(&mut line, bytes.div_ceil(64), Line::ZERO)?;
+            }
             let base = self.data[part.words..].as_mut_ptr().cast::<u8>();
             for r in 0..part.rows {
-                // SAFETY: `row` has the length of a packed row.
-                let term = unsafe { (kernel.query)(rows, part.first + r, &mut row, &mut scratch) };
+                stop.check()?;
+                let row = if alone { base } else { line.as_mut_ptr().cast() };
+                // SAFETY: a packed row has that many bytes, here as in the part that `arrange` made room for.
+                let row = unsafe { std::slice::from_raw_parts_mut(row, bytes) };
+                // SAFETY: the kernel was looked up for an instruction set that this CPU has.
+                let term = unsafe { (kernel.query)(rows, part.first + r, row) };
                 self.terms[part.term + r] =
                     term.map_err(|what| Error::NotADistribution(Side::Query, part.first + r, what))?;
+                if alone {
+                    continue;
+                }
                 for w in 0..words {
-                    // SAFETY: word w of row r lies inside the part that `at` made room for.
+                    // SAFETY: word w of row r lies inside the part that `arrange` made room for.
                     unsafe {
                         let to = base.add((w * part.tile.rows + r) * kernel.layout.word);
                         std::ptr::copy_nonoverlapping(row.as_ptr().add(w * kernel.layout.word), to, kernel.layout.word);

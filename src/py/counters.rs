@@ -1,10 +1,10 @@
 //! Binding of [`crate::counters`]: hard locations are packed [`PyKeys`], counters an array of Python's.
 
-use super::edge::{engine, level, rows};
+use super::edge::{Out, elements, engine, fresh, level, listed, rows, zeros};
 use super::keys::{ANY, AnyKeys, AnyPanels, PyKeys, Request};
 use crate::counters::{Counter, Counters, Items, activate, read, write};
-use crate::parallel::Context;
-use numpy::{Element, PyArray1, PyArray2, PyArrayMethods, PyReadonlyArray1, PyUntypedArray, PyUntypedArrayMethods};
+use crate::parallel::{Context, Stop};
+use numpy::{Element, PyArray1, PyArray2, PyUntypedArray, PyUntypedArrayMethods};
 use pyo3::exceptions::{PyTypeError, PyValueError};
 use pyo3::prelude::*;
 
@@ -41,8 +41,8 @@ fn activated(
     engine(py, threads, |context| activate(context, level(), &search, radius))
 }
 
-fn counts<'py>(py: Python<'py>, active: &[Vec<u32>]) -> Bound<'py, PyArray1<i64>> {
-    PyArray1::from_iter(py, active.iter().map(|row| row.len() as i64))
+fn counts<'py>(py: Python<'py>, active: &[Vec<u32>]) -> PyResult<Bound<'py, PyArray1<i64>>> {
+    listed(py, active.iter().map(|row| row.len() as i64))
 }
 
 fn same_length<T>(counters: &Bound<'_, PyArray2<T>>, locations: &Bound<'_, PyKeys>) -> PyResult<usize> {
@@ -64,47 +64,49 @@ fn sdm_write<'py>(
     locations: &Bound<'py, PyKeys>,
     radius: usize,
     words: &Bound<'py, PyUntypedArray>,
-    weights: PyReadonlyArray1<'py, i64>,
+    weights: &Bound<'py, PyArray1<i64>>,
     counters: &Bound<'py, PyUntypedArray>,
     written: &Bound<'py, PyArray1<i64>>,
     threads: usize,
 ) -> PyResult<Bound<'py, PyArray1<i64>>> {
-    fn add<C: Counter + Element>(
-        counters: &Bound<'_, PyArray2<C>>,
-        py: Python<'_>,
+    fn add<'py, C: Counter + Element>(
+        counters: &Bound<'py, PyArray2<C>>,
+        py: Python<'py>,
         locations: &Bound<'_, PyKeys>,
         items: &Items<'_>,
         find: impl FnOnce() -> PyResult<Vec<Vec<u32>>>,
         threads: usize,
-    ) -> PyResult<Vec<Vec<u32>>> {
+    ) -> PyResult<Bound<'py, PyArray1<i64>>> {
         let width = same_length(counters, locations)?;
         let bytes = width.div_ceil(8);
         if items.words.len() != bytes * items.weights.len() {
             return Err(PyValueError::new_err("words must have as many bits as the counters have columns"));
         }
         let active = find()?;
+        // Whatever can fail comes before the counters change.
+        let counts = counts(py, &active)?;
         if active.len() != items.weights.len() {
             return Err(PyValueError::new_err("addresses, words and weights must have as many rows"));
         }
-        let mut counters = counters.try_readwrite()?;
-        let cells = counters.as_slice_mut()?;
+        let mut counters = Out::new(counters, "counters")?;
+        let cells = counters.slice()?;
         // Half a write would be neither stored nor not: from here on nothing stops it.
         engine(py, threads, |context| {
             let context = Context { threads: context.threads, poll: &|| false };
-            write(&context, level(), &active, items, Counters { cells, width })?;
-            Ok(active)
-        })
+            write(&context, level(), &active, items, Counters { cells, width })
+        })?;
+        Ok(counts)
     }
     let find = || activated(py, addresses, locations, radius, threads);
     let words = rows(words, "words")?;
-    let items = Items { words: words.memory(0..words.len()), weights: weights.as_slice()? };
-    let mut written = written.try_readwrite()?;
-    let [written] = written.as_slice_mut()? else {
+    let items = Items { words: words.memory(0..words.len()), weights: elements(weights, "weights")? };
+    let mut written = Out::new(written, "written")?;
+    let [written] = written.slice()? else {
         return Err(PyValueError::new_err("written must have one element"));
     };
-    let active = by_counter!(counters, add(py, locations, &items, find, threads))?;
-    *written += active.len() as i64;
-    Ok(counts(py, &active))
+    let counts = by_counter!(counters, add(py, locations, &items, find, threads))?;
+    *written += items.weights.len() as i64;
+    Ok(counts)
 }
 
 /// Sums the counters of the locations that each cue activates into `sums`; returns how many each activated.
@@ -130,13 +132,13 @@ fn sdm_read<'py>(
         if sums.shape() != [active.len(), width] {
             return Err(PyValueError::new_err("sums must have a row for each cue and a column for each counter"));
         }
-        let (counters, mut sums) = (counters.try_readonly()?, sums.try_readwrite()?);
-        let (cells, sums) = (counters.as_slice()?, sums.as_slice_mut()?);
+        let (cells, mut sums) = (elements(counters, "counters")?, Out::new(sums, "sums")?);
+        let sums = sums.slice()?;
         engine(py, threads, |context| read(context, level(), active, cells, width, sums))
     }
     let active = activated(py, cues, locations, radius, threads)?;
     by_counter!(counters, sum(py, locations, &active, sums, threads))?;
-    Ok(counts(py, &active))
+    counts(py, &active)
 }
 
 /// Rows `start .. stop` of packed keys, as bytes.
@@ -148,23 +150,22 @@ fn sdm_locations<'py>(
     stop: usize,
 ) -> PyResult<Bound<'py, PyArray2<u8>>> {
     let keys = locations.get();
-    let panels = keys.read();
-    let AnyPanels::I32(panels) = &*panels else {
+    let AnyPanels::I32(panels) = &keys.panels else {
         return Err(PyTypeError::new_err("hard locations must be packed bits"));
     };
     if start > stop || stop > panels.len() {
         return Err(PyValueError::new_err(format!("rows {start}..{stop} of {}", panels.len())));
     }
-    let out = PyArray2::<u8>::zeros(py, [stop - start, keys.width], false);
-    {
-        let mut out = out.readwrite();
-        let out = out.as_slice_mut()?;
-        py.detach(|| {
-            for (i, row) in (start..stop).zip(out.chunks_exact_mut(keys.width)) {
-                panels.unpack(i, row);
-            }
-        });
-    }
+    let out = zeros::<u8, 2>(py, [stop - start, keys.width])?;
+    let bytes = fresh(&out)?;
+    engine(py, 1, |context| {
+        let asking = Stop::asking(context);
+        for (i, row) in (start..stop).zip(bytes.chunks_exact_mut(keys.width)) {
+            asking.check()?;
+            panels.unpack(i, row);
+        }
+        Ok(())
+    })?;
     Ok(out)
 }
 

@@ -5,11 +5,13 @@ use crate::metric::MetricName;
 use crate::parallel::Context;
 use crate::simd::Level;
 use crate::table::{Dtype, Rows};
-use numpy::{PyArrayDescrMethods, PyUntypedArray, PyUntypedArrayMethods};
+use numpy::ndarray::{Dim, Dimension, IntoDimension};
+use numpy::npyffi::{PY_ARRAY_API, npy_intp};
+use numpy::{Element, PyArray, PyArrayDescrMethods, PyArrayMethods, PyUntypedArray, PyUntypedArrayMethods};
 use pyo3::exceptions::{PyMemoryError, PyTypeError, PyValueError};
 use pyo3::prelude::*;
-use std::cell::RefCell;
-use std::sync::OnceLock;
+use std::ops::Range;
+use std::sync::{Mutex, MutexGuard, OnceLock};
 
 static LEVEL: OnceLock<Level> = OnceLock::new();
 
@@ -44,21 +46,121 @@ pub(super) fn engine<R: Send>(
         return Err(PyValueError::new_err("threads must be at least 1, got 0"));
     }
     let (result, raised) = py.detach(|| {
-        let raised: RefCell<Option<PyErr>> = RefCell::new(None);
+        let raised: Mutex<Option<PyErr>> = Mutex::new(None);
         let poll = || match Python::attach(|py| py.check_signals()) {
             Ok(()) => false,
             Err(error) => {
-                raised.borrow_mut().get_or_insert(error);
+                locked(&raised).get_or_insert(error);
                 true
             }
         };
         let result = call(&Context { threads, poll: &poll });
-        (result, raised.into_inner())
+        (result, raised.into_inner().unwrap_or_else(|e| e.into_inner()))
     });
     match (result, raised) {
         (Err(Error::Interrupted), Some(error)) => Err(error),
         (result, None) => Ok(result?),
         (_, Some(error)) => Err(error),
+    }
+}
+
+fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(|e| e.into_inner())
+}
+
+/// A new array of zeros, which NumPy may have no memory for.
+pub(super) fn zeros<T: Element, const N: usize>(
+    py: Python<'_>,
+    shape: [usize; N],
+) -> PyResult<Bound<'_, PyArray<T, Dim<[usize; N]>>>>
+where
+    [usize; N]: IntoDimension<Dim = Dim<[usize; N]>>,
+    Dim<[usize; N]>: Dimension,
+{
+    // Products of sizes are checked by NumPy, sizes beyond its integers are nowhere to be had.
+    let Ok(mut lengths) = shape.iter().map(|&n| npy_intp::try_from(n)).collect::<Result<Vec<_>, _>>() else {
+        return Err(PyMemoryError::new_err(format!("an array of shape {shape:?} could not be allocated")));
+    };
+    // SAFETY: NumPy takes the type over, and gives an array of that type and shape or an error.
+    unsafe {
+        let dtype = T::get_dtype(py).into_dtype_ptr();
+        let array = PY_ARRAY_API.PyArray_Zeros(py, N as i32, lengths.as_mut_ptr(), dtype, 0);
+        Ok(Bound::from_owned_ptr_or_err(py, array)?.cast_into_unchecked())
+    }
+}
+
+/// The elements of an array that nobody else has seen yet.
+pub(super) fn fresh<'a, T: Element, D: Dimension>(array: &'a Bound<'_, PyArray<T, D>>) -> PyResult<&'a mut [T]> {
+    // SAFETY: the array was made in this call.
+    Ok(unsafe { array.as_slice_mut()? })
+}
+
+/// A new array of what an iterator of known length yields.
+pub(super) fn listed<T: Element>(
+    py: Python<'_>,
+    values: impl ExactSizeIterator<Item = T>,
+) -> PyResult<Bound<'_, PyArray<T, Dim<[usize; 1]>>>> {
+    let array = zeros::<T, 1>(py, [values.len()])?;
+    for (to, value) in fresh(&array)?.iter_mut().zip(values) {
+        *to = value;
+    }
+    Ok(array)
+}
+
+/// The elements of an array that is read; as for [`rows`], nobody is expected to change it meanwhile.
+pub(super) fn elements<'a, T: Element, D: Dimension>(
+    array: &'a Bound<'_, PyArray<T, D>>,
+    name: &str,
+) -> PyResult<&'a [T]> {
+    // SAFETY: NumPy describes the array, of which `as_slice` asks that it is contiguous and aligned; it lives as long as the
+    // borrowed handle.
+    unsafe { array.as_slice() }.map_err(|_| PyValueError::new_err(format!("{name} must be C-contiguous and aligned")))
+}
+
+/// Memory that calls of this process are writing to. Python's own lock is held whenever this one is, and never let go meanwhile.
+static WRITTEN: Mutex<(u32, Vec<Range<usize>>)> = Mutex::new((0, Vec::new()));
+
+/// An array that a call writes to, and no other call meanwhile.
+pub(super) struct Out<'a, 'py, T, D> {
+    array: &'a Bound<'py, PyArray<T, D>>,
+    memory: Range<usize>,
+}
+
+impl<'a, 'py, T: Element, D: Dimension> Out<'a, 'py, T, D> {
+    pub(super) fn new(array: &'a Bound<'py, PyArray<T, D>>, name: &str) -> PyResult<Self> {
+        let wrong = |text: &str| Err(PyValueError::new_err(format!("{name} {text}")));
+        // SAFETY: NumPy describes the array.
+        let flags = unsafe { (*array.as_array_ptr()).flags };
+        if flags & numpy::npyffi::flags::NPY_ARRAY_WRITEABLE == 0 {
+            return wrong("must be writeable");
+        }
+        let start = elements(array, name)?.as_ptr() as usize;
+        let memory = start..start + array.len() * size_of::<T>();
+        let mut written = locked(&WRITTEN);
+        // What threads of the parent were writing to when it forked is nobody's here.
+        let process = std::process::id();
+        if written.0 != process {
+            *written = (process, Vec::new());
+        }
+        if written.1.iter().any(|other| other.start < memory.end && memory.start < other.end) {
+            return wrong("is being written to by another call; give each call an array of its own");
+        }
+        written.1.push(memory.clone());
+        Ok(Out { array, memory })
+    }
+
+    pub(super) fn slice(&mut self) -> PyResult<&mut [T]> {
+        // SAFETY: nobody else writes here, by WRITTEN, and reading it meanwhile is against the understanding of `rows`.
+        Ok(unsafe { self.array.as_slice_mut()? })
+    }
+}
+
+impl<T, D> Drop for Out<'_, '_, T, D> {
+    fn drop(&mut self) {
+        let mut written = locked(&WRITTEN);
+        if let Some(at) = written.1.iter().position(|memory| *memory == self.memory) {
+            written.1.swap_remove(at);
+        }
     }
 }
 

@@ -1,13 +1,13 @@
 //! Binding of `flips`: states in, where they come to rest out.
 
-use super::edge::{engine, level};
+use super::edge::{elements, engine, fresh, level, listed, zeros};
 use crate::error::Error;
 use crate::flips::matrix::{Coupling, Matrix};
 use crate::flips::overlaps::{Patterns, Table, signs};
 use crate::flips::real::{Interaction, RealOverlaps};
 use crate::flips::{Cues, Rest, Rules, Update, run};
 use crate::parallel::Context;
-use numpy::{Element, PyArray1, PyArray2, PyArrayMethods, PyReadonlyArray1, PyReadonlyArray2, PyUntypedArrayMethods};
+use numpy::{Element, PyArray1, PyArray2, PyUntypedArrayMethods};
 use pyo3::exceptions::{PyTypeError, PyValueError};
 use pyo3::prelude::*;
 
@@ -19,6 +19,7 @@ struct GivenRules {
     tie: i8,
     temperature: f64,
     max_sweeps: usize,
+    seed: u64,
     energies: bool,
 }
 
@@ -35,26 +36,26 @@ impl GivenRules {
             ("async", order) => return wrong(format!("order {order:?} is unknown")),
             (update, _) => return wrong(format!("update {update:?} is unknown")),
         };
-        let &GivenRules { tie, temperature, max_sweeps, energies, .. } = self;
+        let &GivenRules { tie, temperature, max_sweeps, seed, energies, .. } = self;
         if !(-1..=1).contains(&tie) {
             return wrong(format!("tie must be -1, 0 or 1, got {tie}"));
         }
         if !(temperature >= 0.0 && temperature.is_finite()) {
             return wrong(format!("temperature must be finite and at least 0, got {temperature}"));
         }
-        Ok(Rules { update, tie, temperature, max_sweeps, energies })
+        Ok(Rules { update, tie, temperature, max_sweeps, seed, energies })
     }
 }
 
-type Signs<'py> = PyReadonlyArray2<'py, i8>;
+type Signs<'a, 'py> = &'a Bound<'py, PyArray2<i8>>;
 
 /// Rows of -1 and +1.
-fn states<'a>(array: &'a Signs<'_>, name: &str) -> PyResult<(&'a [i8], usize)> {
+fn states<'a>(array: Signs<'a, '_>, name: &str) -> PyResult<(&'a [i8], usize)> {
     let width = array.shape()[1];
     if width == 0 || width > u32::MAX as usize / 2 {
         return wrong(format!("{name} have {width} columns"));
     }
-    let values = array.as_slice()?;
+    let values = elements(array, name)?;
     if values.iter().any(|&s| s != 1 && s != -1) {
         return wrong(format!("{name} must be -1 or +1"));
     }
@@ -65,15 +66,14 @@ fn wide(got: usize, want: usize, name: &str) -> PyResult<()> {
     if got == want { Ok(()) } else { wrong(format!("{name} have {got} entries, expected {want}")) }
 }
 
-type Floats<'py> = Option<PyReadonlyArray1<'py, f64>>;
+type Floats<'a, 'py> = Option<&'a Bound<'py, PyArray1<f64>>>;
+type Mask<'a, 'py> = Option<&'a Bound<'py, PyArray2<bool>>>;
 
-fn floats<'a>(array: &'a Floats<'_>) -> PyResult<Option<&'a [f64]>> {
-    Ok(array.as_ref().map(|x| x.as_slice()).transpose()?)
+fn floats<'a>(array: Floats<'a, '_>, name: &str) -> PyResult<Option<&'a [f64]>> {
+    array.map(|x| elements(x, name)).transpose()
 }
 
-type Chances<'py> = PyReadonlyArray1<'py, u64>;
-
-/// What every call takes: states, a number for each of them, scale, bias and clamped units.
+/// What every call takes: states, scale, bias and clamped units.
 struct Common<'a> {
     cues: Cues<'a>,
     rules: Rules,
@@ -82,18 +82,16 @@ struct Common<'a> {
 
 impl<'a> Common<'a> {
     fn new(
-        given: &'a Signs<'_>,
-        chance: &'a Chances<'_>,
+        given: Signs<'a, '_>,
         scale: f64,
-        bias: &'a Floats<'_>,
-        clamp: &'a Option<PyReadonlyArray2<'_, bool>>,
+        bias: Floats<'a, '_>,
+        clamp: Mask<'a, '_>,
         rules: &GivenRules,
         threads: usize,
     ) -> PyResult<Self> {
         let (states, width) = states(given, "states")?;
         let n = given.shape()[0];
-        let (chance, bias, rules) = (chance.as_slice()?, floats(bias)?, rules.read()?);
-        wide(chance.len(), n, "numbers of chance")?;
+        let (bias, rules) = (floats(bias, "bias")?, rules.read()?);
         if let Some(bias) = bias {
             wide(bias.len(), width, "bias")?;
         }
@@ -101,13 +99,13 @@ impl<'a> Common<'a> {
             Some(clamp) if clamp.shape() != [1, width] && clamp.shape() != [n, width] => {
                 return wrong(format!("clamp has shape {:?}, expected [1, {width}] or [{n}, {width}]", clamp.shape()));
             }
-            Some(clamp) => Some(clamp.as_slice()?),
+            Some(clamp) => Some(elements(clamp, "clamp")?),
             None => None,
         };
         if !(scale > 0.0 && scale.is_finite()) {
             return wrong(format!("scale must be finite and above 0, got {scale}"));
         }
-        Ok(Common { cues: Cues { states, chance, width, clamp, bias, scale }, rules, threads })
+        Ok(Common { cues: Cues { states, width, clamp, bias, scale }, rules, threads })
     }
 
     fn call<'py>(
@@ -118,26 +116,22 @@ impl<'a> Common<'a> {
         let rests = engine(py, self.threads, call)?;
         let (n, width) = (rests.len(), self.cues.width);
         let most = rests.iter().map(|rest| rest.energies.len()).max().unwrap_or(0);
-        let out = PyArray2::<i8>::zeros(py, [n, width], false);
-        let undecided = PyArray2::<bool>::zeros(py, [n, width], false);
-        let energies = self.rules.energies.then(|| PyArray2::<f64>::zeros(py, [n, most], false));
-        {
-            let (mut out, mut undecided) = (out.readwrite(), undecided.readwrite());
-            for (row, rest) in out.as_slice_mut()?.chunks_exact_mut(width).zip(&rests) {
-                row.copy_from_slice(&rest.state);
-            }
-            for (row, rest) in undecided.as_slice_mut()?.chunks_exact_mut(width).zip(&rests) {
-                row.copy_from_slice(&rest.undecided);
-            }
+        let (out, undecided) = (zeros::<i8, 2>(py, [n, width])?, zeros::<bool, 2>(py, [n, width])?);
+        let energies = self.rules.energies.then(|| zeros::<f64, 2>(py, [n, most])).transpose()?;
+        for (row, rest) in fresh(&out)?.chunks_exact_mut(width).zip(&rests) {
+            row.copy_from_slice(&rest.state);
+        }
+        for (row, rest) in fresh(&undecided)?.chunks_exact_mut(width).zip(&rests) {
+            row.copy_from_slice(&rest.undecided);
         }
         if let Some(energies) = energies.as_ref().filter(|_| most > 0) {
-            for (row, rest) in energies.readwrite().as_slice_mut()?.chunks_exact_mut(most).zip(&rests) {
+            for (row, rest) in fresh(energies)?.chunks_exact_mut(most).zip(&rests) {
                 row.fill(f64::NAN);
                 row[..rest.energies.len()].copy_from_slice(&rest.energies);
             }
         }
-        let sweeps = PyArray1::from_iter(py, rests.iter().map(|rest| rest.sweeps as i64));
-        let period = PyArray1::from_iter(py, rests.iter().map(|rest| i64::from(rest.period)));
+        let sweeps = listed(py, rests.iter().map(|rest| rest.sweeps as i64))?;
+        let period = listed(py, rests.iter().map(|rest| i64::from(rest.period)))?;
         Ok((out, sweeps, period, undecided, energies))
     }
 }
@@ -151,9 +145,9 @@ type Flipped<'py> = (
 );
 
 /// Packed rows of `width` bits.
-fn packed<'a>(array: &'a PyReadonlyArray2<'_, u8>, width: usize, name: &str) -> PyResult<&'a [u8]> {
+fn packed<'a>(array: &'a Bound<'_, PyArray2<u8>>, width: usize, name: &str) -> PyResult<&'a [u8]> {
     wide(array.shape()[1], width.div_ceil(8), &format!("rows of {name}"))?;
-    Ok(array.as_slice()?)
+    elements(array, name)
 }
 
 fn table<'a>(given: Option<&'a [f64]>, beta: Option<f64>, own: bool, width: usize) -> PyResult<Table<'a>> {
@@ -170,32 +164,31 @@ fn table<'a>(given: Option<&'a [f64]>, beta: Option<f64>, own: bool, width: usiz
 
 /// Flips under the energy of packed patterns; see `_core.pyi`.
 #[pyfunction]
-#[pyo3(signature = (states, chance, patterns, weights, table, energy, beta, scale, self_term, bias, clamp, rules, threads))]
+#[pyo3(signature = (states, patterns, weights, table, energy, beta, scale, self_term, bias, clamp, rules, threads))]
 #[allow(clippy::too_many_arguments)] // The Python signature.
 fn flip_overlaps<'py>(
     py: Python<'py>,
-    states: Signs<'py>,
-    chance: Chances<'py>,
-    patterns: PyReadonlyArray2<'py, u8>,
-    weights: Floats<'py>,
-    table: Floats<'py>,
-    energy: Floats<'py>,
+    states: &Bound<'py, PyArray2<i8>>,
+    patterns: &Bound<'py, PyArray2<u8>>,
+    weights: Option<&Bound<'py, PyArray1<f64>>>,
+    table: Option<&Bound<'py, PyArray1<f64>>>,
+    energy: Option<&Bound<'py, PyArray1<f64>>>,
     beta: Option<f64>,
     scale: f64,
     self_term: bool,
-    bias: Floats<'py>,
-    clamp: Option<PyReadonlyArray2<'py, bool>>,
+    bias: Option<&Bound<'py, PyArray1<f64>>>,
+    clamp: Option<&Bound<'py, PyArray2<bool>>>,
     rules: GivenRules,
     threads: usize,
 ) -> PyResult<Flipped<'py>> {
-    let common = Common::new(&states, &chance, scale, &bias, &clamp, &rules, threads)?;
+    let common = Common::new(states, scale, bias, clamp, &rules, threads)?;
     let (width, len) = (common.cues.width, patterns.shape()[0]);
-    let rows = packed(&patterns, width, "patterns")?;
-    let weights = floats(&weights)?;
+    let rows = packed(patterns, width, "patterns")?;
+    let weights = floats(weights, "weights")?;
     if let Some(weights) = weights {
         wide(weights.len(), len, "weights")?;
     }
-    let energy = floats(&energy)?;
+    let energy = floats(energy, "energy")?;
     match energy {
         Some(energy) => wide(energy.len(), width + 1, "energy")?,
         None if rules.energies && beta.is_none() => return wrong("energies need the table energy".into()),
@@ -204,7 +197,7 @@ fn flip_overlaps<'py>(
     if beta.is_some() && (bias.is_some() || scale != 1.0) {
         return wrong("the exponential interaction has no scale for bias".into());
     }
-    let table = self::table(floats(&table)?, beta, self_term, width)?;
+    let table = self::table(floats(table, "table")?, beta, self_term, width)?;
     common.call(py, |context| {
         let patterns = Patterns::new(rows, len, width, weights.unwrap_or_default(), &table, energy, None)?;
         run(context, level(), &common.cues, &common.rules, patterns.cost(), || patterns.field())
@@ -217,46 +210,47 @@ fn flip_overlaps<'py>(
 #[allow(clippy::too_many_arguments)] // The Python signature.
 fn overlap_signs<'py>(
     py: Python<'py>,
-    cues: Signs<'py>,
-    patterns: PyReadonlyArray2<'py, u8>,
-    weights: Floats<'py>,
-    table: Floats<'py>,
+    cues: &Bound<'py, PyArray2<i8>>,
+    patterns: &Bound<'py, PyArray2<u8>>,
+    weights: Option<&Bound<'py, PyArray1<f64>>>,
+    table: Option<&Bound<'py, PyArray1<f64>>>,
     beta: Option<f64>,
-    values: PyReadonlyArray2<'py, u8>,
+    values: &Bound<'py, PyArray2<u8>>,
     n_values: usize,
     threads: usize,
 ) -> PyResult<Bound<'py, PyArray2<i8>>> {
-    let (states, width) = states(&cues, "cues")?;
+    let (states, width) = states(cues, "cues")?;
     let len = patterns.shape()[0];
-    let rows = packed(&patterns, width, "patterns")?;
-    let readout = packed(&values, n_values, "values")?;
+    let rows = packed(patterns, width, "patterns")?;
+    let readout = packed(values, n_values, "values")?;
     wide(values.shape()[0], len, "values")?;
-    let weights = floats(&weights)?;
+    let weights = floats(weights, "weights")?;
     if let Some(weights) = weights {
         wide(weights.len(), len, "weights")?;
     }
-    let table = self::table(floats(&table)?, beta, true, width)?;
-    let found = engine(py, threads, |context| {
+    let table = self::table(floats(table, "table")?, beta, true, width)?;
+    let found = zeros::<i8, 2>(py, [cues.shape()[0], n_values])?;
+    let out = fresh(&found)?;
+    engine(py, threads, |context| {
         let weights = weights.unwrap_or_default();
         let patterns = Patterns::new(rows, len, width, weights, &table, None, Some((readout, n_values)))?;
-        signs(context, level(), &patterns, states)
+        signs(context, level(), &patterns, states, out)
     })?;
-    PyArray1::from_vec(py, found).reshape([cues.shape()[0], n_values])
+    Ok(found)
 }
 
 /// Flips under a symmetric matrix; see `_core.pyi`.
 #[pyfunction]
-#[pyo3(signature = (states, chance, matrix, scale, self_term, bias, clamp, rules, threads))]
+#[pyo3(signature = (states, matrix, scale, self_term, bias, clamp, rules, threads))]
 #[allow(clippy::too_many_arguments)] // The Python signature.
 fn flip_matrix<'py>(
     py: Python<'py>,
-    states: Signs<'py>,
-    chance: Chances<'py>,
+    states: &Bound<'py, PyArray2<i8>>,
     matrix: &Bound<'py, PyAny>,
     scale: f64,
     self_term: bool,
-    bias: Floats<'py>,
-    clamp: Option<PyReadonlyArray2<'py, bool>>,
+    bias: Option<&Bound<'py, PyArray1<f64>>>,
+    clamp: Option<&Bound<'py, PyArray2<bool>>>,
     rules: GivenRules,
     threads: usize,
 ) -> PyResult<Flipped<'py>> {
@@ -266,18 +260,17 @@ fn flip_matrix<'py>(
         matrix: &Bound<'py, PyArray2<T>>,
         own: bool,
     ) -> PyResult<Flipped<'py>> {
-        let matrix = matrix.readonly();
         let width = common.cues.width;
         if matrix.shape() != [width, width] {
             return wrong(format!("matrix has shape {:?}, expected [{width}, {width}]", matrix.shape()));
         }
-        let couplings = matrix.as_slice()?;
+        let couplings = elements(matrix, "matrix")?;
         common.call(py, |context| {
             let cost = couplings.len() / 4;
             run(context, level(), &common.cues, &common.rules, cost, || Matrix::new(couplings, width, own))
         })
     }
-    let common = Common::new(&states, &chance, scale, &bias, &clamp, &rules, threads)?;
+    let common = Common::new(states, scale, bias, clamp, &rules, threads)?;
     if let Ok(matrix) = matrix.cast::<PyArray2<i32>>() {
         go(py, &common, matrix, self_term)
     } else if let Ok(matrix) = matrix.cast::<PyArray2<f32>>() {
@@ -291,27 +284,26 @@ fn flip_matrix<'py>(
 
 /// Flips under the energy of real patterns; see `_core.pyi`.
 #[pyfunction]
-#[pyo3(signature = (states, chance, columns, weights, interaction, parameter, scale, bias, clamp, rules, threads))]
+#[pyo3(signature = (states, columns, weights, interaction, parameter, scale, bias, clamp, rules, threads))]
 #[allow(clippy::too_many_arguments)] // The Python signature.
 fn flip_real<'py>(
     py: Python<'py>,
-    states: Signs<'py>,
-    chance: Chances<'py>,
-    columns: PyReadonlyArray2<'py, f64>,
-    weights: PyReadonlyArray1<'py, f64>,
+    states: &Bound<'py, PyArray2<i8>>,
+    columns: &Bound<'py, PyArray2<f64>>,
+    weights: &Bound<'py, PyArray1<f64>>,
     interaction: &str,
     parameter: f64,
     scale: f64,
-    bias: Floats<'py>,
-    clamp: Option<PyReadonlyArray2<'py, bool>>,
+    bias: Option<&Bound<'py, PyArray1<f64>>>,
+    clamp: Option<&Bound<'py, PyArray2<bool>>>,
     rules: GivenRules,
     threads: usize,
 ) -> PyResult<Flipped<'py>> {
-    let common = Common::new(&states, &chance, scale, &bias, &clamp, &rules, threads)?;
-    let weights = weights.as_slice()?;
+    let common = Common::new(states, scale, bias, clamp, &rules, threads)?;
+    let weights = elements(weights, "weights")?;
     wide(columns.shape()[0], common.cues.width, "columns")?;
     wide(columns.shape()[1], weights.len(), "rows of columns")?;
-    let columns = columns.as_slice()?;
+    let columns = elements(columns, "columns")?;
     let whole = (1.0..=1000.0).contains(&parameter) && parameter.fract() == 0.0;
     let interaction = match interaction {
         "power" if whole => Interaction::Power(parameter as u32),

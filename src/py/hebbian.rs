@@ -1,15 +1,13 @@
 //! Sums of outer products.
 
-use super::edge::{engine, level, rows};
+use super::edge::{Out, elements, engine, level, rows};
 use crate::error::{Error, Side};
 use crate::hebbian::{Patterns, Signs, hebbian, hebbian_signs};
 use crate::pack::Scored;
 use crate::sink::sum::{Entry, Total};
 use crate::table::turned::Source;
 use crate::table::{Dtype, Rows};
-use numpy::{
-    Element, PyArray2, PyArrayDescrMethods, PyArrayMethods, PyReadonlyArray1, PyUntypedArray, PyUntypedArrayMethods,
-};
+use numpy::{Element, PyArray1, PyArray2, PyArrayDescrMethods, PyUntypedArray, PyUntypedArrayMethods};
 use pyo3::exceptions::{PyTypeError, PyValueError};
 use pyo3::prelude::*;
 
@@ -39,7 +37,7 @@ fn hebbian_py(
     py: Python<'_>,
     x: &Bound<'_, PyUntypedArray>,
     y: Option<&Bound<'_, PyUntypedArray>>,
-    weights: Option<PyReadonlyArray1<'_, f64>>,
+    weights: Option<&Bound<'_, PyArray1<f64>>>,
     out: &Bound<'_, PyUntypedArray>,
     add: bool,
     double: bool,
@@ -47,7 +45,7 @@ fn hebbian_py(
 ) -> PyResult<()> {
     let x = rows(x, "X")?;
     let y = y.map(|y| rows(y, "Y")).transpose()?;
-    let weights = weights.as_ref().map(|w| w.as_slice()).transpose()?;
+    let weights = weights.map(|w| elements(w, "weights")).transpose()?;
     if y.is_some_and(|y| y.len() != x.len()) || weights.is_some_and(|w| w.len() != x.len()) {
         return Err(PyValueError::new_err("Y and weights must have as many rows as X"));
     }
@@ -81,8 +79,8 @@ impl Call<'_, '_> {
         if out.shape() != [o, d] {
             return Err(PyValueError::new_err("out has the wrong shape"));
         }
-        let mut out = out.readwrite();
-        let out = out.as_slice_mut()?;
+        let mut out = Out::new(out, "out")?;
+        let out = out.slice()?;
         let &Call { patterns, add, threads, .. } = self;
         let integers = self.out.dtype().kind() == b'i';
         let told = |error| told(error, integers);
@@ -110,22 +108,22 @@ fn hebbian_signs_py(
     x_bits: Option<usize>,
     y: Option<&Bound<'_, PyUntypedArray>>,
     y_bits: Option<usize>,
-    minus: Option<PyReadonlyArray1<'_, bool>>,
+    minus: Option<&Bound<'_, PyArray1<bool>>>,
     out: &Bound<'_, PyArray2<i32>>,
     add: bool,
     threads: usize,
 ) -> PyResult<bool> {
     let x = signs(x, x_bits, "X")?;
     let y = y.map(|y| signs(y, y_bits, "Y")).transpose()?;
-    let minus = minus.as_ref().map(|m| m.as_slice()).transpose()?;
+    let minus = minus.map(|m| elements(m, "minus")).transpose()?;
     if y.is_some_and(|y| y.len() != x.len()) || minus.is_some_and(|m| m.len() != x.len()) {
         return Err(PyValueError::new_err("Y and minus must have as many rows as X"));
     }
     if out.shape() != [y.unwrap_or(x).width(), x.width()] {
         return Err(PyValueError::new_err("out has the wrong shape"));
     }
-    let mut out = out.readwrite();
-    let out = out.as_slice_mut()?;
+    let mut out = Out::new(out, "out")?;
+    let out = out.slice()?;
     let signs = Signs { x, y, minus };
     engine(py, threads, |context| hebbian_signs(context, level(), signs, out, add).map_err(|error| told(error, true)))
 }

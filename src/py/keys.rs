@@ -1,6 +1,6 @@
 //! Keys as they come, an array or panels packed before ([`PyKeys`]), and what queries and keys of a call come to ([`Request`]).
 
-use super::edge::{level, metric, rows};
+use super::edge::{engine, level, metric, rows};
 use crate::metric::{Kind, MetricName};
 use crate::pack::{Keys, Packed, Panels, Scored};
 use crate::sweep::Search;
@@ -8,7 +8,6 @@ use crate::table::{Dtype, Rows};
 use numpy::PyUntypedArray;
 use pyo3::exceptions::{PyTypeError, PyValueError};
 use pyo3::prelude::*;
-use std::sync::{RwLock, RwLockReadGuard};
 
 /// The panels of one score type.
 pub(super) enum AnyPanels {
@@ -17,10 +16,11 @@ pub(super) enum AnyPanels {
     I32(Panels<i32>),
 }
 
-/// Keys packed once for one metric.
+/// Keys packed once for one metric. They never change, so that nothing has to be locked: more keys are other `Keys`, which
+/// share with these what both have.
 #[pyclass(frozen, name = "Keys", module = "amfast._core")]
 pub(super) struct PyKeys {
-    panels: RwLock<AnyPanels>,
+    pub(super) panels: AnyPanels,
     metric: MetricName,
     pub(super) metric_name: String,
     dtype: Dtype,
@@ -28,8 +28,27 @@ pub(super) struct PyKeys {
 }
 
 impl PyKeys {
-    pub(super) fn read(&self) -> RwLockReadGuard<'_, AnyPanels> {
-        self.panels.read().unwrap_or_else(|e| e.into_inner())
+    /// These keys and more.
+    fn with(&self, array: &Bound<'_, PyUntypedArray>) -> PyResult<Self> {
+        let rows = rows(array, "keys")?;
+        if rows.width() != self.width || rows.dtype() != self.dtype {
+            return Err(PyValueError::new_err(format!(
+                "keys have {} columns of {:?}, the store holds {} of {:?}",
+                rows.width(),
+                rows.dtype(),
+                self.width,
+                self.dtype
+            )));
+        }
+        let panels = engine(array.py(), 1, |context| {
+            Ok(match &self.panels {
+                AnyPanels::F32(p) => AnyPanels::F32(p.extended(context, &rows)?),
+                AnyPanels::F64(p) => AnyPanels::F64(p.extended(context, &rows)?),
+                AnyPanels::I32(p) => AnyPanels::I32(p.extended(context, &rows)?),
+            })
+        })?;
+        let &PyKeys { metric, dtype, width, .. } = self;
+        Ok(PyKeys { panels, metric, metric_name: self.metric_name.clone(), dtype, width })
     }
 }
 
@@ -55,35 +74,16 @@ impl PyKeys {
                 )));
             }
         };
-        let keys = PyKeys { panels: RwLock::new(panels), metric, metric_name: name, dtype, width };
-        keys.append(array)?;
-        Ok(keys)
+        PyKeys { panels, metric, metric_name: name, dtype, width }.with(array)
     }
 
-    fn append(&self, array: &Bound<'_, PyUntypedArray>) -> PyResult<()> {
-        let rows = rows(array, "keys")?;
-        if rows.width() != self.width || rows.dtype() != self.dtype {
-            return Err(PyValueError::new_err(format!(
-                "keys have {} columns of {:?}, the store holds {} of {:?}",
-                rows.width(),
-                rows.dtype(),
-                self.width,
-                self.dtype
-            )));
-        }
-        array.py().detach(|| {
-            let mut panels = self.panels.write().unwrap_or_else(|e| e.into_inner());
-            match &mut *panels {
-                AnyPanels::F32(p) => p.append(&rows),
-                AnyPanels::F64(p) => p.append(&rows),
-                AnyPanels::I32(p) => p.append(&rows),
-            }
-        })?;
-        Ok(())
+    /// These keys and more behind them.
+    fn extended(&self, array: &Bound<'_, PyUntypedArray>) -> PyResult<Self> {
+        self.with(array)
     }
 
     pub(super) fn __len__(&self) -> usize {
-        match &*self.read() {
+        match &self.panels {
             AnyPanels::F32(p) => p.len(),
             AnyPanels::F64(p) => p.len(),
             AnyPanels::I32(p) => p.len(),
@@ -113,7 +113,7 @@ impl PyKeys {
 
     #[getter]
     fn nbytes(&self) -> usize {
-        match &*self.read() {
+        match &self.panels {
             AnyPanels::F32(p) => p.bytes(),
             AnyPanels::F64(p) => p.bytes(),
             AnyPanels::I32(p) => p.bytes(),
@@ -128,10 +128,10 @@ pub(super) enum AnyKeys<'py> {
     Rows(Bound<'py, PyUntypedArray>),
 }
 
-/// Keys for the length of a call; panels stay locked against `append` meanwhile.
+/// Keys for the length of a call.
 enum Held<'a> {
     Rows(Rows<'a>),
-    Panels(RwLockReadGuard<'a, AnyPanels>),
+    Panels(&'a AnyPanels),
 }
 
 /// What a call's arguments come to.
@@ -159,7 +159,7 @@ impl<'a> Request<'a> {
                         keys.metric_name
                     )));
                 }
-                (Held::Panels(keys.read()), keys.dtype, keys.width, keys.__len__())
+                (Held::Panels(&keys.panels), keys.dtype, keys.width, keys.__len__())
             }
         };
         if queries.width() != width {

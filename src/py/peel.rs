@@ -1,8 +1,8 @@
 //! `_core.peel`: errors of cues under a sparse constraint matrix.
 
-use super::edge::engine;
+use super::edge::{Out, elements, engine, listed};
 use crate::peel::{Graph, peel};
-use numpy::{PyArray1, PyReadonlyArray1, PyReadonlyArray2, PyReadwriteArray2, PyUntypedArrayMethods};
+use numpy::{PyArray1, PyArray2, PyUntypedArrayMethods};
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 
@@ -11,23 +11,25 @@ use pyo3::prelude::*;
 #[allow(clippy::too_many_arguments)] // The Python signature.
 fn peel_py<'py>(
     py: Python<'py>,
-    cues: PyReadonlyArray2<'py, f64>,
-    starts: PyReadonlyArray1<'py, i64>,
-    checks: PyReadonlyArray1<'py, i64>,
+    cues: &Bound<'py, PyArray2<f64>>,
+    starts: &Bound<'py, PyArray1<i64>>,
+    checks: &Bound<'py, PyArray1<i64>>,
     n_checks: usize,
-    tolerances: PyReadonlyArray1<'py, f64>,
-    mut errors: PyReadwriteArray2<'py, f64>,
+    tolerances: &Bound<'py, PyArray1<f64>>,
+    errors: &Bound<'py, PyArray2<f64>>,
     threads: usize,
 ) -> PyResult<Bound<'py, PyArray1<i64>>> {
-    let (starts, checks, tolerances) = (starts.as_slice()?, checks.as_slice()?, tolerances.as_slice()?);
+    let (starts, checks) = (elements(starts, "starts")?, elements(checks, "checks")?);
+    let tolerances = elements(tolerances, "tolerances")?;
     let shape = [tolerances.len(), starts.len().wrapping_sub(1)];
     if cues.shape() != shape || errors.shape() != shape {
         return Err(PyValueError::new_err("cues and errors must have a row per tolerance and a column per coordinate"));
     }
     let graph = Graph::new(starts, checks, n_checks)?;
-    let (cues, errors) = (cues.as_slice()?, errors.as_slice_mut()?);
+    let (cues, mut errors) = (elements(cues, "cues")?, Out::new(errors, "errors")?);
+    let errors = errors.slice()?;
     let steps = engine(py, threads, |context| peel(context, &graph, cues, tolerances, errors))?;
-    Ok(PyArray1::from_vec(py, steps))
+    listed(py, steps.into_iter())
 }
 
 /// Registers what is here.

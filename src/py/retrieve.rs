@@ -1,6 +1,6 @@
 //! Scores, weights and weighted values in one call.
 
-use super::edge::{bipolar, engine, level, rows};
+use super::edge::{bipolar, elements, engine, fresh, level, rows, zeros};
 use super::keys::{AnyKeys, AnyPanels, Of, Request};
 use crate::metric::Kind;
 use crate::pack::Scored;
@@ -8,7 +8,7 @@ use crate::projection::BLOCK;
 use crate::separation::{Real, Separation};
 use crate::sink::retrieve::{Retrieval, retrieve};
 use crate::table::{Dtype, Rows};
-use numpy::{Element, PyArray1, PyArray2, PyArrayMethods, PyReadonlyArray1, PyUntypedArray};
+use numpy::{Element, PyArray1, PyUntypedArray};
 use pyo3::exceptions::{PyTypeError, PyValueError};
 use pyo3::prelude::*;
 
@@ -28,7 +28,7 @@ fn retrieve_py<'py>(
     metric: &str,
     separation: &str,
     param: f64,
-    log_weight: Option<PyReadonlyArray1<'py, f64>>,
+    log_weight: Option<&Bound<'py, PyArray1<f64>>>,
     threads: usize,
     value_bits: Option<usize>,
 ) -> PyResult<Answer<'py>> {
@@ -48,14 +48,11 @@ fn retrieve_py<'py>(
             return Err(PyValueError::new_err("values and log_weight must have as many rows as keys"));
         }
         let sign = if request.metric.larger_is_better() { 1.0 } else { -1.0 };
-        let retrieval = Retrieval::<E>::new(separation, values, log_weight, sign);
-        let out = PyArray2::<E>::zeros(py, [search.queries.len(), values.width()], false);
-        let scale = PyArray1::<f64>::zeros(py, search.queries.len(), false);
-        {
-            let (mut out, mut scale) = (out.readwrite(), scale.readwrite());
-            let (out, scale) = (out.as_slice_mut()?, scale.as_slice_mut()?);
-            engine(py, threads, |context| retrieve(context, level(), &search, &retrieval, out, scale))?;
-        }
+        let retrieval = Retrieval::<E>::new(separation, values, log_weight, sign)?;
+        let out = zeros::<E, 2>(py, [search.queries.len(), values.width()])?;
+        let scale = zeros::<f64, 1>(py, [search.queries.len()])?;
+        let (rows, scales) = (fresh(&out)?, fresh(&scale)?);
+        engine(py, threads, |context| retrieve(context, level(), &search, &retrieval, rows, scales))?;
         Ok((out.into_any(), scale))
     }
     let request = Request::new(cues, &keys, metric)?;
@@ -71,7 +68,7 @@ fn retrieve_py<'py>(
         None => rows(values, "values")?,
     };
     let separation = Separation::parse(separation, param)?;
-    let log_weight = log_weight.as_ref().map(|w| w.as_slice()).transpose()?;
+    let log_weight = log_weight.map(|w| elements(w, "log_weight")).transpose()?;
     let dtype = match request.queries.dtype() {
         // Counts are floats from here on: of the values' type, if that holds every count.
         Dtype::U8 if request.exact && request.metric.kind() == Kind::Bits => {

@@ -1,6 +1,6 @@
 //! All scores, the best k, and what lies within a radius.
 
-use super::edge::{dtype, engine, level};
+use super::edge::{Out, dtype, engine, fresh, level, listed, zeros};
 use super::keys::{ANY, AnyKeys, AnyPanels, Of, Request, by_score};
 use crate::metric::Kind;
 use crate::pack::Scored;
@@ -8,7 +8,7 @@ use crate::sink::matrix::matrix;
 use crate::sink::topk::topk;
 use crate::sink::within::within;
 use crate::table::Dtype;
-use numpy::{Element, PyArray1, PyArray2, PyArrayMethods, PyUntypedArray, PyUntypedArrayMethods};
+use numpy::{Element, PyArray1, PyArray2, PyUntypedArray, PyUntypedArrayMethods};
 use pyo3::exceptions::{PyTypeError, PyValueError};
 use pyo3::prelude::*;
 
@@ -35,8 +35,8 @@ fn pairwise(
         if out.shape() != [search.queries.len(), search.keys.len()] {
             return Err(PyValueError::new_err("out has the wrong shape"));
         }
-        let mut out = out.readwrite();
-        let out = out.as_slice_mut()?;
+        let mut out = Out::new(out, "out")?;
+        let out = out.slice()?;
         engine(py, threads, |context| matrix(context, level(), &search, out))
     }
     let request = Request::new(queries, &keys, metric)?;
@@ -72,14 +72,11 @@ fn topk_py<'py>(
         if k == 0 || k > search.keys.len() {
             return Err(PyValueError::new_err(format!("k must be between 1 and {}, got {k}", search.keys.len())));
         }
-        let scores = PyArray2::<T>::zeros(py, [search.queries.len(), k], false);
-        let indices = PyArray2::<i64>::zeros(py, [search.queries.len(), k], false);
-        {
-            let (mut scores, mut indices) = (scores.readwrite(), indices.readwrite());
-            let (scores, indices) = (scores.as_slice_mut()?, indices.as_slice_mut()?);
-            let larger = request.metric.larger_is_better();
-            engine(py, threads, |context| topk(context, level(), &search, k, larger, scores, indices))?;
-        }
+        let scores = zeros::<T, 2>(py, [search.queries.len(), k])?;
+        let indices = zeros::<i64, 2>(py, [search.queries.len(), k])?;
+        let larger = request.metric.larger_is_better();
+        let (best, at) = (fresh(&scores)?, fresh(&indices)?);
+        engine(py, threads, |context| topk(context, level(), &search, k, larger, best, at))?;
         Ok((scores.into_any(), indices.into_any()))
     }
     let request = Request::new(queries, &keys, metric)?;
@@ -108,17 +105,18 @@ fn within_py<'py>(
     {
         let search = request.search::<T>(0, ANY);
         let larger = request.metric.larger_is_better();
-        let rows = engine(py, threads, |context| within(context, level(), &search, radius, larger))?;
-        let mut starts = vec![0i64];
-        let (mut indices, mut scores) = (Vec::new(), Vec::new());
-        for row in rows {
-            for (score, index) in row {
-                indices.push(index as i64);
-                scores.push(score);
-            }
-            starts.push(indices.len() as i64);
-        }
-        Ok((PyArray1::from_vec(py, starts), PyArray1::from_vec(py, indices), PyArray1::from_vec(py, scores).into_any()))
+        let (hits, ends) = engine(py, threads, |context| {
+            let hits = within(context, level(), &search, radius, larger)?;
+            let starts = hits.starts()?;
+            Ok((hits, starts))
+        })?;
+        let starts = listed(py, ends.iter().copied())?;
+        let n = ends.last().copied().unwrap_or(0) as usize;
+        let (indices, scores) = (zeros::<i64, 1>(py, [n])?, zeros::<T, 1>(py, [n])?);
+        let (at, near) = (fresh(&indices)?, fresh(&scores)?);
+        // The hits are let go where they were found: many small pieces take a while, too.
+        engine(py, threads, move |context| hits.write(context, &ends, at, near))?;
+        Ok((starts, indices, scores.into_any()))
     }
     let request = Request::new(queries, &keys, metric)?;
     by_score!(request, run(py, &request, radius, threads))

@@ -54,6 +54,7 @@ pub use softmax::Softmax;
 pub use threshold::Threshold;
 
 use crate::error::Error;
+use crate::error::room;
 use crate::metric::Score;
 use crate::simd::{Float, Isa, Vector};
 use crate::table::Element;
@@ -216,13 +217,14 @@ pub struct Running<E> {
 
 impl<E: Real> Weighing<E> {
     /// `sign` is 1 for similarities and -1 for distances.
-    pub fn new(separation: Separation, log_weight: Option<&[f64]>, sign: f64) -> Self {
+    pub fn new(separation: Separation, log_weight: Option<&[f64]>, sign: f64) -> Result<Self, Error> {
         let separation = on!(separation, |s| s.simplest(sign));
         let log_weight = log_weight.unwrap_or(&[]);
         let largest = log_weight.iter().copied().fold(f64::NEG_INFINITY, f64::max);
         let log_unit = if largest.is_finite() { largest } else { 0.0 };
-        let terms = log_weight.iter().map(|&w| E::from_f64(on!(separation, |s| s.term(w - log_unit)))).collect();
-        Weighing { separation, sign: E::from_f64(sign), terms, log_unit }
+        let term = |&w: &f64| E::from_f64(on!(separation, |s| s.term(w - log_unit)));
+        let terms = room::collected(log_weight.iter().map(term))?;
+        Ok(Weighing { separation, sign: E::from_f64(sign), terms, log_unit })
     }
 
     /// Whether there is a weight for each of so many keys, or none for any.

@@ -1,8 +1,9 @@
 //! Keeps some scores: what [`topk`](super::topk) and [`within`](super::within) have in common.
 
 use super::Scratch;
-use super::matrix::GROUP;
+use super::matrix::group;
 use crate::error::Error;
+use crate::error::room;
 use crate::metric::Score;
 use crate::parallel::{Context, Stop, map, pieces};
 use crate::simd::{Isa, Level, Work};
@@ -14,10 +15,10 @@ use std::ops::Range;
 pub trait Collect<T>: Send {
     /// Scores that are not below this are of no interest; None while all are.
     fn bound(&self) -> Option<T>;
-    /// Takes a score below the bound and the index of its key.
-    fn push(&mut self, score: T, index: u32);
-    /// Takes over what was kept of the next chunk.
-    fn append(&mut self, later: Self);
+    /// Takes a score below the bound and the index of its key; false if there is no room for it.
+    fn push(&mut self, score: T, index: u32) -> bool;
+    /// What there was no room for.
+    fn lacking(&self) -> Error;
 }
 
 struct Filter<'a, T, C, I> {
@@ -26,10 +27,20 @@ struct Filter<'a, T, C, I> {
     scratch: Box<Scratch<T>>,
     width: usize,
     flip: bool,
+    /// What there was no room for: the sweep ends with the block.
+    lacking: Option<Error>,
     isa: PhantomData<I>,
 }
 
 impl<T: Score, C: Collect<T>, I: Isa> Sink<T> for Filter<'_, T, C, I> {
+    #[inline(always)]
+    fn wants(&self, _query: usize, _end: usize) -> bool {
+        self.lacking.is_none()
+    }
+    #[inline(always)]
+    unsafe fn block(&mut self, _keys: Range<usize>) -> Result<(), Error> {
+        self.lacking.take().map_or(Ok(()), Err)
+    }
     #[inline(always)]
     unsafe fn place(&mut self, _query: usize, rows: usize, _key: usize, _keys: usize, width: usize) -> (*mut T, usize) {
         self.width = width;
@@ -55,7 +66,10 @@ impl<T: Score, C: Collect<T>, I: Isa> Sink<T> for Filter<'_, T, C, I> {
                 while mask != 0 {
                     let i = start + mask.trailing_zeros() as usize;
                     mask &= mask - 1;
-                    kept.push(*row.add(i), (key + i) as u32);
+                    if !kept.push(*row.add(i), (key + i) as u32) {
+                        self.lacking = Some(kept.lacking());
+                        return;
+                    }
                 }
             }
         }
@@ -68,7 +82,7 @@ struct Task<'a, 'b, T, F> {
     group: Range<usize>,
     chunk: Range<usize>,
     flip: bool,
-    stop: &'a Stop,
+    stop: &'a Stop<'a>,
     empty: F,
 }
 
@@ -76,17 +90,35 @@ impl<T: Score, C: Collect<T>, F: Fn() -> C> Work for Task<'_, '_, T, F> {
     type Out = Result<Vec<C>, Error>;
     #[inline(always)]
     unsafe fn run<I: Isa>(self) -> Self::Out {
-        let mut kept: Vec<C> = self.group.clone().map(|_| (self.empty)()).collect();
+        let mut kept: Vec<C> = room::collected(self.group.clone().map(|_| (self.empty)()))?;
         let mut sink = Filter::<T, C, I> {
             kept: &mut kept,
             first: self.group.start,
             scratch: Scratch::new(),
             width: 0,
             flip: self.flip,
+            lacking: None,
             isa: PhantomData,
         };
         self.search.sweep::<I, _>(self.worker, self.group, self.chunk, &mut sink, self.stop)?;
         Ok(kept)
+    }
+}
+
+/// What was kept of every query, chunk by chunk of the keys.
+pub struct Found<C> {
+    /// For every group of queries and chunk of keys, what its queries kept.
+    pub parts: Vec<Vec<C>>,
+    /// Queries in a group.
+    pub group: usize,
+    /// Chunks.
+    pub chunks: usize,
+}
+
+impl<C> Found<C> {
+    /// What one query kept of the chunks, in their order.
+    pub fn of(&self, query: usize) -> impl Iterator<Item = &C> {
+        self.parts[query / self.group * self.chunks..][..self.chunks].iter().map(move |part| &part[query % self.group])
     }
 }
 
@@ -99,12 +131,13 @@ pub fn filter<T: Score, C: Collect<T>>(
     least: usize,
     larger: bool,
     empty: impl Fn() -> C + Sync,
-) -> Result<Vec<C>, Error> {
+) -> Result<Found<C>, Error> {
     let (q, n) = (search.queries.len(), search.keys.len());
     if u32::try_from(n).is_err() {
         return Err(Error::Argument(format!("keys have {n} rows; top-k and radius searches take fewer than 2^32")));
     }
-    let groups = pieces(q, GROUP);
+    let group = group(search);
+    let groups = pieces(q, group);
     // Few chunks: each begins without a bound, when every score still has to be kept.
     let tasks = (2 * context.threads).div_ceil(groups.len().max(1));
     let chunks = pieces(n, n.div_ceil(tasks).max(least).div_ceil(search.block) * search.block);
@@ -112,18 +145,7 @@ pub fn filter<T: Score, C: Collect<T>>(
         let (group, chunk) = (groups[task / chunks.len()].clone(), chunks[task % chunks.len()].clone());
         level.run(Task { search, worker, group, chunk, flip: larger, stop, empty: &empty })
     };
-    let parts = map(context, groups.len() * chunks.len(), search.cost(), Worker::default, body)?;
+    let parts = map(context, groups.len() * chunks.len(), search.cost(), || Ok(Worker::default()), body)?;
     search.check()?;
-    let mut parts = parts.into_iter();
-    let mut all = Vec::with_capacity(q);
-    for _ in groups {
-        let mut rows: Vec<C> = parts.next().unwrap_or_default();
-        for part in parts.by_ref().take(chunks.len() - 1) {
-            for (row, later) in rows.iter_mut().zip(part) {
-                row.append(later);
-            }
-        }
-        all.append(&mut rows);
-    }
-    Ok(all)
+    Ok(Found { parts, group, chunks: chunks.len() })
 }

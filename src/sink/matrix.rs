@@ -41,7 +41,7 @@ struct Task<'a, 'b, T> {
     group: Range<usize>,
     chunk: Range<usize>,
     out: &'a Shared<T>,
-    stop: &'a Stop,
+    stop: &'a Stop<'a>,
 }
 
 impl<T: Score> Work for Task<'_, '_, T> {
@@ -61,13 +61,21 @@ impl<T: Score> Work for Task<'_, '_, T> {
 }
 
 /// Queries that a task packs at once: enough to pay for packing a block of keys.
-pub(crate) const GROUP: usize = 1020;
+const GROUP: usize = 1020;
+/// Bytes of queries that a worker packs at once, if they are so long that a few are as good.
+const GROUP_BYTES: usize = 64 << 20;
+
+/// How many queries of a search a task packs at once.
+pub(crate) fn group<T: Score>(search: &Search<T>) -> usize {
+    (GROUP_BYTES / (search.kernel.layout.panel(search.keys.width()) / search.kernel.layout.lanes).max(1))
+        .clamp(16, GROUP)
+}
 
 /// All scores, `out` being (queries, keys) row by row.
 pub fn matrix<T: Score>(context: &Context, level: Level, search: &Search<T>, out: &mut [T]) -> Result<(), Error> {
     let (q, n) = (search.queries.len(), search.keys.len());
     assert_eq!(out.len(), q * n);
-    let groups = pieces(q, GROUP);
+    let groups = pieces(q, group(search));
     let tasks = (8 * context.threads).div_ceil(groups.len().max(1));
     let chunks = pieces(n, n.div_ceil(tasks).div_ceil(search.block) * search.block);
     let shared = Shared(out.as_mut_ptr());
@@ -75,6 +83,6 @@ pub fn matrix<T: Score>(context: &Context, level: Level, search: &Search<T>, out
         let (group, chunk) = (groups[task / chunks.len()].clone(), chunks[task % chunks.len()].clone());
         level.run(Task { search, worker, group, chunk, out: &shared, stop })
     };
-    map(context, groups.len() * chunks.len(), search.cost(), Worker::default, body)?;
+    map(context, groups.len() * chunks.len(), search.cost(), || Ok(Worker::default()), body)?;
     search.check()
 }

@@ -4,6 +4,7 @@
 //! Keys are cut into chunks that depend on the shapes alone; the states of the chunks are joined in order, by one worker or by
 //! many, to the same bits.
 
+use crate::error::room;
 use crate::error::{Error, Side};
 use crate::parallel::{Context, Shared, Stop, map, pieces};
 use crate::projection::{Room, STRIDE, project};
@@ -22,8 +23,8 @@ pub struct Retrieval<'a, E> {
 
 impl<'a, E: Real> Retrieval<'a, E> {
     /// `sign` is 1 for similarities and -1 for distances.
-    pub fn new(separation: Separation, values: Rows<'a>, log_weight: Option<&[f64]>, sign: f64) -> Self {
-        Retrieval { weighing: Weighing::new(separation, log_weight, sign), values }
+    pub fn new(separation: Separation, values: Rows<'a>, log_weight: Option<&[f64]>, sign: f64) -> Result<Self, Error> {
+        Ok(Retrieval { weighing: Weighing::new(separation, log_weight, sign)?, values })
     }
 }
 
@@ -36,11 +37,11 @@ struct State<E> {
 }
 
 impl<E: Real> State<E> {
-    fn new(retrieval: &Retrieval<E>, rows: usize) -> Self {
-        State {
-            weights: vec![retrieval.weighing.nothing(); rows],
-            sums: vec![E::ZERO; rows * retrieval.values.width()],
-        }
+    fn new(retrieval: &Retrieval<E>, rows: usize) -> Result<Self, Error> {
+        Ok(State {
+            weights: room::filled(rows, retrieval.weighing.nothing())?,
+            sums: room::filled(rows * retrieval.values.width(), E::ZERO)?,
+        })
     }
 
     /// Takes in the state of the next chunk.
@@ -120,7 +121,7 @@ where
     }
 
     #[inline(always)]
-    unsafe fn block(&mut self, keys: Range<usize>) {
+    unsafe fn block(&mut self, keys: Range<usize>) -> Result<(), Error> {
         let n = keys.len();
         let width = self.retrieval.values.width();
         self.scores.dense.clear();
@@ -144,8 +145,9 @@ where
             n,
             self.state.sums.as_mut_ptr(),
             &mut buffers.room,
-        );
+        )?;
         self.start = keys.end;
+        Ok(())
     }
 }
 
@@ -155,14 +157,14 @@ struct Task<'a, 'b, E: Real> {
     worker: &'a mut (Worker<E>, Buffers<E>),
     group: Range<usize>,
     chunk: Range<usize>,
-    stop: &'a Stop,
+    stop: &'a Stop<'a>,
 }
 
 impl<E: Real> Work for Task<'_, '_, E> {
     type Out = Result<State<E>, Error>;
     #[inline(always)]
     unsafe fn run<I: Isa>(self) -> Self::Out {
-        let mut state = State::new(self.retrieval, self.group.len());
+        let mut state = State::new(self.retrieval, self.group.len())?;
         let (worker, scores) = self.worker;
         let mut sink = Retrieve::<I, E::Register<I>> {
             retrieval: self.retrieval,
@@ -203,10 +205,10 @@ pub fn retrieve<E: Real>(
     let groups = pieces(q, q.div_ceil(count.max(1)).next_multiple_of(4).min(most));
     let chunks = pieces(n, n.div_ceil(CHUNKS).max(2 * search.block).div_ceil(search.block) * search.block);
     let cost = 2 * search.cost();
-    let init = || (Worker::default(), Buffers { scores: Vec::new(), dense: Vec::new(), room: Room::default() });
+    let init = || Ok((Worker::default(), Buffers { scores: Vec::new(), dense: Vec::new(), room: Room::default() }));
     let state = |worker: &mut (Worker<E>, Buffers<E>), group: &Range<usize>, chunk: &Range<usize>, stop: &Stop| {
         let rows = group.len().next_multiple_of(GROUP);
-        worker.1.scores.resize(rows * STRIDE, E::ZERO);
+        room::resize(&mut worker.1.scores, rows * STRIDE, E::ZERO)?;
         level.run(Task { search, retrieval, worker, group: group.clone(), chunk: chunk.clone(), stop })
     };
     let (answers, scales) = (Shared(out.as_mut_ptr()), Shared(log_scale.as_mut_ptr()));

@@ -7,6 +7,7 @@
 
 use super::Scratch;
 use crate::error::Error;
+use crate::error::room;
 use crate::metric::Score;
 use crate::pack::{Kernel, Keys, Strided, Table};
 use crate::parallel::{Context, Shared, Stop, map, pieces};
@@ -148,7 +149,7 @@ struct Task<'a, T, A, F> {
     chunks: Range<usize>,
     totals: &'a mut [A],
     odd: &'a AtomicBool,
-    stop: &'a Stop,
+    stop: &'a Stop<'a>,
 }
 
 impl<'a, T, A, F> Work for Task<'_, T, A, F>
@@ -209,6 +210,7 @@ where
     let mut regions = Vec::new();
     for rows in rows {
         let met = columns.iter().filter(|columns| !sums.symmetric || columns.end > rows.start);
+        room::reserve(&mut regions, columns.len())?;
         regions.extend(met.map(|columns| Region { rows: rows.clone(), columns: columns.clone() }));
     }
     let stretches = TASKS.div_ceil(regions.len()).clamp(1, (sums.chunks / FEW).max(1));
@@ -224,7 +226,7 @@ where
     let body = |(worker, totals): &mut (Worker<T>, Vec<A>), task: usize, stop: &Stop| {
         let region = &regions[task / stretches.len()];
         totals.clear();
-        totals.resize(region.rows.len() * region.columns.len(), A::default());
+        room::resize(totals, region.rows.len() * region.columns.len(), A::default())?;
         let chunks = stretches[task % stretches.len()].clone();
         level.run(Task { sums, worker, region, chunks, totals, odd: &odd, stop })?;
         if stretches.len() > 1 {
@@ -234,7 +236,7 @@ where
         Ok(Vec::new())
     };
     let cost = (o * sums.words / sums.kernel.layout.lanes).saturating_mul(d);
-    let mut parts = map(context, regions.len() * stretches.len(), cost, Default::default, body)?;
+    let mut parts = map(context, regions.len() * stretches.len(), cost, || Ok(Default::default()), body)?;
     if odd.load(Ordering::Relaxed) {
         return Ok(false);
     }
@@ -253,7 +255,7 @@ where
             store(&regions[task], first);
             Ok(())
         };
-        map(context, regions.len(), o * d, || (), join)?;
+        map(context, regions.len(), o * d, || Ok(()), join)?;
     }
     Ok(fits.into_inner())
 }

@@ -5,8 +5,9 @@
 
 use super::filter::{Collect, filter};
 use crate::error::Error;
+use crate::error::room;
 use crate::metric::Score;
-use crate::parallel::Context;
+use crate::parallel::{Context, Shared, Stop, map, pieces};
 use crate::simd::Level;
 use crate::sweep::Search;
 use std::cmp::Ordering;
@@ -26,6 +27,11 @@ struct Best<T> {
 
 impl<T: Score> Best<T> {
     #[cold]
+    fn grow(&mut self) -> bool {
+        let more = self.found.len().clamp(8, room_for(self.k)).min(room_for(self.k) - self.found.len()).max(1);
+        self.found.try_reserve_exact(more).is_ok()
+    }
+    #[cold]
     fn trim(&mut self) {
         if self.found.len() >= self.k {
             let (_, worst, _) = self.found.select_nth_unstable_by(self.k - 1, order);
@@ -43,18 +49,28 @@ impl<T: Score> Collect<T> for Best<T> {
         self.bound
     }
     #[inline(always)]
-    fn push(&mut self, score: T, index: u32) {
+    fn push(&mut self, score: T, index: u32) -> bool {
+        if self.found.len() == self.found.capacity() && !self.grow() {
+            return false;
+        }
         self.found.push((score, index));
-        if self.found.len() >= 2 * self.k + 32 {
+        if self.found.len() >= room_for(self.k) {
             self.trim();
         }
+        true
     }
-    fn append(&mut self, mut later: Self) {
-        later.trim();
-        self.found.append(&mut later.found);
-        self.trim();
+    fn lacking(&self) -> Error {
+        room::lacking::<(T, u32)>(room_for(self.k).min(2 * self.found.len()))
     }
 }
+
+/// Candidates that are kept until the worse are thrown away.
+fn room_for(k: usize) -> usize {
+    2 * k + 32
+}
+
+/// Rows of so many results in all are put in order by one task.
+const SORTED: usize = 4096;
 
 /// Scores and indices of the best k keys of every query, best first. `larger` says which scores are better.
 pub fn topk<T: Score>(
@@ -70,13 +86,32 @@ pub fn topk<T: Score>(
     assert!(1 <= k && k <= n && scores.len() == q * k && indices.len() == q * k);
     let empty = || Best { found: Vec::new(), k, bound: None };
     let best = filter(context, level, search, 4 * k, larger, empty)?;
-    for (row, mut best) in best.into_iter().enumerate() {
-        best.trim();
-        best.found.sort_unstable_by(order);
-        for (j, (score, index)) in best.found.into_iter().enumerate() {
-            scores[row * k + j] = if larger { score.flip() } else { score };
-            indices[row * k + j] = index as i64;
+    let tasks = pieces(q, SORTED / k);
+    let (scores, indices) = (&Shared(scores.as_mut_ptr()), &Shared(indices.as_mut_ptr()));
+    let body = |found: &mut Vec<(T, u32)>, task: usize, stop: &Stop| {
+        for row in tasks[task].clone() {
+            stop.check()?;
+            found.clear();
+            for chunk in best.of(row) {
+                room::reserve(found, chunk.found.len())?;
+                found.extend_from_slice(&chunk.found);
+            }
+            found.select_nth_unstable_by(k - 1, order);
+            found.truncate(k);
+            found.sort_unstable_by(order);
+            // SAFETY: a task has rows of its own, each of k places.
+            let (scores, indices) = unsafe {
+                let (scores, indices) = (scores.0.add(row * k), indices.0.add(row * k));
+                (std::slice::from_raw_parts_mut(scores, k), std::slice::from_raw_parts_mut(indices, k))
+            };
+            for ((to, at), &(score, index)) in scores.iter_mut().zip(indices).zip(found.iter()) {
+                *to = if larger { score.flip() } else { score };
+                *at = index as i64;
+            }
         }
-    }
+        Ok(())
+    };
+    // About as many steps of a tile as it takes to find the place of a result.
+    map(context, tasks.len(), (q * k).saturating_mul(32), || Ok(Vec::new()), body)?;
     Ok(())
 }

@@ -124,14 +124,21 @@ impl<'a> Rows<'a> {
 
     /// The first row with a NaN or an infinity.
     pub fn first_non_finite(&self) -> Option<usize> {
-        let mut row = vec![0.0f64; self.width];
-        match self.dtype {
-            Dtype::U8 | Dtype::I8 | Dtype::Bipolar => None,
-            _ => (0..self.len).find(|&i| {
-                self.read(i, &mut row);
-                row.iter().any(|x| !x.is_finite())
-            }),
+        self.non_finite_among(0..self.len)
+    }
+    /// The first such row among some.
+    pub fn non_finite_among(&self, mut rows: Range<usize>) -> Option<usize> {
+        if matches!(self.dtype, Dtype::U8 | Dtype::I8 | Dtype::Bipolar) {
+            return None;
         }
+        let mut some = [0.0f64; 256];
+        rows.find(|&i| {
+            (0..self.width).step_by(some.len()).any(|first| {
+                let n = some.len().min(self.width - first);
+                self.read_some(i, first, &mut some[..n]);
+                some[..n].iter().any(|x| !x.is_finite())
+            })
+        })
     }
 }
 

@@ -1,6 +1,7 @@
 //! Bits of patterns turned into bits of columns: what is a row of 64 columns' bits becomes, of 64 patterns, a word a column.
 
 use crate::error::Error;
+use crate::error::room;
 use crate::parallel::{Context, Shared, Stop, map, pieces};
 use crate::simd::{Isa, Level, Work};
 use crate::table::{Dtype, Rows};
@@ -143,8 +144,7 @@ pub fn turned(
         assert!(rows.dtype() == Dtype::I8);
     }
     let (width, words) = (source.width(), patterns.len().div_ceil(64));
-    let mut out: Vec<u64> = Vec::new();
-    out.try_reserve_exact(words * width).map_err(|_| Error::OutOfMemory(8 * words * width))?;
+    let mut out: Vec<u64> = room::list(words * width)?;
     let stripes = pieces(patterns.len(), STRIPE);
     let (shared, odd) = (Shared(out.as_mut_ptr()), AtomicBool::new(false));
     let body = |scratch: &mut Vec<u64>, task: usize, stop: &Stop| {
@@ -152,19 +152,18 @@ pub fn turned(
         let (first, patterns) = (stripe.start / 64, patterns.start + stripe.start..patterns.start + stripe.end);
         let to = &shared;
         let out = to.0.wrapping_add(first * width); // Stripes have rows of their own.
-        if stop.wanted() || odd.load(Ordering::Relaxed) {
-            return Ok(());
-        }
-        if !level.run(Turn { source, patterns, minus, scratch, out }) {
+        stop.check()?;
+        if !odd.load(Ordering::Relaxed) && !level.run(Turn { source, patterns, minus, scratch, out }) {
             odd.store(true, Ordering::Relaxed);
         }
         Ok(())
     };
-    map(context, stripes.len(), patterns.len().saturating_mul(width) / 64, Vec::new, body)?;
+    let init = || room::filled(64 * width.div_ceil(64), 0);
+    map(context, stripes.len(), patterns.len().saturating_mul(width) / 64, init, body)?;
     if odd.into_inner() {
         return Ok(None);
     }
-    // SAFETY: every row was written.
+    // SAFETY: no task was stopped and none passed over, so every row was written.
     unsafe { out.set_len(words * width) };
     Ok(Some(out))
 }
@@ -173,7 +172,8 @@ struct Turn<'a> {
     source: Source<'a>,
     patterns: Range<usize>,
     minus: Option<&'a [bool]>,
-    scratch: &'a mut Vec<u64>,
+    /// A packed row for each of 64 patterns.
+    scratch: &'a mut [u64],
     out: *mut u64,
 }
 
@@ -184,7 +184,6 @@ impl Work for Turn<'_> {
         let Turn { source, patterns, minus, scratch, out } = self;
         let width = source.width();
         let across = width.div_ceil(64);
-        scratch.resize(64 * across, 0);
         let mut fine = true;
         for (k, first) in patterns.clone().step_by(64).enumerate() {
             let n = (patterns.end - first).min(64);

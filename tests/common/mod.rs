@@ -161,7 +161,7 @@ impl Run {
                 let mut first = 0;
                 while first < keys.len() {
                     let n = piece.min(keys.len() - first);
-                    panels.append(&slice(&keys, first, n))?;
+                    panels = panels.extended(&context, &slice(&keys, first, n))?;
                     first += n;
                 }
                 assert_eq!(panels.len(), keys.len());
@@ -192,7 +192,14 @@ impl Run {
     pub fn within<T: Scored>(&self, queries: Rows, keys: Rows, radius: f64) -> Result<Vec<Vec<(T, u32)>>, Error> {
         let larger = self.metric.larger_is_better();
         self.search::<T, _>(queries, keys, 0, |context, search| {
-            within::within(context, self.level, search, radius, larger)
+            let hits = within::within(context, self.level, search, radius, larger)?;
+            let starts = hits.starts()?;
+            let n = *starts.last().unwrap() as usize;
+            let (mut indices, mut scores) = (vec![-1; n], vec![T::WORST; n]);
+            hits.write(context, &starts, &mut indices, &mut scores)?;
+            let pairs: Vec<_> = scores.into_iter().zip(indices.into_iter().map(|i| i as u32)).collect();
+            let row = |ends: &[i64]| pairs[ends[0] as usize..ends[1] as usize].to_vec();
+            Ok(starts.windows(2).map(row).collect())
         })
     }
 
@@ -210,7 +217,7 @@ impl Run {
         let sign = if self.metric.larger_is_better() { 1.0 } else { -1.0 };
         let run = self.most(self.most.min(BLOCK));
         run.search::<E, _>(queries, keys, values.width() * size_of::<E>(), |context, search| {
-            let retrieval = retrieve::Retrieval::new(separation, values, log_weight, sign);
+            let retrieval = retrieve::Retrieval::new(separation, values, log_weight, sign)?;
             retrieve::retrieve(context, self.level, search, &retrieval, &mut out, &mut scale)
         })?;
         Ok((out, scale))

@@ -130,7 +130,8 @@ class Items:
         more = 0 if self.max_items is None else len(columns.ids) - self.max_items
         if more > 0:
             return self._without_first(now, columns, more, now.next_id + len(ids)), ids
-        packed = now.packed if columns.keys.view.dtype == old.keys.view.dtype else {}
+        # Each has its own: a reader of the old items packs them beside one of the new.
+        packed = dict(now.packed) if columns.keys.view.dtype == old.keys.view.dtype else {}
         kind = now.kind or batch.kind
         return Stored(self, columns, now.n_bits, now.next_id + len(ids), kind, packed), ids
 

@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from amfast._stores.items import Items
 
 _PACK_BYTES = 1 << 25
+# Rows from which on packing takes more memory than it saves time: a few are filled up to a block.
+_LONG_BYTES = 1 << 19
 # ln(1e290): sums of that many items' weights are float64 numbers.
 LOG_WEIGHT_MAX = 667.7
 
@@ -159,7 +161,8 @@ class Stored:
         owner = self.owner
         if owner.metric is None:
             return keys
-        if owner.prepare is None and (keys.dtype != dtype or self.columns.keys.in_place):
+        plain = self.columns.keys.in_place or keys.shape[1] * keys.itemsize > _LONG_BYTES
+        if owner.prepare is None and (keys.dtype != dtype or plain):
             return keys
         if self.unread and owner.prepare is None:
             # Where items go between any two reads, packing all again for each would cost more.
@@ -179,7 +182,7 @@ class Stored:
             piece = keys[done : done + step]
             if prepare is not None:
                 piece = prepare(piece, dtype)
-            packed = _core.Keys(piece, metric) if packed is None else _extended(packed, piece)
+            packed = _core.Keys(piece, metric) if packed is None else packed.extended(piece)
             done += len(piece)
         assert packed is not None
         self.packed[dtype] = packed
@@ -256,8 +259,3 @@ def _rows_of(view: Array, n_bits: int | None) -> Array | BitMatrix:
 def unpacked(rows: Array | BitMatrix) -> tuple[Array, int | None]:
     """Return the bytes of bits and their number, or the array and None."""
     return (rows.to_packed(), rows.n_bits) if isinstance(rows, BitMatrix) else (rows, None)
-
-
-def _extended(packed: _core.Keys, piece: Array) -> _core.Keys:
-    packed.append(piece)
-    return packed

@@ -256,8 +256,9 @@ def dense_sweep(n: int) -> tuple[Contender, ...]:
 
         patterns = data.keys.astype(np.float64)
         columns = np.ascontiguousarray(patterns.T)
-        number = reference.cue_numbers(data.cues[:1], 0)[0]
-        order = reference.sweep_order(number, 0, np.arange(data.keys.shape[1]))
+        order = reference.sweep_order(
+            0, reference.cue_key(data.cues[0]), 0, np.arange(data.keys.shape[1])
+        )
 
         def call() -> Array:
             state = data.cues[0].astype(np.float64)

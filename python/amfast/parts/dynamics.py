@@ -29,8 +29,8 @@ class Rules:
     update: str = "async"
     """"async": one unit after the other; "sync": all at once."""
     order: str = "random"
-    """"random": in an order of its own for every seed, cue and sweep; "fixed": unit 0 first. Of no
-    consequence to "sync"."""
+    """"random": in an order of its own for every (seed, cue, sweep), equal cues in equal orders;
+    "fixed": unit 0 first. Of no consequence to "sync"."""
     tie: int = 0
     """What a unit takes whose field is a tie: -1 or +1; 0 keeps what it has."""
     temperature: float = 0.0

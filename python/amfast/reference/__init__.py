@@ -15,7 +15,7 @@ array([[5.]])
 
 from amfast.reference.counters import sdm_active, sdm_read, sdm_write
 from amfast.reference.dynamics import (
-    cue_numbers,
+    cue_key,
     flips,
     matrix_terms,
     overlap_terms,
@@ -31,7 +31,7 @@ from amfast.reference.separations import entmax, separate
 
 __all__ = [
     "METRICS",
-    "cue_numbers",
+    "cue_key",
     "distribution",
     "entmax",
     "flips",

@@ -23,46 +23,46 @@ def _mixed(z: NDArray[np.uint64]) -> NDArray[np.uint64]:
     return z ^ (z >> np.uint64(31))
 
 
-def _start(key: int, n: int) -> int:
-    """Mix a number into a key: mix(key + (n + 1) gamma)."""
-    return int(_mixed(np.array([(key + (n + 1) * _GAMMA) & _WORD], np.uint64))[0])
+def _keyed(key: int, *numbers: int) -> int:
+    """Mix numbers into a key in turn: key <- mix(key + (n + 1) gamma)."""
+    for n in numbers:
+        start = np.array([(key + (n + 1) * _GAMMA) & _WORD], np.uint64)
+        key = int(_mixed(start)[0])
+    return key
 
 
-def cue_numbers(states: Array, seed: int, temperature: float = 0.0) -> list[int]:
-    """Give each cue a number made of its bits and the seed, whatever its place in the batch.
+def cue_key(cue: Array) -> int:
+    """Return the key of a cue of -1 and +1: equal cues have equal keys, wherever they stand.
 
-    Bits are read 64 at a time, bit 0 as the lowest of word 0, and zero beyond the last. The number
-    is mix(k + gamma) for the sum k of the mixed seed and of the mixed words, mix(w_j + (j + 1)
-    gamma). At a temperature the n-th earlier copy of a cue mixes in n in place of 0, so that copies
-    have noise of their own.
+    From 0, the units are mixed in, 64 at a time, +1 being a bit 1 and the first the lowest.
     """
-    numbers: list[int] = []
-    seen: dict[bytes, int] = {}
-    for state in np.asarray(states):
-        key = _start(seed, 0)
-        for j in range(0, len(state), 64):
-            word = sum(1 << i for i, s in enumerate(state[j : j + 64]) if s > 0)
-            key = (key + _start(word, j // 64)) & _WORD
-        copies = seen.get(state.tobytes(), 0) if temperature else 0
-        seen[state.tobytes()] = copies + 1
-        numbers.append(_start(key, copies))
-    return numbers
+    bits = [int(s > 0) for s in cue]
+    words = [bits[first : first + 64] for first in range(0, len(bits), 64)]
+    return _keyed(0, *(sum(bit << i for i, bit in enumerate(word)) for word in words))
 
 
-def sweep_words(number: int, sweep: int, n: int) -> NDArray[np.uint64]:
-    """Draw the first n random words of one sweep of the cue of that number.
+def cue_keys(cues: Array, apart: bool) -> list[int]:
+    """Return the `cue_key` of each cue; ``apart``, the n-th earlier equal cue mixes in n > 0."""
+    keys = [cue_key(cue) for cue in cues]
+    copies = [keys[:row].count(key) if apart else 0 for row, key in enumerate(keys)]
+    return [_keyed(key, n) if n else key for key, n in zip(keys, copies, strict=True)]
 
-    Word t is mix(key + (t + 1) gamma), the t-th output of SplitMix64 from the state ``key``, which
-    is mix(number + (sweep + 1) gamma).
+
+def sweep_words(seed: int, key: int, sweep: int, n: int) -> NDArray[np.uint64]:
+    """Draw the first n random words of one sweep of the cue with that `cue_key`.
+
+    Word t is mix(start + (t + 1) gamma), the t-th output of SplitMix64 from the state ``start``,
+    which is the seed, into which 0, the cue's key and the sweep were mixed in turn.
     """
+    key = _keyed(seed & _WORD, 0, key, sweep)
     steps = np.arange(1, n + 1, dtype=np.uint64) * np.uint64(_GAMMA)
-    return _mixed(np.uint64(_start(number, sweep)) + steps)
+    return _mixed(np.uint64(key) + steps)
 
 
-def sweep_order(number: int, sweep: int, units: Array) -> Array:
+def sweep_order(seed: int, key: int, sweep: int, units: Array) -> Array:
     """Shuffle the units by Fisher and Yates, from the end, by the high halves of the words."""
     order = np.array(units)
-    words = sweep_words(number, sweep, max(0, len(order) - 1))
+    words = sweep_words(seed, key, sweep, max(0, len(order) - 1))
     for word, i in zip(words.tolist(), range(len(order) - 1, 0, -1), strict=True):
         j = (word >> 32) * (i + 1) >> 32
         order[[i, j]] = order[[j, i]]
@@ -160,15 +160,15 @@ def flips(
                 return -s if number < 1 / (1 + np.exp(2 * h * s / temperature)) else s
         return int(np.sign(h)) or tie or s
 
-    numbers_of = cue_numbers(out, seed, temperature)
+    keys = cue_keys(out, temperature > 0)
     for row, state in enumerate(out):
         free = np.flatnonzero(~clamp[row]) if clamp is not None else np.arange(d)
-        before = None
+        before, key = None, keys[row]
         while sweeps[row] < max_sweeps and not period[row]:
             sweep = int(sweeps[row])
-            units = sweep_order(numbers_of[row], sweep, free) if order == "random" else free
+            units = sweep_order(seed, key, sweep, free) if order == "random" else free
             units = free if update == "sync" else units
-            numbers = (sweep_words(numbers_of[row], sweep, 2 * d)[d:] >> np.uint64(11)) * 2.0**-53
+            numbers = (sweep_words(seed, key, sweep, 2 * d)[d:] >> np.uint64(11)) * 2.0**-53
             old = state.copy()
             seen = old if update == "sync" else state
             for unit, number in zip(units, numbers, strict=False):

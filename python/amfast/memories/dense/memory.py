@@ -211,9 +211,8 @@ class DenseAssociativeMemory(Units):
             "sync" is a sweep; "one-step" is one.
         seed : int, default 0
             Of the orders and of the temperature's noise, 0 to 2**64 - 1, together with the cue's
-            own bits: equal cues recall alike wherever they stand, alone or in a batch. At a
-            temperature each copy of a cue in a batch has noise of its own. The same on every
-            platform.
+            own bits: equal cues recall alike wherever they stand, alone or in a batch, at a
+            temperature too: for samples take a seed each. The same on every platform.
         clamp : (d,) or (Q, d) bool array, optional
             True for units that are known and never change. In a heteroassociative memory all units
             of the cue are; it takes no more.

@@ -179,8 +179,8 @@ class Hopfield(Units):
             sweep.
         seed : int, default 0
             Of the order and of the temperature's noise, 0 to 2**64 - 1, together with the cue's own
-            bits: equal cues recall alike wherever they stand, alone or in a batch. At a temperature
-            each copy of a cue in a batch has noise of its own. The same on every platform.
+            bits: equal cues recall alike wherever they stand, alone or in a batch, at a temperature
+            too: for samples take a seed each. The same on every platform.
         clamp : (d,) or (Q, d) bool array, optional
             True for known units, which never change.
         order : {"random", "fixed"}, default "random"

@@ -1,5 +1,7 @@
 //! The one error type of the engine.
 
+pub mod room;
+
 use std::fmt;
 
 /// Which argument of a call a row belongs to.
