@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import functools
 
 import numpy as np
 import pytest
@@ -155,9 +156,14 @@ def test_theory_is_drawn(tmp_path):
     labels = [text.get_text() for text in axes[0].get_legend().get_texts()]
     near = [name for name, load in table.theory.items() if load <= 48]
     assert len(near) == 2
-    assert labels == ["overlap, theory", *near, "corruption 0", "corruption 0.1"]
+    curve = "overlap, theory (right axis)"
+    assert labels == [curve, *near, "corruption 0", "corruption 0.1"]
     lines = {line.get_label(): line for line in axes[0].lines}
-    np.testing.assert_array_equal(lines["overlap, theory"].get_ydata(), table.theory_overlap)
+    right = axes[0].figure.axes[-1]
+    assert right is not axes[0] and right.get_ylabel() == "overlap expected"
+    loads, overlap = right.lines[0].get_xdata(), right.lines[0].get_ydata()
+    assert len(loads) == 31 and loads[0] == 10 and loads[-1] == 40
+    np.testing.assert_array_equal(overlap[[0, -1]], table.theory_overlap)
     for name in near:
         assert set(lines[name].get_xdata()) == {table.theory[name]}
     few = am.capacity(am.Hopfield(), [2], width=100, trials=1)  # theory's loads are out of sight
@@ -333,6 +339,50 @@ def test_noise_on_bytes_stays_in_range():
     am.capacity(Echo, [4], [4.0], patterns=pool, trials=1)
     assert seen[0].dtype == np.uint8 and seen[0][:, 1:].min() > 200
     assert abs(seen[0][:, 1:].astype(float).mean() - 249.5) < 0.5
+
+
+@pytest.mark.parametrize(
+    "corrupt",
+    ["mask", "random_mask", "gaussian", am.corrupt.mask, am.corrupt.gaussian, am.corrupt.inpaint],
+)
+@pytest.mark.parametrize("shape", [None, (28, 28)])
+def test_the_librarys_own_corruptions_fit(corrupt, shape):
+    images = am.datasets.load("fashion_mnist_small", n=40).patterns()
+    memory = am.UniversalHopfield("manhattan", "max")
+    table = am.capacity(memory, 40, 0.2, patterns=images, corrupt=corrupt, shape=shape, trials=1)
+    assert table.success.shape == (1, 1) and 0.8 < table.success[0, 0]
+    assert table.criterion == "nearest of all stored"
+    assert repr(table) == str(table) and "nearest of all stored" in repr(table)
+
+
+def test_masked_signs_stay_signs():
+    for corrupt in ("mask", "random_mask", functools.partial(am.corrupt.mask, keep="bottom")):
+        table = am.capacity(am.Hopfield(), 5, 0.2, width=100, corrupt=corrupt, trials=1)
+        assert table.success[0, 0] == 1
+    table = am.capacity(am.Hopfield(), 5, 0.1, width=100, corrupt=am.corrupt.flip, trials=1)
+    assert table.success[0, 0] == 1
+
+
+def test_overlap_flatters_images():
+    """Blurred images overlap with everything: nearest and exact see what overlap does not."""
+    images = am.datasets.load("fashion_mnist_small", n=100).patterns()
+    flat = am.UniversalHopfield("cosine", beta=1.0)
+    by = {
+        what: am.capacity(flat, 100, 0.0, patterns=images, success=what, trials=1).success[0, 0]
+        for what in ("overlap", "nearest", "exact", lambda a, b: (a == b).all(axis=1))
+    }
+    assert list(by.values())[0] > 0.2 and max(list(by.values())[1:]) < 0.1
+
+
+def test_several_memories_on_one_axis():
+    pytest.importorskip("matplotlib")
+    tables = {
+        rule: am.capacity(am.Hopfield(rule), [5, 10], width=50, trials=1)
+        for rule in ("hebbian", "projection")
+    }
+    axis = am.plot.capacity(tables)
+    assert [text.get_text() for text in axis.get_legend().get_texts()] == list(tables)
+    assert "d to infinity" in repr(tables["hebbian"]) and "d = 50" in repr(tables["hebbian"])
 
 
 def test_one_unit_has_no_theory():

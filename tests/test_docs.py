@@ -49,7 +49,11 @@ SMALLER = {"n = 10_000_000": "n = 20_000", "chunks=(100_000, 64)": "chunks=(2_00
 
 
 @pytest.mark.skipif(not README.exists(), reason="no README beside the tests")
-@pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::FutureWarning")
+@pytest.mark.filterwarnings(
+    "ignore::DeprecationWarning",
+    "ignore::FutureWarning",
+    "error::amfast.SeparationWarning",  # what is shown to newcomers succeeds
+)
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
 def test_pages(page, tmp_path, monkeypatch):
     """Python blocks run in order in one namespace; ``>>>`` lines must print what they say.
@@ -74,3 +78,18 @@ def test_pages(page, tmp_path, monkeypatch):
             assert runner.summarize(verbose=False).failed == 0
         else:
             exec(compile("\n" * line + block, str(page), "exec"), namespace)
+
+
+@pytest.mark.skipif(not README.exists(), reason="no README beside the tests")
+def test_the_first_block_pastes_and_succeeds(capsys):
+    """What a newcomer sees first: no prompts, few lines, a share that is printed and large."""
+    text = README.read_text(encoding="utf-8")
+    block = re.search(r"^```python\n(.*?)^```", text, re.M | re.S)[1]
+    lines = [line for line in block.splitlines() if line.strip()]
+    assert len(lines) <= 9 and ">>>" not in block
+    exec(compile(block, str(README), "exec"), {})
+    share = re.search(r"(\d+)% of 300 images recalled", capsys.readouterr().out)
+    assert share is not None and int(share[1]) >= 95
+    assert "short: ratio" not in text, "the long table lives in benches/README.md"
+    for path in re.findall(r"\]\(([^)#]+)\)", text):
+        assert "://" in path or (README.parent / path).exists(), path

@@ -13,7 +13,7 @@ Examples
 array([0., 1., 0.])
 """
 
-from amfast import bits, corrupt, datasets, theory
+from amfast import bits, corrupt, datasets, plot, theory
 from amfast._check.savable import inspect, load
 from amfast._check.tensors import FileFormatError
 from amfast._stores.moments import SecondMoment
@@ -32,7 +32,7 @@ from amfast.kernels import (
     topk,
     within,
 )
-from amfast.lab import Capacity, capacity
+from amfast.lab import Basins, Capacity, Comparison, basins, capacity, compare
 from amfast.memories.dense.classifier import DenseAssociativeClassifier
 from amfast.memories.dense.memory import DenseAssociativeMemory, DenseRecall
 from amfast.memories.hebbian.memory import HebbianMemory
@@ -46,6 +46,7 @@ from amfast.memories.recovery.expander import expander
 from amfast.memories.recovery.memory import Recovery, SparseRecoveryMemory
 from amfast.memories.sdm.memory import SdmRecall, SparseDistributedMemory
 from amfast.memories.universal.memory import UniversalHopfield
+from amfast.neighbours import pairs_within, self_topk
 from amfast.parts import (
     Exponential,
     Identity,
@@ -67,9 +68,11 @@ from amfast.shards import Shards
 __version__ = "0.1.0"
 
 __all__ = [
+    "Basins",
     "BitMatrix",
     "Blocks",
     "Capacity",
+    "Comparison",
     "ContinuousSDM",
     "DenseAssociativeClassifier",
     "DenseAssociativeMemory",
@@ -109,8 +112,10 @@ __all__ = [
     "TopK",
     "UniversalHopfield",
     "__version__",
+    "basins",
     "bits",
     "capacity",
+    "compare",
     "corrupt",
     "cpu_info",
     "datasets",
@@ -123,9 +128,12 @@ __all__ = [
     "merge_topk",
     "merge_within",
     "pack",
+    "pairs_within",
     "pairwise",
     "partial",
+    "plot",
     "retrieve",
+    "self_topk",
     "set_num_threads",
     "theory",
     "threads",

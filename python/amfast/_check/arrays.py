@@ -82,6 +82,17 @@ def _layout(x: Array, name: str) -> Array:
     return contiguous(x, name)
 
 
+def labels(x: object, length: int) -> tuple[Array, Array]:
+    """Read ``length`` labels of any kind that sorts: the different ones, and which each is."""
+    given = np.asarray(x)
+    if given.shape != (length,):
+        raise ValueError(
+            f"labels must have shape ({length},), one per stored item, got {given.shape}"
+        )
+    names, index = np.unique(given, return_inverse=True)
+    return names, index
+
+
 def contiguous(x: Array, name: str) -> Array:
     """Return ``x`` C-contiguous and aligned, in new memory only where it is not."""
     if x.flags.c_contiguous and x.flags.aligned:

@@ -10,191 +10,20 @@ from __future__ import annotations
 import os
 import threading
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
-from amfast import _check, _core
-from amfast._engine.scoring import packs
 from amfast._stores.rows import Rows
-from amfast._typing import Array, Float, Int, Mask
+from amfast._stores.stored import LOG_WEIGHT_MAX as LOG_WEIGHT_MAX
+from amfast._stores.stored import Batch as Batch
+from amfast._stores.stored import Columns, Thinned, unpacked
+from amfast._stores.stored import Stored as Stored
+from amfast._typing import Array, Int, Mask
 from amfast.bits import BitMatrix, Kind
 
-_PACK_BYTES = 1 << 25
-# Rows from which on packing takes more memory than it saves time: a few are filled up to a block.
-_LONG_BYTES = 1 << 19
-# ln(1e290): sums of that many items' weights are float64 numbers.
-LOG_WEIGHT_MAX = 667.7
-
-
-class Batch(NamedTuple):
-    """Checked items on their way into a store."""
-
-    keys: Array | BitMatrix
-    values: Array | BitMatrix | None = None
-    """None if the keys are the values."""
-    weights: Float | None = None
-    """None if every item weighs 1."""
-    kind: Kind | None = None
-    """How bits were given; the first one given decides how bits are answered."""
-
-
-class Columns(NamedTuple):
-    """The growable rows behind what is stored."""
-
-    keys: Rows
-    values: Rows | None
-    weights: Rows | None
-    ids: Rows
-
-
-class Stored:
-    """What a store holds at one time; it never changes."""
-
-    __slots__ = (
-        "_derived", "columns", "heteroassociative", "ids", "keys", "kind", "n_bits", "n_items",
-        "next_id", "owner", "packed", "value_width", "values", "weighted", "width",
-    )  # fmt: skip
-
-    keys: Any
-    """(N, d) array or `BitMatrix`, as given, read-only."""
-    values: Any
-    """(N, o), likewise; the keys if autoassociative."""
-    ids: Int
-    """(N,) in ascending order, read-only."""
-    width: int
-    """Columns, or bits, of the keys."""
-
-    def __init__(
-        self,
-        owner: Items,
-        columns: Columns,
-        n_bits: tuple[int | None, int | None],
-        next_id: int,
-        kind: Kind | None,
-        packed: dict[np.dtype[Any], _core.Keys],
-    ) -> None:
-        self.owner, self.columns, self.n_bits = owner, columns, n_bits
-        self.next_id, self.kind, self.packed = next_id, kind, packed
-        self.ids = columns.ids.view
-        self.n_items = len(self.ids)
-        self.keys = _rows_of(columns.keys.view, n_bits[0])
-        self.values = self.keys
-        self.heteroassociative = columns.values is not None
-        if columns.values is not None:
-            self.values = _rows_of(columns.values.view, n_bits[1])
-        self.weighted = columns.weights is not None
-        self.width, self.value_width = int(self.keys.shape[1]), int(self.values.shape[1])
-        self._derived: dict[str, Any] = {}
-
-    def __len__(self) -> int:
-        """Count the items."""
-        return self.n_items
-
-    @property
-    def weights(self) -> Float:
-        """(N,) item weights, read-only."""
-        if self.columns.weights is None:
-            return self._once("weights", lambda: np.ones(self.n_items))
-        return self.columns.weights.view
-
-    @property
-    def log_weight(self) -> Float:
-        """(N,) natural logarithms of the weights, read-only."""
-        return self._once("log_weight", self._logarithms)
-
-    def _logarithms(self) -> Float:
-        if self.columns.weights is None:
-            return np.zeros(self.n_items)
-        with np.errstate(divide="ignore"):
-            return np.asarray(np.log(self.columns.weights.view))
-
-    @property
-    def bias(self) -> Float | None:
-        """The log weights, None if every item weighs 1."""
-        return self.log_weight if self.weighted else None
-
-    @property
-    def item_weights(self) -> Float | None:
-        """The weights, None if every item weighs 1; times ``exp(-weight_shift)``.
-
-        The largest lies in 1e-290..1e290 and none but a weight of 0 vanishes, so that sums over
-        the items neither overflow nor lose an item.
-        """
-        if not self.weighted:
-            return None
-        b = self.log_weight
-        return np.where(
-            b > -np.inf, np.maximum(np.exp(b - self.weight_shift), np.finfo(np.float64).tiny), 0.0
-        )
-
-    @property
-    def weight_shift(self) -> float:
-        """What is subtracted from the log weights before `item_weights` are taken; mostly 0."""
-        top = float(np.max(self.log_weight, initial=-np.inf)) if self.weighted else 0.0
-        if top == -np.inf:
-            return 0.0
-        return top - min(max(top, -LOG_WEIGHT_MAX), LOG_WEIGHT_MAX)
-
-    def _once(self, name: str, make: Callable[[], Array]) -> Array:
-        return np.asarray(self.derived(name, lambda: _check.frozen(make())))
-
-    def derived(self, name: str, make: Callable[[], Any]) -> Any:
-        """Return what somebody derives from these items, made when it is first asked for."""
-        found = self._derived.get(name)
-        if found is None:
-            found = self._derived[name] = make()
-        return found
-
-    def engine_keys(self, dtype: np.dtype[Any]) -> Array | _core.Keys:
-        """Return what the engine reads beside cues of a type, uint8 for packed bits.
-
-        Keys of that type are packed once; what was added since the last call is packed now. Keys of
-        another type are read as they are stored, since packing would hold a widened copy of all, as
-        are those in a mapped file.
-        """
-        packed = self.packed.get(dtype)
-        if packed is not None and len(packed) == self.n_items:
-            return packed
-        keys, n_bits = _unpacked(self.keys)
-        if n_bits is not None:
-            return keys  # a single cue reads rows of bits faster than panels, many as fast
-        owner = self.owner
-        if owner.metric is None:
-            return keys
-        plain = self.columns.keys.in_place or keys.shape[1] * keys.itemsize > _LONG_BYTES
-        if owner.prepare is None and (
-            keys.dtype != dtype or plain or not packs(keys, owner.metric)
-        ):
-            return keys
-        with owner.turn():
-            return self._pack(keys, dtype)
-
-    def _pack(self, keys: Array, dtype: np.dtype[Any]) -> _core.Keys:
-        """Pack what is not packed yet."""
-        packed = self.packed.get(dtype)
-        done = 0 if packed is None else len(packed)
-        prepare, metric = self.owner.prepare, self.owner.metric
-        assert metric is not None
-        step = len(keys) if prepare is None else max(1, _PACK_BYTES // (8 * keys.shape[1]))
-        while done < len(keys):
-            piece = keys[done : done + step]
-            if prepare is not None:
-                piece = prepare(piece, dtype)
-            packed = _core.Keys(piece, metric) if packed is None else packed.extended(piece)
-            done += len(piece)
-        assert packed is not None
-        self.packed[dtype] = packed
-        return packed
-
-
-def _rows_of(view: Array, n_bits: int | None) -> Array | BitMatrix:
-    return view if n_bits is None else BitMatrix._of(view, n_bits)
-
-
-def _unpacked(rows: Array | BitMatrix) -> tuple[Array, int | None]:
-    """Return the bytes of bits and their number, or the array and None."""
-    return (rows.to_packed(), rows.n_bits) if isinstance(rows, BitMatrix) else (rows, None)
+# Deleted together, so many are noted; more are left out at once.
+_FEW_GONE = 256
 
 
 class Items:
@@ -206,6 +35,8 @@ class Items:
         The metric the keys are packed for; None if no engine kernel reads them.
     prepare : callable, optional
         ``prepare(rows, dtype)``: what the engine reads in place of the keys, some rows at a time.
+    max_items : int, optional
+        With one more, the oldest goes.
     """
 
     now: Stored | None
@@ -215,8 +46,9 @@ class Items:
         self,
         metric: str | None = None,
         prepare: Callable[[Array, np.dtype[Any]], Array] | None = None,
+        max_items: int | None = None,
     ) -> None:
-        self.metric, self.prepare = metric, prepare
+        self.metric, self.prepare, self.max_items = metric, prepare, max_items
         self.now = None
         self._pid, self._turn = os.getpid(), threading.RLock()
 
@@ -257,13 +89,17 @@ class Items:
             self.append(Batch(theirs.keys, values, weights, theirs.kind))
 
     def delete(self, ids: Int) -> None:
-        """Remove items by sorted ids; nothing changes if an id is unknown."""
+        """Remove items by sorted ids; nothing changes if an id is unknown.
+
+        A few are only noted, in a time that does not depend on how many there are; whoever looks
+        at the items next leaves them out.
+        """
         self._change(lambda now: (self._deleted(now, ids), None))
 
     def _appended(self, now: Stored | None, batch: Batch) -> tuple[Stored, Int]:
         """Return what is stored after a batch, and the batch's ids."""
-        keys, key_bits = _unpacked(batch.keys)
-        values, value_bits = (None, None) if batch.values is None else _unpacked(batch.values)
+        keys, key_bits = unpacked(batch.keys)
+        values, value_bits = (None, None) if batch.values is None else unpacked(batch.values)
         weights = batch.weights
         if weights is not None and (weights == 1).all() and (now is None or not now.weighted):
             weights = None
@@ -275,7 +111,9 @@ class Items:
                 None if weights is None else Rows.of(weights),
                 Rows.of(ids),
             )
-            return Stored(self, columns, (key_bits, value_bits), len(ids), batch.kind, {}), ids
+            made = Stored(self, columns, (key_bits, value_bits), len(ids), batch.kind, {})
+            more = 0 if self.max_items is None else len(ids) - self.max_items
+            return (self._without_first(made, columns, more, len(ids)) if more > 0 else made), ids
         ids = np.arange(now.next_id, now.next_id + len(keys), dtype=np.int64)
         old = now.columns
         weigh = old.weights
@@ -289,6 +127,9 @@ class Items:
             weigh,
             old.ids.plus(ids),
         )
+        more = 0 if self.max_items is None else len(columns.ids) - self.max_items
+        if more > 0:
+            return self._without_first(now, columns, more, now.next_id + len(ids)), ids
         # Each has its own: a reader of the old items packs them beside one of the new.
         packed = dict(now.packed) if columns.keys.view.dtype == old.keys.view.dtype else {}
         kind = now.kind or batch.kind
@@ -296,6 +137,8 @@ class Items:
 
     def _deleted(self, now: Stored | None, ids: Int) -> Stored | None:
         """Return what is stored without some items."""
+        if now is not None and 0 < len(ids) <= _FEW_GONE:
+            return Thinned.of(now, ids.tolist())
         known = np.empty(0, np.int64) if now is None else now.ids
         missing = np.setdiff1d(ids, known)
         if len(missing):
@@ -312,6 +155,19 @@ class Items:
         )
         return Stored(self, columns, now.n_bits, now.next_id, now.kind, {})
 
+    def _without_first(self, now: Stored, columns: Columns, n: int, next_id: int) -> Stored:
+        """Return what is stored without the oldest items, in constant time."""
+        keys, values, weights, own = columns
+        columns = Columns(
+            keys.behind(n),
+            None if values is None else values.behind(n),
+            None if weights is None else weights.behind(n),
+            own.behind(n),
+        )
+        after = Stored(self, columns, now.n_bits, next_id, now.kind, {})
+        after.unread = True
+        return after
+
     @property
     def nbytes(self) -> int:
         """Bytes of all buffers, room for growth and packed keys included."""
@@ -326,11 +182,11 @@ class Items:
         now = self.now
         if now is None:
             return {}, {}
-        keys, n_bits = _unpacked(now.keys)
+        keys, n_bits = unpacked(now.keys)
         columns = {"keys": keys, "ids": now.ids}
         meta: dict[str, Any] = {"next_id": now.next_id, "n_bits": n_bits, "n_value_bits": None}
         if now.heteroassociative:
-            columns["values"], meta["n_value_bits"] = _unpacked(now.values)
+            columns["values"], meta["n_value_bits"] = unpacked(now.values)
         if now.weighted:
             columns["weights"] = now.weights
         if now.kind is not None:
@@ -370,12 +226,14 @@ class Items:
     def __getstate__(self) -> dict[str, Any]:
         """Everything but the lock and the packed copy, which is rebuilt when needed."""
         arrays, meta = self.arrays()
-        own = {"metric": self.metric, "prepare": self.prepare}
+        own = {"metric": self.metric, "prepare": self.prepare, "max_items": self.max_items}
         return own | {"arrays": {name: np.array(x) for name, x in arrays.items()}, "meta": meta}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         """Restore with a lock of its own."""
-        self.__init__(state["metric"], state["prepare"])  # type: ignore[misc]
+        self.__init__(  # type: ignore[misc]
+            state["metric"], state["prepare"], state.get("max_items")
+        )
         self.restore(state["arrays"], state["meta"])
 
 

@@ -26,14 +26,14 @@ class _Buffer:
 class Rows:
     """Rows of one width; a wider element type in what is added widens them."""
 
-    __slots__ = ("_buffer", "view")
+    __slots__ = ("_buffer", "_end", "view")
 
     view: Array
     """The rows, which their holder cannot make writable."""
 
-    def __init__(self, buffer: _Buffer, used: int) -> None:
-        self._buffer = buffer
-        self.view = _check.frozen(buffer.rows[:used])
+    def __init__(self, buffer: _Buffer, end: int, start: int = 0) -> None:
+        self._buffer, self._end = buffer, end
+        self.view = _check.frozen(buffer.rows[start:end])
 
     @classmethod
     def of(cls, rows: Array) -> Rows:
@@ -53,18 +53,23 @@ class Rows:
 
     def plus(self, extra: Array) -> Rows:
         """Return these rows and more behind them, in amortised constant time per row."""
-        buffer, used = self._buffer, len(self.view)
-        need = used + len(extra)
+        buffer, end, used = self._buffer, self._end, len(self.view)
+        need = end + len(extra)
         dtype = widen(buffer.rows.dtype, extra.dtype)
-        if buffer.claimed != used or need > len(buffer.rows) or dtype != buffer.rows.dtype:
+        if buffer.claimed != end or need > len(buffer.rows) or dtype != buffer.rows.dtype:
+            need = used + len(extra)
             room = max(need, used * 3 // 2) if used else need
             grown = _check.empty((room, *self.view.shape[1:]), dtype, "stored rows")
             grown[:used] = self.view
-            buffer = _Buffer(grown, used)
+            buffer, end = _Buffer(grown, used), used
         # Claimed before it is written: whoever adds to the old rows meanwhile takes a new buffer.
         buffer.claimed = need
-        buffer.rows[used:need] = extra
-        return Rows(buffer, need)
+        buffer.rows[end:need] = extra
+        return Rows(buffer, need, end - used)
+
+    def behind(self, n: int) -> Rows:
+        """Return the rows behind the first n, in constant time: a full buffer lets those go."""
+        return Rows(self._buffer, self._end, self._end - len(self.view) + n)
 
     def kept(self, mask: Mask) -> Rows:
         """Return the rows under a mask, in new memory."""

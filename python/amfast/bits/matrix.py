@@ -24,7 +24,8 @@ _PIECE = 1 << 17
 class BitMatrix(Savable):
     """Rows of bits, shape (N, n_bits), eight to a byte; it does not change once made.
 
-    Made by `amfast.pack`, `BitMatrix.from_packed` or `BitMatrix.random`.
+    Made by `amfast.pack`, `BitMatrix.from_packed` (``BitMatrix(packed)`` is the same) or
+    `BitMatrix.random`.
 
     Examples
     --------
@@ -46,8 +47,14 @@ class BitMatrix(Savable):
     _packed: Bytes
     _n_bits: int
 
-    def __init__(self) -> None:
-        raise TypeError("a BitMatrix is made by am.pack, BitMatrix.from_packed or BitMatrix.random")
+    def __init__(self, packed: Any = None, n_bits: int | None = None) -> None:
+        if packed is None:
+            raise TypeError(
+                "a BitMatrix is made by am.pack, BitMatrix(packed bytes), BitMatrix.from_packed or "
+                "BitMatrix.random"
+            )
+        made = self.from_packed(packed, n_bits)
+        self._packed, self._n_bits = made._packed, made._n_bits
 
     @classmethod
     def _of(cls, packed: Bytes, n_bits: int) -> BitMatrix:
@@ -57,15 +64,15 @@ class BitMatrix(Savable):
         return made
 
     @classmethod
-    def from_packed(cls, bytes_u8: Any, n_bits: int) -> BitMatrix:
+    def from_packed(cls, bytes_u8: Any, n_bits: int | None = None) -> BitMatrix:
         """Read rows that are packed already, without a copy if they are C-contiguous.
 
         Parameters
         ----------
         bytes_u8 : (N, ceil(n_bits / 8)) uint8 array
             In the order of `numpy.packbits`. What is shared must not be written to afterwards.
-        n_bits : int
-            Bits per row, >= 1.
+        n_bits : int, optional
+            Bits per row, >= 1. None means all of them, 8 times the columns.
 
         Raises
         ------
@@ -80,13 +87,16 @@ class BitMatrix(Savable):
         >>> am.BitMatrix.from_packed(np.packbits([[1, 1, 0]], axis=1), 3).unpack()
         array([[ 1,  1, -1]], dtype=int8)
         """
-        n_bits = _check.integer(n_bits, "n_bits", 1)
+        if n_bits is not None:
+            n_bits = _check.integer(n_bits, "n_bits", 1)
         packed = _check.read(bytes_u8, "packed rows")
         if packed.dtype != np.uint8:
             raise TypeError(f"packed rows must be uint8, got dtype {packed.dtype}")
         if packed.ndim != 2:
             hint = _check.one_dimensional(packed, packed, "row")
             raise ValueError(f"packed rows must be 2-d, got shape {packed.shape}{hint}")
+        if n_bits is None:
+            n_bits = _check.integer(8 * packed.shape[1], "n_bits, 8 times the columns,", 1)
         if packed.shape[1] != n_bytes(n_bits):
             raise ValueError(
                 f"packed rows have {packed.shape[1]} bytes, {n_bits} bits take {n_bytes(n_bits)}"

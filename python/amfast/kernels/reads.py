@@ -17,6 +17,7 @@ from amfast.kernels.blocks import Blocks
 from amfast.kernels.partials import Partial, part_of
 from amfast.kernels.scores import bit_rows
 from amfast.parts.metrics import METRICS
+from amfast.parts.similarities import FEW_ROWS, refuse_distance
 
 
 class _Question(NamedTuple):
@@ -88,6 +89,8 @@ def _question(
         for rows, name in ((k, "keys"), (v, "values")):
             if isinstance(rows, np.ndarray):
                 _check.finite(rows, name)
+    if isinstance(k, np.ndarray) and isinstance(q, np.ndarray):
+        refuse_distance(similar, k[:FEW_ROWS].astype(q.dtype, copy=False))
     return _Question(q, k, v, b, similar, separate, single)
 
 

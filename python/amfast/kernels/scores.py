@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from amfast import _check, _core, bits
+from amfast._engine import others
 from amfast._engine.scoring import score_types
 from amfast._threads import resolve_threads
 from amfast._typing import Array, Int
@@ -112,7 +113,13 @@ def pairwise(
 
 
 def topk(
-    queries: Any, keys: Any, k: int, metric: str, *, threads: int | None = None
+    queries: Any,
+    keys: Any,
+    k: int,
+    metric: str,
+    *,
+    exclude_self: bool = False,
+    threads: int | None = None,
 ) -> tuple[Array, Int]:
     """Find the k best keys for every query, best first, ties to the lowest index.
 
@@ -125,6 +132,9 @@ def topk(
         1 to N.
     metric : str
         One of the module's metrics. Best is largest for ``dot``, smallest for the others.
+    exclude_self : bool, default False
+        Whether queries are the keys and key i is left out for query i; k is at most N - 1 then.
+        Not of `Blocks`.
     threads : int, optional
         None means the setting.
 
@@ -148,20 +158,32 @@ def topk(
     """
     name = metrics.resolve(metric)
     n_threads = resolve_threads(threads)
+    one_more = _check.flag(exclude_self, "exclude_self")
     if isinstance(keys, Blocks):
+        others.refuse_blocks(one_more)
         return streaming.topk(topk, queries, keys, k, name, n_threads)
     q, keys_, dtype, single, _ = _pair(queries, keys, name)
-    k = _check.integer(k, "k", 1, len(keys_))
+    if one_more:
+        others.refuse_other(len(q), len(keys_), single)
+    k = _check.integer(k, "k", 1, len(keys_) - one_more)
     _check.fits((len(q), k), np.dtype(np.complex128), "scores and indices")
     if len(q):
-        scores, indices = _core.topk(q, keys_, k, name, n_threads)
+        scores, indices = _core.topk(q, keys_, k + one_more, name, n_threads)
+        if one_more:
+            return others.of_best(scores, indices)
     else:
         scores, indices = np.empty((0, k), dtype), np.empty((0, k), np.int64)
     return (scores[0], indices[0]) if single else (scores, indices)
 
 
 def within(
-    queries: Any, keys: Any, radius: float, metric: str, *, threads: int | None = None
+    queries: Any,
+    keys: Any,
+    radius: float,
+    metric: str,
+    *,
+    exclude_self: bool = False,
+    threads: int | None = None,
 ) -> tuple[Int, Int, Array]:
     """Find all keys within a radius of every query.
 
@@ -175,6 +197,8 @@ def within(
         before they are compared, as NumPy does.
     metric : str
         One of the module's metrics.
+    exclude_self : bool, default False
+        Whether queries are the keys and key i is left out for query i. Not of `Blocks`.
     threads : int, optional
         None means the setting.
 
@@ -207,13 +231,18 @@ def within(
     )
     if not everything:
         _check.radius(radius, larger)
+    alone = _check.flag(exclude_self, "exclude_self")
     if isinstance(keys, Blocks):
+        others.refuse_blocks(alone)
         return streaming.within(within, queries, keys, radius, name, n_threads)
-    q, k, dtype, _, n_bits = _pair(queries, keys, name)
+    q, k, dtype, single, n_bits = _pair(queries, keys, name)
+    if alone:
+        others.refuse_other(len(q), len(k), single)
     if not everything:
         radius = _check.radius(radius, larger, n_bits)
     elif n_bits is not None:
         radius = n_bits
     if len(q) == 0:
         return np.zeros(1, np.int64), np.empty(0, np.int64), np.empty(0, dtype)
-    return _core.within(q, k, radius, name, n_threads)
+    found = _core.within(q, k, radius, name, n_threads)
+    return others.of_rows(*found) if alone else found

@@ -17,6 +17,9 @@ from amfast.memories.files import decoded, encoded
 
 M = TypeVar("M", bound="Memory")
 
+# Weights that a vote holds at a time.
+_VOTES = 1 << 22
+
 
 class Store(Protocol):
     """What a memory keeps: a monoid, whose neutral element is the empty store.
@@ -105,7 +108,7 @@ class Memory(Savable):
         Parameters
         ----------
         keys : (N, d) array or BitMatrix
-            As the class says.
+            As the class says. One 1-d row is one item, and so is its 1-d value.
         values : (N, o) array or BitMatrix, optional
             What each key recalls; None means the keys themselves (autoassociative). A memory is
             one or the other.
@@ -126,6 +129,9 @@ class Memory(Savable):
         TypeError, MemoryError
             For element types that are no real numbers; for what does not fit. Likewise.
         """
+        if one_row(keys):
+            keys = _as_rows(keys)
+            values = _as_rows(values) if one_row(values) else values
         batch = self._admit(keys, values, weights)
         if len(batch.keys) == 0:
             return np.empty(0, np.int64)
@@ -212,6 +218,50 @@ class Memory(Savable):
         """Refuse, where there are no items to weigh."""
         return self._refuse("weights")
 
+    def vote(self, cues: Any, labels: Any, *, threads: int | None = None) -> Any:
+        """Say which label has the most weight: classification by what is stored.
+
+        Parameters
+        ----------
+        cues : (Q, d) or (d,) array, or BitMatrix
+        labels : (N,) array_like
+            One for each item in the order of `ids`: numbers, strings, anything that sorts.
+        threads : int, optional
+            None means the setting.
+
+        Returns
+        -------
+        (Q,) array, or one label for one 1-d cue
+            The label whose items' `weights` have the largest sum; ties go to the first in order. A
+            label that occurs often has more to sum: choose a separation that falls steeply.
+
+        Raises
+        ------
+        ValueError
+            For another number of labels, and as `weights`.
+
+        Examples
+        --------
+        >>> import amfast as am
+        >>> memory = am.UniversalHopfield("manhattan", beta=2.0)
+        >>> ids = memory.store([[0.0, 0.0], [0.1, 0.0], [1.0, 1.0]])
+        >>> memory.vote([[0.0, 0.2], [0.9, 0.8]], ["low", "low", "high"]).tolist()
+        ['low', 'high']
+        """
+        names, group = _check.labels(labels, len(self.ids))
+        rows = cues if isinstance(cues, BitMatrix) else np.asarray(_check.read(cues, "cues"))
+        single = not isinstance(rows, BitMatrix) and rows.ndim == 1
+        rows = rows[None] if single else rows
+        index = np.empty(len(rows), np.int64)
+        step = max(1, _VOTES // max(1, len(group)))
+        for start in range(0, len(rows), step):
+            weights = np.asarray(self.weights(rows[start : start + step], threads=threads))
+            votes = np.zeros((len(weights), len(names)))
+            for name in range(len(names)):
+                votes[:, name] = weights[:, group == name].sum(axis=1, dtype=np.float64)
+            index[start : start + step] = votes.argmax(axis=1)
+        return names[index[0]] if single else names[index]
+
     def energy(self, states: Any, *, threads: int | None = None) -> Any:
         """Refuse, where recall descends no energy."""
         raise ValueError(f"this memory has no energy: {self._why_no_energy()}")
@@ -219,6 +269,53 @@ class Memory(Savable):
     def _why_no_energy(self) -> str:
         """Say why recall need not decrease anything; empty if an energy exists."""
         return ""
+
+    def theory(self) -> dict[str, float]:
+        """Say what theory expects of this memory, from its own sizes and what it holds.
+
+        The names say what a number is: loads (patterns) at which recall ends, overlaps or
+        distances expected at the present load. All hold for random patterns; how they were
+        derived, and where they hold, is said in `amfast.theory`.
+
+        Returns
+        -------
+        dict
+            Empty where nothing is known of this kind of memory.
+
+        Raises
+        ------
+        ValueError
+            If the memory is empty: its width is not known.
+
+        Examples
+        --------
+        >>> import amfast as am
+        >>> memory = am.Hopfield()
+        >>> ids = memory.store(am.BitMatrix.random(20, 200, seed=0))
+        >>> {name: round(x, 2) for name, x in memory.theory().items()}  # doctest: +ELLIPSIS
+        {'patterns stored': 20.0, '0.138 d, retrieval ends (d to infinity)': 27.58, ...}
+        """
+        load = len(self)
+        if load == 0:
+            raise ValueError("the memory is empty; store something first")
+        d = self._width()
+        said: dict[str, float] = {"patterns stored": float(load)}
+        if d < 2:
+            return {}
+        named, overlap = self._theory(d, np.array([load]))
+        said |= named
+        if overlap is not None:
+            said["overlap expected without corruption"] = float(overlap[0])
+        said |= self._own_theory()
+        return said if len(said) > 1 else {}
+
+    def _width(self) -> int:
+        """Return the units of a pattern, 0 where there are none."""
+        return int(getattr(self._store.now, "width", 0))
+
+    def _own_theory(self) -> dict[str, float]:
+        """Name what theory says of this very memory, beyond loads."""
+        return {}
 
     def _theory(self, d: int, loads: Int) -> tuple[dict[str, float], Float | None]:
         """Say what theory expects of patterns of d >= 2 units: `amfast.capacity` shows it.
@@ -331,6 +428,17 @@ def check_alike(memory: Memory, keys: Any, values: Any, unit: str = "columns") -
         raise ValueError(
             f"values have {values.shape[1]} {unit}, the memory stores {now.value_width}"
         )
+
+
+def one_row(given: Any) -> bool:
+    """Whether one 1-d row was given, rather than rows."""
+    if isinstance(given, (list, tuple)):
+        return len(given) > 0 and all(isinstance(x, (int, float, np.number)) for x in given)
+    return getattr(given, "ndim", None) == 1 and getattr(given, "dtype", None) != np.object_
+
+
+def _as_rows(given: Any) -> Any:
+    return [given] if isinstance(given, (list, tuple)) else given[None]
 
 
 def _check_alike(memory: Memory, other: Memory) -> None:

@@ -31,6 +31,16 @@ class Recall:
     energy_trace: Float | None = None
     """(Q, steps + 1) energy of the cue and after every step, of a row that stopped its last one;
     None for memories that do not record it."""
+    best: Any = None
+    """(Q,) id of the item with the largest weight, as `store` returned it: for the cue where there
+    was one step, else for ``state``. Ties go to the lowest. Of memories made of similarities."""
+    path: Any = None
+    """With ``trace="unit"``: for each cue (F + 1, d), the cue and the state after every flip; a
+    list of such arrays, for one 1-d cue the array."""
+    path_energy: Any = None
+    """Beside ``path``: (F + 1,) energies of its states."""
+    path_unit: Any = None
+    """Beside ``path``: (F,) which unit flipped."""
     cycle: Int | None = None
     """(Q,) 1: a fixed point, which ``converged`` repeats; 2: the state alternates with another
     ("sync" only; ``state`` is the later of the last two); 0: neither was found within the sweeps.

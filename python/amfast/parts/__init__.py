@@ -21,7 +21,7 @@ Polynomial(n=3, rectified=False)
 Similarity('manhattan', larger_is_better=False)
 """
 
-from amfast.parts.base import Separation, WeightFunction
+from amfast.parts.base import Separation, SeparationWarning, WeightFunction
 from amfast.parts.best import Max, TopK
 from amfast.parts.entmax import Entmax, Sparsemax
 from amfast.parts.features import Elu, FeatureMap, Fourier
@@ -53,6 +53,7 @@ __all__ = [
     "Readout",
     "ScoreFunction",
     "Separation",
+    "SeparationWarning",
     "Similarity",
     "Softmax",
     "Sparsemax",

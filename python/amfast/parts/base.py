@@ -19,6 +19,15 @@ from amfast._typing import Array, Float
 WeightFunction = Callable[[Array], Any]
 
 
+class SeparationWarning(UserWarning):
+    """Recall from these items, with these parts, is not what a user is likely to expect.
+
+    Items lose at their own key, softmax weights are flat, few answers serve many cues, fewer than
+    half of the items are separated, or a power is taken of distances. The text has the numbers,
+    and says what helps.
+    """
+
+
 class Separation:
     """A separation given as a Python function, and the base of the named ones.
 
@@ -82,6 +91,10 @@ class Separation:
     def engine(self) -> tuple[str, float] | None:
         """Name and parameter of the engine's fused form, None if there is no such form."""
         return None
+
+    def misfit(self, larger_is_better: bool) -> str:
+        """Say what goes wrong with scores of this kind; empty if nothing does."""
+        return ""
 
     def check(self, n_items: int, larger_is_better: bool, n_bits: int | None = None) -> None:
         """Refuse what this separation cannot do among ``n_items`` scored by such a similarity."""

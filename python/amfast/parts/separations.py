@@ -17,6 +17,11 @@ from amfast.parts import weighing
 from amfast.parts.base import Raw, Separation
 from amfast.parts.best import Max
 
+_NEGATIVE = (
+    "gives negative weights, the largest in magnitude to the farthest item: recalled images are "
+    "negatives"
+)
+
 
 @dataclass(frozen=True, init=False)
 class Identity(Raw):
@@ -34,6 +39,10 @@ class Identity(Raw):
     ) -> tuple[Float, Float]:
         """See `Separation.weights`."""
         return weighing.power(scores, 1.0, False, log_weight)
+
+    def misfit(self, larger_is_better: bool) -> str:
+        """Say what a weight of -d does."""
+        return "" if larger_is_better else f"{self!r} {_NEGATIVE}"
 
     def integral(self) -> tuple[Separation, float]:
         """``s^2 / 2``."""
@@ -72,6 +81,16 @@ class Polynomial(Raw):
     ) -> tuple[Float, Float]:
         """See `Separation.weights`."""
         return weighing.power(scores, self.n, self.rectified, log_weight)
+
+    def misfit(self, larger_is_better: bool) -> str:
+        """Say what a power of -d does."""
+        if larger_is_better:
+            return ""
+        if self.rectified:
+            return f"{self!r} makes every weight 0, so that all cues recall zeros"
+        if self.n % 2:
+            return f"{self!r} {_NEGATIVE}"
+        return f"{self!r} gives the farthest item the largest weight"
 
     def why_no_energy(self, dot: bool, raw: bool) -> str:
         """Say why: even powers are not monotone."""

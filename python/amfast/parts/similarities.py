@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -13,6 +13,9 @@ from amfast._typing import Array
 from amfast.parts import metrics
 
 ScoreFunction = Callable[[Array, Array], Any]
+
+FEW_ROWS = 8
+"""Keys that tell a distance from a similarity."""
 
 
 @dataclass(frozen=True, repr=False)
@@ -53,10 +56,13 @@ class Similarity:
     fn: str | ScoreFunction
     larger_is_better: bool | None = None
     name: str | None = None
+    direction_given: bool = field(init=False, compare=False)
+    """Whether somebody said which scores are better, rather than nobody."""
 
     def __post_init__(self) -> None:
         """Resolve the name and the direction."""
         larger = self.larger_is_better
+        object.__setattr__(self, "direction_given", larger is not None or isinstance(self.fn, str))
         if larger is not None:
             larger = _check.flag(larger, "larger_is_better")
         if isinstance(self.fn, str):
@@ -116,6 +122,36 @@ def similarity(given: object) -> Similarity:
     raise TypeError(
         f"similarity must be a metric's name, a Similarity or callable, got {type(given).__name__}"
     )
+
+
+def refuse_distance(similar: Similarity, rows: Array) -> None:
+    """Refuse a function that scores every key lowest at itself: it is a distance.
+
+    Only a function is looked at of which nobody said which scores are better; as a similarity it
+    would recall the farthest item.
+
+    Parameters
+    ----------
+    similar : Similarity
+    rows : (n, d) array
+        A few keys, in the type in which they are scored.
+    """
+    if similar.direction_given or len(rows) < 2:
+        return
+    rows = np.unique(rows, axis=0)
+    if len(rows) < 2:
+        return
+    with np.errstate(all="ignore"):
+        scores = similar.tile(rows, rows)
+    own = scores.diagonal()
+    others = np.where(np.eye(len(rows), dtype=np.bool_), np.inf, scores).min(axis=1)
+    if (own < others).all():
+        raise ValueError(
+            f"{similar.name} is a distance: it scores each of {len(rows)} stored keys lowest at "
+            f"itself ({float(own[0]):.4g}, and {float(others[0]):.4g} or more at others), so that "
+            "recall would return the farthest item; pass am.Similarity("
+            f"{similar.name}, larger_is_better=False), or larger_is_better=True if that is meant"
+        )
 
 
 @dataclass(frozen=True)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 
 from amfast import _check
-from amfast.theory._solve import bisect, normal_tail
+from amfast.theory._solve import bisect, normal_tail, size
 from amfast.theory.sdm import sdm_radius
 
 __all__ = ["sdm_best_p", "sdm_best_radius", "sdm_capacity_p", "sdm_capacity_radius"]
@@ -47,7 +47,12 @@ def sdm_best_radius(n_bits: int, n_locations: int, n_items: int) -> int:
     Parameters
     ----------
     n_bits, n_locations, n_items : int
-        n, M and T, >= 1.
+        n, M and T, >= 1; M and T may change places.
+
+    Raises
+    ------
+    ValueError
+        Also for more bits than locations and items together, which are in the wrong order.
 
     Examples
     --------
@@ -55,7 +60,14 @@ def sdm_best_radius(n_bits: int, n_locations: int, n_items: int) -> int:
     >>> [theory.sdm_best_radius(1000, 1_000_000, items) for items in (1_000, 10_000, 100_000)]
     [450, 447, 443]
     """
-    return sdm_radius(n_bits, sdm_best_p(n_locations, n_items))
+    p = sdm_best_p(n_locations, n_items)
+    n = size(n_bits, "n_bits", 1)
+    if n > 4 and n > n_locations + n_items:
+        raise ValueError(
+            f"n_bits={n} are more than n_locations={n_locations} and n_items={n_items}: the order "
+            "is (n_bits, n_locations, n_items); use keywords"
+        )
+    return sdm_radius(n, p)
 
 
 def sdm_capacity_p(n_locations: int, error: float = 0.01) -> float:

@@ -20,6 +20,7 @@ from amfast.memories.dense.fields import Binary, Fields, Real
 from amfast.memories.dense.interaction import interaction as read_interaction
 from amfast.memories.recall import Recall
 from amfast.memories.units.base import Units, of_values, one_step, overlaps, told
+from amfast.memories.units.path import by_unit
 from amfast.parts import dynamics
 from amfast.parts.dynamics import Motion, Settled
 
@@ -193,6 +194,8 @@ class DenseAssociativeMemory(Units):
         order: str = "random",
         temperature: float | None = None,
         details: bool = False,
+        max_iter: int | None = None,
+        trace: str | None = None,
         threads: int | None = None,
     ) -> Any:
         """Let each cue settle, or take one step.
@@ -221,13 +224,21 @@ class DenseAssociativeMemory(Units):
             T > 0, in units of E: a unit becomes +1 with probability 1 / (1 + exp(-2 h / T))
             (Glauber 1963), for ``max_sweeps`` sweeps. None or 0 follows the sign.
         details : bool, default False
-            Whether to return a `DenseRecall`.
+            Whether to return a `Recall`.
+        max_iter : int, optional
+            Another name of ``max_sweeps``, as other memories call it.
+        trace : {"unit"}, optional
+            Return a `Recall` with every state on the way, flip by flip, and its energy: ``path``,
+            ``path_energy`` and ``path_unit``, see there. For pictures of small networks: it is
+            replayed in Python. Units are taken in the order of ``order="fixed"``, or of NumPy's
+            ``default_rng(seed)`` in every sweep, so that a path may end elsewhere than without a
+            trace. "async" without a temperature alone.
         threads : int, optional
             None means the setting.
 
         Returns
         -------
-        (Q, d) or (d,) array or BitMatrix, or DenseRecall
+        (Q, d) or (d,) array or BitMatrix, or Recall
             In the kind of the cues; (Q, o) if heteroassociative. There, with ``tie="keep"``, an
             undecided unit is 0 in {-1, +1} answers of signed types; other kinds, which have no
             third value, give -1 (``undecided_units`` names them: units without a field in the final
@@ -241,12 +252,17 @@ class DenseAssociativeMemory(Units):
             For element types that are no real numbers; for what does not fit.
         """
         details = _check.flag(details, "details")
+        if max_iter is not None:
+            max_sweeps = max_iter
         tied = dynamics.tie_rule(tie)
         rules = dynamics.rules(update, order, tied, temperature, max_sweeps, seed, details)
         n_threads = resolve_threads(threads)
         now = self._stored()
         states, kind = self._cues(cues, "cues", now)
         once = update == "one-step"
+        if trace is not None:
+            mask = dynamics.clamped(clamp, len(states), now.width)
+            return by_unit(self, states, kind, mask, rules, now.heteroassociative, trace)
         if now.heteroassociative:
             if clamp is not None:
                 raise ValueError(

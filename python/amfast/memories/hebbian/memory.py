@@ -296,6 +296,7 @@ class HebbianMemory(Memory):
         max_iter: int = 1,
         tol: float = 1e-4,
         details: bool = False,
+        max_sweeps: int | None = None,
         threads: int | None = None,
     ) -> Any:
         """Multiply cues with the memory's matrix.
@@ -314,6 +315,8 @@ class HebbianMemory(Memory):
         details : bool, default False
             Whether to return a `Recall`, with the energies of the scaled states in
             ``energy_trace``.
+        max_sweeps : int, optional
+            Another name of ``max_iter``, as memories of units call it.
         threads : int, optional
             None means the setting.
 
@@ -329,7 +332,7 @@ class HebbianMemory(Memory):
             features of a cue meet none of the stored ones (``z . phi <= 0``, which random features
             may give).
         """
-        steps = _check.integer(max_iter, "max_iter", 1)
+        steps = _check.integer(max_iter if max_sweeps is None else max_sweeps, "max_iter", 1)
         tol = _check.number(tol, "tol", 0.0)
         details = _check.flag(details, "details")
         n_threads = resolve_threads(threads)

@@ -21,6 +21,7 @@ from amfast.memories.units.base import (
     overlaps,
     told,
 )
+from amfast.memories.units.path import by_unit
 from amfast.memories.units.synchronous import signs, synchronous
 from amfast.parts import dynamics
 from amfast.parts.dynamics import Motion, Settled
@@ -96,8 +97,8 @@ class Hopfield(Units):
 
     def __init__(
         self,
-        *,
         rule: str = "hebbian",
+        *,
         zero_diagonal: bool = True,
         tie: str | int = "keep",
         bias: Any = None,
@@ -160,6 +161,8 @@ class Hopfield(Units):
         order: str = "random",
         temperature: float | None = None,
         details: bool = False,
+        max_iter: int | None = None,
+        trace: str | None = None,
         threads: int | None = None,
     ) -> Any:
         """Let each cue settle.
@@ -186,13 +189,21 @@ class Hopfield(Units):
             T > 0: a unit becomes +1 with probability 1 / (1 + exp(-2 h / T)) (Glauber 1963), for
             ``max_sweeps`` sweeps. None or 0 follows the sign.
         details : bool, default False
-            Whether to return a `HopfieldRecall`.
+            Whether to return a `Recall`.
+        max_iter : int, optional
+            Another name of ``max_sweeps``, as other memories call it.
+        trace : {"unit"}, optional
+            Return a `Recall` with every state on the way, flip by flip, and its energy: ``path``,
+            ``path_energy`` and ``path_unit``, see there. For pictures of small networks: it is
+            replayed in Python. Units are taken in the order of ``order="fixed"``, or of NumPy's
+            ``default_rng(seed)`` in every sweep, so that a path may end elsewhere than without a
+            trace. "async" without a temperature alone.
         threads : int, optional
             None means the setting.
 
         Returns
         -------
-        (Q, d) or (d,) array or BitMatrix, or HopfieldRecall
+        (Q, d) or (d,) array or BitMatrix, or Recall
             In the kind of the cues; (Q, o) if heteroassociative. There, with ``tie="keep"``, a unit
             without a field is 0 in {-1, +1} answers; other kinds, which have no third value, give
             -1 (``undecided`` counts them).
@@ -205,6 +216,8 @@ class Hopfield(Units):
             For element types that are no real numbers; for what does not fit.
         """
         details = _check.flag(details, "details")
+        if max_iter is not None:
+            max_sweeps = max_iter
         n_threads = resolve_threads(threads)
         now = self._stored()
         hetero = now.heteroassociative
@@ -213,6 +226,8 @@ class Hopfield(Units):
         rules = dynamics.rules(update, order, self._tie, temperature, max_sweeps, seed, details)
         states, kind = self._cues(cues, "cues", now)
         mask = dynamics.clamped(clamp, len(states), now.width)
+        if trace is not None:
+            return by_unit(self, states, kind, mask, rules, hetero, trace)
         synapses, bias = self._synapses(now), self._bias(now)
         if hetero:
             if update != "one-step" or mask is not None or rules.temperature:

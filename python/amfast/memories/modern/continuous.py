@@ -29,6 +29,8 @@ class ContinuousSDM(WidthBeta):
         more (n_bits = 64: radius 5 means beta 31.1, 7: 23.6, 11: 14.9, 15: 9.7).
     n_bits : int, optional
         Width of the binary memory that is imitated. None means the width of the first keys.
+    max_items : int, optional
+        How many items are kept: when one more is stored, the oldest goes.
 
     Notes
     -----
@@ -56,16 +58,18 @@ class ContinuousSDM(WidthBeta):
 
     _metric: ClassVar[str] = "cosine"
 
-    def __init__(self, radius: int, n_bits: int | None = None) -> None:
+    def __init__(
+        self, radius: int, n_bits: int | None = None, *, max_items: int | None = None
+    ) -> None:
         self._radius = _check.integer(radius, "radius", 1)
         self._n_bits = None if n_bits is None else _check.integer(n_bits, "n_bits", 2)
         self._follows = n_bits is None
-        super().__init__(
-            "cosine", Softmax(1.0 if self._n_bits is None else self._beta_of(self._n_bits))
-        )
+        soft = Softmax(1.0 if self._n_bits is None else self._beta_of(self._n_bits))
+        super().__init__("cosine", soft, max_items=max_items)
 
     def _parameters(self) -> dict[str, Any]:
-        return {"radius": self._radius, "n_bits": self._n_bits}
+        most = self._given["max_items"]
+        return {"radius": self._radius, "n_bits": self._n_bits, "max_items": most}
 
     def _beta_of(self, width: int) -> float:
         if self._radius >= width:
@@ -98,4 +102,5 @@ class ContinuousSDM(WidthBeta):
         text = f"radius={self._radius}"
         if self.n_bits is not None:
             text += f", n_bits={self.n_bits}"
-        return text if self.beta is None else f"{text}, beta={self.beta:.4g}"
+        text += "" if self.beta is None else f", beta={self.beta:.4g}"
+        return text + self._bounded()

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import warnings
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -15,6 +14,7 @@ from amfast._stores.items import Stored
 from amfast._threads import resolve_threads
 from amfast._typing import Array, Float, Int, Mask
 from amfast.memories.modern.width import WidthBeta
+from amfast.parts import SeparationWarning as SeparationWarning
 from amfast.parts import Softmax
 
 # Recall looks at the separation of a store by itself up to this many multiplications.
@@ -23,10 +23,6 @@ _LOOK_AT_MOST = 1 << 28
 _FEWEST = 8
 # Rows whose products with themselves are taken from one square of scores.
 _SQUARE = 64
-
-
-class SeparationWarning(UserWarning):
-    """No stored item is well separated at the memory's beta, or items lose at their own key."""
 
 
 @dataclass(frozen=True)
@@ -73,15 +69,18 @@ class ModernHopfield(WidthBeta):
         attention; with keys of unit variance that is mostly too small to separate items, and
         `recall` warns. 0 recalls the mean of all items; then there is no energy. For an infinite
         beta use ``UniversalHopfield(separation="max")``.
+    max_items : int, optional
+        How many items are kept: when one more is stored, the oldest goes.
 
     Notes
     -----
-    `recall` warns with a `SeparationWarning`, once per memory, if not one of the stored items is
-    well separated at this beta, or if items lose at their own key: another, longer one scores more
-    there. It looks when a memory first recalls and after its store doubled, at all items as long as
-    that takes few operations (N^2 d up to 2.7e8: 2000 items of width 64), else at some of them, and
-    for losing items alone; call `bounds` for larger stores. Separation is a sufficient condition,
-    so that warning need not mean that recall is bad.
+    `recall` warns with a `SeparationWarning`, once per memory, if fewer than half of the stored
+    items are well separated at this beta, or if items lose at their own key: another, longer one
+    scores more there. It looks when a memory first recalls and after its store doubled, at all
+    items as long as that takes few operations (N^2 d up to 2.7e8: 2000 items of width 64), else at
+    some of them, and for losing items alone; call `bounds` for larger stores. Separation is a
+    sufficient condition, so that warning need not mean that recall is bad. Beyond that it looks as
+    `UniversalHopfield.recall` does.
 
     References
     ----------
@@ -103,13 +102,14 @@ class ModernHopfield(WidthBeta):
     _traces: ClassVar[bool] = True
     _metric: ClassVar[str] = "dot"
 
-    def __init__(self, beta: float | None = None) -> None:
+    def __init__(self, beta: float | None = None, *, max_items: int | None = None) -> None:
         self._follows = beta is None
-        super().__init__("dot", Softmax(1.0 if beta is None else _finite_beta(beta)))
-        self._looked_at = 0
+        soft = Softmax(1.0 if beta is None else _finite_beta(beta))
+        super().__init__("dot", soft, max_items=max_items)
 
     def _parameters(self) -> dict[str, Any]:
-        return {"beta": None if self._follows else self.beta}
+        beta = None if self._follows else self.beta
+        return {"beta": beta, "max_items": self._given["max_items"]}
 
     def _beta_of(self, width: int) -> float:
         return 1.0 / math.sqrt(width)
@@ -121,6 +121,7 @@ class ModernHopfield(WidthBeta):
         max_iter: int = 1,
         tol: float = 1e-4,
         details: bool = False,
+        max_sweeps: int | None = None,
         threads: int | None = None,
     ) -> Any:
         """Recall by softmax attention, to a fixed point if ``max_iter`` allows.
@@ -136,6 +137,8 @@ class ModernHopfield(WidthBeta):
         details : bool, default False
             Whether to return a `Recall`, with the energy of every state on the way in
             ``energy_trace`` (Q, steps + 1); that doubles the work.
+        max_sweeps : int, optional
+            Another name of ``max_iter``, as memories of units call it.
         threads : int, optional
             None means the setting.
 
@@ -148,27 +151,21 @@ class ModernHopfield(WidthBeta):
         ValueError, TypeError, MemoryError
             As `UniversalHopfield.recall`.
         """
-        found = super().recall(cues, max_iter=max_iter, tol=tol, details=details, threads=threads)
-        self._look_at_separation(resolve_threads(threads))
-        return found
+        steps = max_iter if max_sweeps is None else max_sweeps
+        return super().recall(cues, max_iter=steps, tol=tol, details=details, threads=threads)
 
-    def _look_at_separation(self, threads: int) -> None:
-        """Warn, once, if no item is well separated or some lose at their own key."""
-        now = self._stored()
+    def _doubts(self, now: Stored, cues: Any, threads: int) -> str:
         n, few = now.n_items, _LOOK_AT_MOST // (now.n_items * now.width)
-        if n < 2 or n < 2 * self._looked_at or few < min(n, _FEWEST):
-            return
-        self._looked_at = n
+        if n < 2 or few < min(n, _FEWEST):
+            return super()._doubts(now, cues, threads)
         try:
-            text = self._doubts(now, few, threads)
+            text = self._unseparated(now, few, threads)
         except ValueError:  # products of keys leave the range of floats, those with cues did not
-            return
-        if text:
-            self._looked_at = 1 << 62
-            warnings.warn(text, SeparationWarning, stacklevel=3)
+            return ""
+        return text or super()._doubts(now, cues, threads)
 
-    def _doubts(self, now: Stored, most: int, threads: int) -> str:
-        """Say what speaks against recall from these items; empty if nothing does."""
+    def _unseparated(self, now: Stored, most: int, threads: int) -> str:
+        """Say what the theory has against recall from these items; empty if nothing."""
         rows = np.arange(now.n_items)
         if most < len(rows):
             rows = rows[:: -(-len(rows) // most)]
@@ -177,7 +174,9 @@ class ModernHopfield(WidthBeta):
         text = ""
         if len(rows) == now.n_items and not self._why_no_bounds():
             found = self.bounds(threads=threads)
-            text = "" if found.separated.any() else self._not_separated(found)
+            live = np.isfinite(found.margin)
+            enough = 2 * int(found.separated[live].sum()) >= int(live.sum())
+            text = "" if enough else self._not_separated(found)
         if lost:
             seen = f"{len(rows)} stored items"
             if len(rows) < now.n_items:
@@ -191,11 +190,13 @@ class ModernHopfield(WidthBeta):
         return text
 
     def _not_separated(self, found: ModernBounds) -> str:
-        n = int(np.isfinite(found.margin).sum())
+        n, some = int(np.isfinite(found.margin).sum()), int(found.separated.sum())
         text = (
-            f"beta={self.beta:.4g} separates none of the {n} stored items: the largest margin is "
-            f"{np.nanmax(found.margin):.4g}, {found.threshold:.4g} would be enough (Ramsauer et "
-            "al. 2021, theorem 4), so recall may blend them"
+            f"beta={self.beta:.4g} separates {some or 'none'} of the {n} stored items: the "
+            f"{'median' if some else 'largest'} margin is "
+            f"{float((np.nanmedian if some else np.nanmax)(found.margin)):.4g}, "
+            f"{found.threshold:.4g} would be enough (Ramsauer et al. 2021, theorem 4), so recall "
+            "may blend them"
         )
         enough = _separating_beta(float(np.nanmedian(found.margin)), n, found.norm)
         if enough is None:
@@ -279,6 +280,17 @@ class ModernHopfield(WidthBeta):
         error = np.where(separated, error, np.inf)
         return ModernBounds(margin, threshold, separated, error, radius, norm)
 
+    def _own_theory(self) -> dict[str, float]:
+        """How many items theorem 4 promises, and what it asks for."""
+        if self._why_no_bounds() or not self.beta:
+            return {}
+        found = self.bounds()
+        return {
+            "items well separated": float(found.separated.sum()),
+            "margin that separates": float(found.threshold),
+            "radius of convergence": float(found.radius),
+        }
+
     def _why_no_bounds(self) -> str:
         b = self.log_weight
         live = b[b > -np.inf]
@@ -351,7 +363,8 @@ class ModernHopfield(WidthBeta):
         return constant
 
     def _described(self) -> str:
-        return "beta=1/sqrt(d)" if self.beta is None else f"beta={self.beta:.6g}"
+        text = "beta=1/sqrt(d)" if self.beta is None else f"beta={self.beta:.6g}"
+        return text + self._bounded()
 
 
 def _finite_beta(beta: object) -> float:

@@ -17,14 +17,14 @@ from amfast import _check
 from amfast._engine import counting
 from amfast._stores.items import Batch
 from amfast._threads import get_num_threads, resolve_threads
-from amfast._typing import Array, Bytes, Float, Int, Mask
+from amfast._typing import Array, Bytes, Int, Mask
 from amfast.bits import BitMatrix, binary, n_bytes
-from amfast.memories.base import Memory
 from amfast.memories.recall import Recall
+from amfast.memories.sdm.expected import _Expected
 from amfast.memories.sdm.locations import Counters, Locations, zeros
 from amfast.memories.sdm.ties import decide, reach, sizes, tie_rule, warn_of_radius
 from amfast.parts.dynamics import settle
-from amfast.theory.sdm import activation_probability, sdm_new_distance
+from amfast.theory.sdm import activation_probability
 
 # Sums that a read holds at a time.
 _SUMS = 1 << 23
@@ -32,7 +32,7 @@ _SUMS = 1 << 23
 SdmRecall = Recall
 
 
-class SparseDistributedMemory(Memory):
+class SparseDistributedMemory(_Expected):
     """Sparse distributed memory (Kanerva 1988) on packed bits.
 
     With M hard locations A and counters C, a word x activates ``{h : hamming(A_h, x) <= radius}``:
@@ -379,10 +379,17 @@ class SparseDistributedMemory(Memory):
         )
 
     def recall(
-        self, cues: Any, *, max_iter: int = 1, details: bool = False, threads: int | None = None
+        self,
+        cues: Any,
+        *,
+        max_iter: int = 1,
+        details: bool = False,
+        max_sweeps: int | None = None,
+        threads: int | None = None,
     ) -> Any:
-        """`read`, under the name all memories share."""
-        return self.read(cues, max_iter, details=details, threads=threads)
+        """`read`, under the name all memories share; ``max_sweeps`` is another of ``max_iter``."""
+        steps = max_iter if max_sweeps is None else max_sweeps
+        return self.read(cues, steps, details=details, threads=threads)
 
     def activated(self, addresses: Any, *, threads: int | None = None) -> Any:
         """Find the hard locations that words activate.
@@ -478,14 +485,6 @@ class SparseDistributedMemory(Memory):
         Later writes show in it; `merge` and `reset` put other counters in their place.
         """
         return _check.frozen(self._store.now.counters)
-
-    def _why_no_energy(self) -> str:
-        return "the sums of active counters are not the gradient of one"
-
-    def _theory(self, d: int, loads: Int) -> tuple[dict[str, float], Float | None]:
-        """Name no loads; expect the overlap of one read at the address of a stored word."""
-        distances = [sdm_new_distance(d, self.n_locations, self.radius, int(n), 0) for n in loads]
-        return {}, 1 - 2 * np.array(distances) / d
 
     def _described(self) -> str:
         text = f"n_bits={self.n_bits}, n_locations={self.n_locations}, radius={self.radius}"

@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+import sys
 from typing import Any, ClassVar
 
 import numpy as np
 
 from amfast import _check, bits, parts
-from amfast._engine.scoring import blanked, cue_tiles, numbers
+from amfast._engine.scoring import blanked, numbers
 from amfast._stores.items import Batch, Stored
 from amfast._threads import resolve_threads
 from amfast._typing import Array, Float, Int, Mask
 from amfast.bits import BitMatrix, Kind
 from amfast.memories.base import Memory, check_alike
 from amfast.memories.recall import Recall
+from amfast.memories.universal import doubts, winners
 from amfast.memories.universal.paper import Paper
 from amfast.memories.universal.standard import Standard
 from amfast.parts.dynamics import Settled, settle
@@ -56,6 +58,8 @@ class UniversalHopfield(Memory):
         Applied to each recalled state.
     on_exact_match : {"limit", "nan", "error"}, default "limit"
         In the paper convention, what a distance of 0 does.
+    max_items : int, optional
+        How many items are kept: when one more is stored, the oldest goes.
 
     Notes
     -----
@@ -107,6 +111,7 @@ class UniversalHopfield(Memory):
         eps: float | None = None,
         readout: str | parts.Readout = "identity",
         on_exact_match: str = "limit",
+        max_items: int | None = None,
     ) -> None:
         _check.choice(convention, "convention", ("standard", "paper"))
         separate = parts.separation(separation, beta)
@@ -122,11 +127,16 @@ class UniversalHopfield(Memory):
             if on_exact_match != "limit":
                 raise ValueError("on_exact_match belongs to convention='paper'")
             model = Standard.of(similarity, separate, normalize, eps)
+        if max_items is not None:
+            max_items = _check.integer(max_items, "max_items", 1)
         self._store = model.items()
+        self._store.max_items = max_items
         self._model = model
+        # From how many items, and from how many cues, recall looks whether the parts suit them.
+        self._look_from, self._look_wide = 2, 0
         self._given = {
             "beta": None, "convention": convention, "normalize": normalize, "eps": eps,
-            "readout": self._readout, "on_exact_match": on_exact_match,
+            "readout": self._readout, "on_exact_match": on_exact_match, "max_items": max_items,
         }  # fmt: skip
 
     _made_of = "parts"
@@ -177,6 +187,7 @@ class UniversalHopfield(Memory):
         max_iter: int = 1,
         tol: float = 1e-4,
         details: bool = False,
+        max_sweeps: int | None = None,
         threads: int | None = None,
     ) -> Any:
         """Recall what is stored nearest in the memory's own sense.
@@ -190,7 +201,9 @@ class UniversalHopfield(Memory):
         tol : float, default 1e-4
             A row stops when a step changes none of its entries by more than this.
         details : bool, default False
-            Whether to return a `Recall`.
+            Whether to return a `Recall`; its ``best`` costs the scores of all items.
+        max_sweeps : int, optional
+            Another name of ``max_iter``, as memories of units call it.
         threads : int, optional
             None means the setting.
 
@@ -206,15 +219,25 @@ class UniversalHopfield(Memory):
             If the memory is empty, widths differ, a cue has a NaN or infinity, a separation meets
             a score it is not defined for, or scores, un-normalised weights, recalled values or
             (with ``details``) an energy leave the range of floats.
+            Also if a similarity given as a bare function turns out to be a distance.
         TypeError, MemoryError
             For element types that are no real numbers; for what does not fit.
+
+        Warns
+        -----
+        SeparationWarning
+            Once per memory, if up to 64 items and cues say that the parts do not suit them: items
+            lose at their own key, weights are flat, few answers serve many cues, a power is taken
+            of a distance. It looks at the first recall and after the store doubled.
         """
-        steps = _check.integer(max_iter, "max_iter", 1)
+        steps = _check.integer(max_iter if max_sweeps is None else max_sweeps, "max_iter", 1)
         tol = _check.number(tol, "tol", 0.0)
         details = _check.flag(details, "details")
         n_threads = resolve_threads(threads)
         now = self._stored()
         given, kind = self._cues(cues, "cues", now)
+        if now.n_items >= self._look_from or len(given) >= self._look_wide > 0:
+            self._look(now, given, n_threads)
         auto = not now.heteroassociative
         if steps > 1 and not auto:
             raise ValueError("max_iter > 1 needs an autoassociative memory: values are no cues")
@@ -226,10 +249,10 @@ class UniversalHopfield(Memory):
             )
         if steps == 1 and not details:
             state, _ = self._step(given, now, n_threads)
-            return kind.answer(_packed(state) if binary else state)
+            return kind.answer(winners.packed(state) if binary else state)
         end, log_scale = self._settled(given, now, steps, tol, details, binary, n_threads)
         state = end.states
-        answer = kind.answer(_packed(state) if binary else state)
+        answer = kind.answer(winners.packed(state) if binary else state)
         if not details:
             return answer
         energy = end.energy
@@ -243,7 +266,32 @@ class UniversalHopfield(Memory):
             energy=energy,
             log_scale=log_scale,
             energy_trace=end.trace,
+            best=winners.best(self._model, self._asked(given, now, steps, state), now, n_threads),
         )
+
+    def _asked(self, cues: Any, now: Stored, steps: int, state: Any) -> Any:
+        """Return what the winners are winners for: the cue of one read, else where it ended."""
+        if isinstance(cues, BitMatrix):
+            return cues if steps == 1 else winners.packed(state)
+        cues = cues if steps == 1 else state
+        return cues.astype(_check.compute_type(cues, now.keys), copy=False)
+
+    def _look(self, now: Stored, cues: Any, threads: int) -> None:
+        """Warn, once, of what makes recall from these items other than expected.
+
+        It looks when a memory first recalls, at the first batch of many cues, and after the store
+        doubled.
+        """
+        self._look_from = 2 * now.n_items
+        self._look_wide = 0 if len(cues) >= doubts.MANY else doubts.MANY
+        text = self._doubts(now, cues, threads)
+        if text:
+            self._look_from, self._look_wide = sys.maxsize, 0
+            doubts.warn(text)
+
+    def _doubts(self, now: Stored, cues: Any, threads: int) -> str:
+        """Say what speaks against recalling these cues from these items."""
+        return doubts.told(self._model, now, cues, threads)
 
     def _settled(
         self,
@@ -261,7 +309,7 @@ class UniversalHopfield(Memory):
 
         def step(states: Any, rows: Int) -> tuple[Array, Float | None]:
             if binary and not isinstance(states, BitMatrix):
-                states = _packed(states)
+                states = winners.packed(states)
             new, log_scale[rows] = self._step(states, now, threads)
             return new, self._traced(states, now, threads) if traces else None
 
@@ -348,13 +396,7 @@ class UniversalHopfield(Memory):
         n_threads = resolve_threads(threads)
         now = self._stored()
         q, kind = self._cues(cues, "cues", now)
-        dropped = np.empty(len(q))
-        for tile in cue_tiles(len(q), now.n_items):
-            s = self._model.scores(q[tile], now, n_threads)
-            all_items, _ = parts.Softmax(chosen.beta).weights(s, now.bias)
-            kept, _ = chosen.weights(s, now.bias)
-            dropped[tile] = np.where(kept > 0, 0.0, all_items).sum(axis=1)
-        return kind.number(dropped)
+        return kind.number(winners.left_out(self._model, q, now, n_threads))
 
     # -- energy -----------------------------------------------------------------------------------
 
@@ -437,26 +479,17 @@ class UniversalHopfield(Memory):
 
     def _contents(self) -> str:
         now = self._stored()
-        values = f" -> {_width(now.values, ' of')}" if now.heteroassociative else ""
-        return f"{len(self)} items, {_width(now.keys, ' columns of')}{values}"
+        values = f" -> {winners.width(now.values, ' of')}" if now.heteroassociative else ""
+        return f"{len(self)} items, {winners.width(now.keys, ' columns of')}{values}"
 
     def _described(self) -> str:
         """Name the parts, as `repr` shows them."""
         text = repr(self._model)
         if self._readout.kind != "identity":
             text += f", readout={self._readout.kind!r}"
-        return text
+        return text + self._bounded()
 
-
-def _width(rows: Array | BitMatrix, of: str) -> str:
-    if isinstance(rows, BitMatrix):
-        return f"{rows.n_bits} bits"
-    return f"{rows.shape[1]}{of} {rows.dtype}"
-
-
-def _packed(state: Array) -> BitMatrix:
-    """States of -1 and +1 as bits; 0 is where no item had any weight."""
-    blank = np.flatnonzero((state == 0).any(axis=1))
-    if len(blank):
-        raise ValueError(f"cues row {blank[0]} meets no item of any weight, so no bits answer it")
-    return bits.binary(state > 0, "states")[0]
+    def _bounded(self) -> str:
+        """Name the number of items kept, if there is one."""
+        most = self._given["max_items"]
+        return "" if most is None else f", max_items={most}"

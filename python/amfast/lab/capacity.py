@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 import csv
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any, Literal
@@ -14,21 +14,20 @@ import numpy as np
 from amfast import _check, _console
 from amfast._check.savable import Savable
 from amfast._typing import Array, Float, Int
+from amfast.lab import judging, spoiling
 from amfast.memories.base import Memory
 
 __all__ = ["Capacity", "capacity"]
 
-Corruption = Callable[[Array, float, np.random.Generator], Array]
-
-# An overlap above this counts as recalled, a bit error of 5 % below it.
-_RECALLED = 0.9
+# Loads at which the curve of theory is drawn.
+_CURVE = 60
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Capacity(Savable):
     """Success of recall over load and corruption: what `capacity` returns.
 
-    ``print`` shows it as a table, `plot` as a picture, `to_csv` writes it, `critical_load` reads
+    Its ``repr`` is the table, `plot` draws a picture, `to_csv` writes it, `critical_load` reads
     off where half of the patterns are lost.
     """
 
@@ -41,7 +40,7 @@ class Capacity(Savable):
     corruptions: Float
     """(C,) levels of corruption."""
     success: Float
-    """(L, C) share of the cues whose answer has an overlap above 0.9 with the stored pattern."""
+    """(L, C) share of the cues that were recalled, as ``criterion`` says."""
     exact: Float
     """(L, C) share of the cues whose answer is the stored pattern, to 1e-6 of its norm."""
     overlap: Float
@@ -54,6 +53,10 @@ class Capacity(Savable):
     """Loads that theory names for a memory of this kind and width; empty where there is none."""
     theory_overlap: Float | None
     """(L,) overlap that theory expects without corruption, None where there is none."""
+    criterion: str = f"overlap > {judging.RECALLED}"
+    """What counts as recalled."""
+    theory_curve: Float | None = None
+    """(2, at most 60) loads from the smallest to the largest and the overlap expected there."""
 
     def critical_load(self, corruption: float | None = None) -> float:
         """Return the load where success falls through 1/2, between the loads measured.
@@ -118,19 +121,30 @@ class Capacity(Savable):
             raise ValueError(f"measured shares must have the shape {shape}")
         return made
 
-    def __str__(self) -> str:
+    def __repr__(self) -> str:
         """Show success as a table, loads down, corruptions across, theory below."""
         lines = [
-            f"{self.memory}, d = {self.width}: recalled (overlap > {_RECALLED}), "
+            f"{self.memory}, d = {self.width}: recalled ({self.criterion}), "
             f"{self.trials} set(s) of patterns"
         ]
         lines.append("    load" + "".join(f"{c:>9.3g}" for c in self.corruptions))
         for n, row in zip(self.loads, self.success, strict=True):
             lines.append(f"{n:>8}" + "".join(f"{x:>9.1%}" for x in row))
         lines += [f"theory, {name}: {load:.4g} patterns" for name, load in self.theory.items()]
+        if self.theory:
+            lines.append(self._finite())
         return "\n".join(lines)
 
-    def plot(self, path: str | Path | None = None, axis: Any = None) -> Any:
+    def _finite(self) -> str:
+        """Say what a finite width does to loads that theory names."""
+        return (
+            f"(theory is of d to infinity; with d = {self.width} the fall is spread over loads "
+            "around these, and single sets of patterns differ)"
+        )
+
+    def plot(
+        self, path: str | Path | None = None, axis: Any = None, label: str | None = None
+    ) -> Any:
         """Draw success over load, a line per corruption, and what theory says.
 
         Parameters
@@ -139,6 +153,9 @@ class Capacity(Savable):
             Write the picture there.
         axis : matplotlib Axes, optional
             Draw into it; None makes a new figure.
+        label : str, optional
+            Name of the memory in the legend, for several on one axis; it leaves theory out, which
+            would be drawn for each of them.
 
         Returns
         -------
@@ -158,32 +175,45 @@ class Capacity(Savable):
         if axis is None:
             axis = Figure(figsize=(6.4, 4.2), layout="constrained").subplots()
         for c, success, spread in zip(self.corruptions, self.success.T, self.spread.T, strict=True):
-            axis.errorbar(
-                self.loads, success, spread, marker="o", capsize=2, label=f"corruption {c:.3g}"
-            )
-        if self.theory_overlap is not None:
-            axis.plot(self.loads, self.theory_overlap, "k--", label="overlap, theory")
-        for place, (name, load) in enumerate(self.theory.items()):
-            if load <= 1.2 * self.loads.max():
-                axis.axvline(load, color="0.4", linestyle=(0, (1 + place, 2)), label=name)
+            named = f"corruption {c:.3g}"
+            if label is not None:
+                named = label if len(self.corruptions) == 1 else f"{label}, {named}"
+            axis.errorbar(self.loads, success, spread, marker="o", capsize=2, label=named)
         axis.set_xlabel(f"patterns stored, d = {self.width}")
-        axis.set_ylabel(f"recalled (overlap > {_RECALLED})")
+        axis.set_ylabel(f"recalled ({self.criterion})")
         axis.set_ylim(-0.03, 1.03)
-        axis.set_title(self.memory, fontsize=10)
+        if label is None:
+            self._draw_theory(axis)
+            axis.set_title(self.memory, fontsize=10)
         axis.legend(fontsize=8)
         if path is not None:
             axis.figure.savefig(path, dpi=150)
         return axis
 
+    def _draw_theory(self, axis: Any) -> None:
+        """Draw the overlap expected on an axis of its own, and the loads that theory names."""
+        curve = self.theory_curve
+        if curve is not None:
+            right = axis.twinx()
+            right.plot(*curve, "k--", linewidth=1)
+            right.set_ylim(-0.03, 1.03)
+            right.set_ylabel("overlap expected")
+            axis.plot([], [], "k--", linewidth=1, label="overlap, theory (right axis)")
+        for place, (name, load) in enumerate(self.theory.items()):
+            if load <= 1.2 * self.loads.max():
+                axis.axvline(load, color="0.4", linestyle=(0, (1 + place, 2)), label=name)
+
 
 def capacity(
     memory: Any,
-    loads: Sequence[int],
-    corruptions: Sequence[float] = (0.0,),
+    loads: int | Sequence[int],
+    corruptions: float | Sequence[float] = (0.0,),
     *,
     width: int | None = None,
     patterns: Literal["bipolar", "uniform", "normal"] | object = "bipolar",
-    corrupt: Corruption | None = None,
+    corrupt: str | Callable[..., Any] | None = None,
+    shape: Sequence[int] | None = None,
+    success: str | judging.Judge | None = None,
     trials: int = 3,
     max_cues: int = 200,
     seed: int = 0,
@@ -197,19 +227,31 @@ def capacity(
     memory : memory or callable
         An empty memory of this library or anything with ``store(patterns)`` and
         ``recall(cues)``, copied for every trial; or a function without arguments that makes one.
-    loads : sequence of int
+    loads : int or sequence of int
         Numbers of patterns to store, >= 1.
-    corruptions : sequence of float, default (0.0,)
+    corruptions : float or sequence of float, default (0.0,)
         Levels handed to ``corrupt``.
     width : int, optional
         Units of a pattern, d. Needed unless ``patterns`` is an array.
     patterns : {"bipolar", "uniform", "normal"} or array_like, default "bipolar"
         Random int8 signs, float32 numbers in [0, 1) or normal float32 numbers; or (M, d) patterns
         of which every trial takes as many as it stores, without repeating one.
-    corrupt : callable, optional
-        ``corrupt(patterns, level, generator)`` returns cues. None flips ``level`` of the units of
-        patterns of -1 and +1 or of 0 and 1 (exactly round(level d) of each) and adds normal noise
-        of standard deviation ``level`` to others, rounded for integers.
+    corrupt : {"flip", "gaussian", "mask", "random_mask", "inpaint"} or callable, optional
+        "flip" turns ``level`` of the units of binary patterns over (exactly round(level d) of
+        each), "gaussian" adds normal noise of standard deviation ``level``, rounded for integers
+        (with ``shape`` it is `amfast.corrupt.gaussian`, of images), the others blank a share
+        ``level``: units become 0, or -1 among -1 and +1. A function of `amfast.corrupt`, or a
+        `functools.partial` of one, gets its seed by itself; any other is called as
+        ``corrupt(patterns, level, generator)``. None is "flip" for patterns of -1 and +1 or of 0
+        and 1, "gaussian" for others.
+    shape : tuple of int, optional
+        Of one image, for corruptions that work on its rows. None means a column of d units, for
+        "inpaint" the squarest picture.
+    success : {"nearest", "overlap", "exact"} or callable, optional
+        What counts as recalled: no stored pattern is nearer to the answer; an overlap (cosine)
+        above 0.9; equal to 1e-6 of the norm; or ``success(answers, patterns)``, which returns a
+        bool for each. None is "overlap" for binary patterns and "nearest" for others: real patterns
+        without negative entries overlap by more than 0.9 without being alike.
     trials : int, default 3
         Independent sets of patterns.
     max_cues : int, default 200
@@ -243,9 +285,9 @@ def capacity(
           10   100.0%   100.0%    70.0%
         1000   100.0%   100.0%     0.0%
     """
-    make = _maker(memory)
-    counts = [_check.integer(n, "loads", 1) for n in loads]
-    levels = [_check.number(c, "corruptions", 0.0) for c in corruptions]
+    make = maker(memory)
+    counts = [_check.integer(n, "loads", 1) for n in _several(loads)]
+    levels = [_check.number(c, "corruptions", 0.0) for c in _several(corruptions)]
     if not counts or not levels:
         raise ValueError(
             f"loads and corruptions must name at least one each, got {counts} and {levels}"
@@ -257,7 +299,8 @@ def capacity(
     table = (3, trials, len(counts), len(levels))
     _check.fits(table, np.dtype(np.float64), "results of all trials")
     _check.fits((max(counts), d), np.dtype(np.int8), "patterns of the largest load")
-    spoil = corrupt or (_flip if binary else _noise)
+    spoil = spoiling.spoiler(corrupt, binary, shape)
+    what = judging.criterion(success, binary)
     found = np.zeros(table)
     with _console.progress("capacity", len(counts) * trials if progress else 0) as step:
         for i, n in enumerate(counts):
@@ -269,18 +312,33 @@ def capacity(
                 asked = stored[:max_cues]
                 for j, level in enumerate(levels):
                     cues = spoil(asked, level, np.random.default_rng([seed, t, n, j]))
-                    found[:, t, i, j] = _judge(np.asarray(trial.recall(cues, **recall)), asked)
+                    answers = np.asarray(trial.recall(cues, **recall))
+                    seen = judging.judge(what, answers, asked, stored)
+                    found[:, t, i, j] = [x.mean() for x in seen]
                 step(f"{n} patterns")
-    overlap, success, exact = found.mean(axis=1)
+    recalled, exact, overlap = found.mean(axis=1)
     empty, stored_counts = make(), np.asarray(counts, np.int64)
-    named, curve = _theory(empty, d, stored_counts)
+    named, expected = _theory(empty, d, stored_counts)
     return Capacity(
-        repr(empty), d, stored_counts, np.asarray(levels), success, exact, overlap,
-        found[1].std(axis=0), trials, named, curve,
+        repr(empty), d, stored_counts, np.asarray(levels), recalled, exact, overlap,
+        found[0].std(axis=0), trials, named, expected, judging.said(what),
+        None if expected is None else _curve(empty, d, min(counts), max(counts)),
     )  # fmt: skip
 
 
-def _maker(memory: Any) -> Callable[[], Any]:
+def _several(given: Any) -> Iterable[Any]:
+    """Return what was given as several: one number is one of them."""
+    return given if np.ndim(given) else [given]
+
+
+def _curve(memory: Any, d: int, least: int, most: int) -> Float:
+    """Return loads, and the overlap that theory expects there."""
+    loads = np.unique(np.linspace(least, most, _CURVE).round().astype(np.int64))
+    expected = _theory(memory, d, loads)[1]
+    return np.array([loads, expected], np.float64)
+
+
+def maker(memory: Any) -> Callable[[], Any]:
     if isinstance(memory, type) or not hasattr(memory, "recall"):
         return _check.function(memory, "memory")
     if len(memory):
@@ -296,8 +354,7 @@ def _source(
         pool = _check.rows(patterns, "patterns")
         if len(pool) < most:
             raise ValueError(f"patterns has {len(pool)} rows, the largest load is {most}")
-        signs = pool.dtype.kind != "u" and bool((np.abs(pool) == 1).all())
-        binary = signs or bool(((pool == 0) | (pool == 1)).all())
+        binary = spoiling.is_binary(pool)
         return lambda n, rng: pool[rng.permutation(len(pool))[:n]], pool.shape[1], binary
     kind = _check.choice(patterns, "patterns", ("bipolar", "uniform", "normal"))
     if width is None:
@@ -311,36 +368,6 @@ def _source(
         "normal": lambda n, rng: rng.standard_normal((n, d), dtype=np.float32),
     }
     return draws[kind], d, kind == "bipolar"
-
-
-def _flip(patterns: Array, level: float, rng: np.random.Generator) -> Array:
-    if level > 1:
-        raise ValueError(f"corruptions of binary patterns are shares of the units, got {level:g}")
-    flipped = round(level * patterns.shape[1])
-    order = rng.random(patterns.shape).argsort(axis=1)
-    other = 1 - patterns if (patterns == 0).any() else -patterns
-    return np.where(order < flipped, other, patterns).astype(patterns.dtype)
-
-
-def _noise(patterns: Array, level: float, rng: np.random.Generator) -> Array:
-    noisy = patterns + level * rng.standard_normal(patterns.shape)
-    if patterns.dtype.kind in "iu":
-        limits = np.iinfo(patterns.dtype)
-        noisy = np.clip(np.rint(noisy), limits.min, limits.max)
-    return np.asarray(noisy.astype(patterns.dtype))
-
-
-def _judge(recalled: Array, stored: Array) -> tuple[float, float, float]:
-    """Return mean overlap, share recalled and share recalled exactly."""
-    if recalled.shape != stored.shape:
-        raise ValueError(
-            f"the memory's answers have shape {recalled.shape}, the patterns {stored.shape}"
-        )
-    a, b = recalled.astype(np.float64), stored.astype(np.float64)
-    norms = np.linalg.norm(a, axis=1) * np.linalg.norm(b, axis=1)
-    overlaps = np.divide((a * b).sum(axis=1), norms, out=np.zeros(len(a)), where=norms > 0)
-    close = np.linalg.norm(a - b, axis=1) <= 1e-6 * np.linalg.norm(b, axis=1)
-    return float(overlaps.mean()), float((overlaps > _RECALLED).mean()), float(close.mean())
 
 
 def _theory(memory: Any, d: int, loads: Int) -> tuple[dict[str, float], Float | None]:

@@ -1,0 +1,47 @@
+"""What theory expects of a sparse distributed memory, from its own sizes."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from amfast._typing import Float, Int
+from amfast.memories.base import Memory
+from amfast.theory.sdm import sdm_critical_distance, sdm_new_distance, sdm_radius
+from amfast.theory.sdm_choice import sdm_best_p
+from amfast.theory.sdm_recall import sdm_convergence_distance
+
+
+class _Expected(Memory):
+    """The part of the memory that asks `amfast.theory` about itself."""
+
+    n_bits: Any
+    n_locations: Any
+    radius: Any
+    value_bits: Any
+    expected_active: Any
+
+    def _why_no_energy(self) -> str:
+        return "the sums of active counters are not the gradient of one"
+
+    def _theory(self, d: int, loads: Int) -> tuple[dict[str, float], Float | None]:
+        """Name no loads; expect the overlap of one read at the address of a stored word."""
+        distances = [sdm_new_distance(d, self.n_locations, self.radius, int(n), 0) for n in loads]
+        return {}, 1 - 2 * np.array(distances) / d
+
+    def _width(self) -> int:
+        return int(self.n_bits)
+
+    def _own_theory(self) -> dict[str, float]:
+        """Distances that recall bridges, and the radius that this many words would want."""
+        sizes = self.n_bits, self.n_locations, self.radius, len(self)
+        best = sdm_radius(self.n_bits, sdm_best_p(self.n_locations, len(self)))
+        said = {
+            "locations active on average": float(self.expected_active),
+            "best radius for so many words": float(best),
+        }
+        if self.value_bits == self.n_bits and self.expected_active >= 1:
+            said["one read comes no nearer from this distance"] = sdm_critical_distance(*sizes)
+            said["iterated reads converge up to this distance"] = sdm_convergence_distance(*sizes)
+        return said

@@ -1,0 +1,104 @@
+"""Rows against themselves: the nearest others of every row, and all pairs within a radius."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from amfast import _check, bits
+from amfast._typing import Array, Int
+from amfast.bits import BitMatrix
+from amfast.kernels import topk, within
+from amfast.parts import metrics
+from amfast.parts.metrics import METRICS
+
+__all__ = ["pairs_within", "self_topk"]
+
+# Rows whose neighbours are found at a time: what is found beside pairs stays small.
+_ROWS = 1024
+
+
+def self_topk(keys: Any, k: int, metric: str, *, threads: int | None = None) -> tuple[Array, Int]:
+    """Find the k best other rows of every row, best first: ``topk(keys, keys, exclude_self=True)``.
+
+    Parameters
+    ----------
+    keys : (N, d) array or BitMatrix
+    k : int
+        1 to N - 1.
+    metric : str
+        One of `amfast.kernels`; best is largest for ``dot``, smallest for the others.
+    threads : int, optional
+        None means the setting.
+
+    Returns
+    -------
+    scores : (N, k) array
+    indices : (N, k) int64 array
+        Never a row's own; an equal row is another one.
+
+    Raises
+    ------
+    ValueError, TypeError, MemoryError
+        As `topk`.
+
+    Examples
+    --------
+    >>> import amfast as am
+    >>> am.self_topk([[0.0], [1.0], [5.0]], 1, "l1")[1][:, 0]
+    array([1, 0, 1])
+    """
+    return topk(keys, keys, k, metric, exclude_self=True, threads=threads)
+
+
+def pairs_within(
+    keys: Any, radius: float, metric: str, *, threads: int | None = None
+) -> tuple[Int, Int, Array]:
+    """Find all pairs of rows within a radius, each once: what is to be deduplicated.
+
+    Parameters
+    ----------
+    keys : (N, d) array or BitMatrix
+    radius : float
+        Pairs at a distance <= radius, or with ``dot`` >= radius; see `within`.
+    metric : str
+        One of `amfast.kernels`.
+    threads : int, optional
+        None means the setting.
+
+    Returns
+    -------
+    i, j : (P,) int64 arrays
+        The pairs in ascending order, i < j.
+    scores : (P,) array
+        In the type of `pairwise`.
+
+    Raises
+    ------
+    ValueError, TypeError, MemoryError
+        As `within`.
+
+    Notes
+    -----
+    A row is scored with those behind its tile of 1024, so that about N^2 / 2 scores are taken; what
+    is held beyond the pairs is what one tile finds.
+
+    Examples
+    --------
+    >>> import amfast as am
+    >>> am.pairs_within([[0.0], [5.0], [0.5], [5.5]], 1.0, "l1")
+    (array([0, 1]), array([2, 3]), array([0.5, 0.5]))
+    """
+    name = metrics.resolve(metric)
+    rows: Array | BitMatrix
+    rows = bits.binary(keys, "keys")[0] if METRICS[name].bits else _check.rows(keys, "keys")
+    found: list[tuple[Int, Int, Array]] = []
+    for start in range(0, max(len(rows), 1), _ROWS):
+        behind = rows[start:]
+        indptr, j, scores = within(behind[:_ROWS], behind, radius, name, threads=threads)
+        i = np.repeat(np.arange(len(indptr) - 1), np.diff(indptr))
+        keep = i < j
+        found.append((i[keep] + start, j[keep] + start, scores[keep]))
+    i, j, scores = (np.concatenate(parts) for parts in zip(*found, strict=True))
+    return i, j, scores
