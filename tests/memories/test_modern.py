@@ -269,9 +269,9 @@ def test_does_not_warn(rng, monkeypatch):
         warnings.simplefilter("error")
         stored([[1.0, 2.0]]).recall([1.0, 0.0])  # one item
         stored(rng.normal(size=(50, 64)), 1.0).recall(np.ones(64))  # separated
-        stored(np.eye(3), weights=[1.0, 2, 3]).recall(np.ones(3))  # no theorem
+        stored(9 * np.eye(3), weights=[1.0, 2, 3]).recall(np.eye(3))  # no theorem
         monkeypatch.setattr("amfast.memories.modern.memory._LOOK_AT_MOST", 3 * 3 * 3 - 1)
-        stored(np.eye(3)).recall(np.ones(3))  # too large to look
+        stored(9 * np.eye(3)).recall(np.eye(3))  # too large to look
 
 
 def test_huge_keys():
@@ -387,7 +387,7 @@ def test_hostile_input(make):
     with pytest.raises(ValueError, match="weights"):
         m.store(np.eye(3), weights=[1.0, -1.0, 1.0])
     with pytest.raises(ValueError, match="2-d"):
-        m.store(np.ones(3))
+        m.store(np.ones((1, 1, 3)))
     assert len(m) == 3
     hetero = make()
     hetero.store(np.eye(3), np.eye(3)[:, :2])
@@ -498,6 +498,7 @@ def test_large_stores_are_looked_at_in_part(rng, monkeypatch):
     with pytest.warns(am.SeparationWarning, match="20 stored items looked at, of 100, lose"):
         memory.recall(keys[0])
     monkeypatch.setattr("amfast.memories.modern.memory._LOOK_AT_MOST", 100 * 4 * 7)
+    monkeypatch.setattr("amfast.memories.universal.doubts._WORK", 100 * 4 * 7)
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         memory = am.ModernHopfield(50.0)

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import csv
 import time
+import warnings
 from collections.abc import Sequence
 from pathlib import Path
 
+import amfast as am
 from amfast import _console
 from amfast.reproduce import _figures, _images
 from amfast.reproduce._registry import (
@@ -75,7 +77,10 @@ def run(
         start = time.perf_counter()
         context = Context(level, images if experiment.images else (), data)
         try:
-            outcome = experiment.run(context)
+            with warnings.catch_warnings():
+                # Data that do not suit a memory are what some experiments are about.
+                warnings.simplefilter("ignore", am.SeparationWarning)
+                outcome = experiment.run(context)
         except Unavailable as reason:
             if name != "all":
                 raise
