@@ -379,3 +379,22 @@ def test_ctrl_c_stops_it_soon(call):
             child.kill()
             child.communicate()
     assert min(took) <= SOON, took
+
+
+@pytest.mark.parametrize("metric", ["dot", "cosine", "l1", "l2", "kl"])
+def test_few_long_keys_score_as_among_many(metric):
+    """Panel by panel or a block at a time: the same bits, also where values are mixed."""
+    rng = np.random.default_rng(5)
+    keys = rng.random((65, 70_001), np.float32)
+    queries, values = keys[:3] + np.float32(0.1), rng.random((65, 3), np.float32)
+    among = am.pairwise(queries, keys, metric)
+    for n in (1, 15, 16, 17, 33, 65):
+        np.testing.assert_array_equal(am.pairwise(queries, keys[:n], metric), among[:, :n])
+        np.testing.assert_array_equal(am.pairwise(queries[:1], keys[:n], metric), among[:1, :n])
+        best = am.topk(queries, keys[:n], 1, metric)[1][:, 0]
+        assert (best == am.topk(queries, keys[:n], n, metric)[1][:, 0]).all()
+    if metric != "kl":
+        memory = am.UniversalHopfield({"l1": "manhattan", "l2": "euclidean"}.get(metric, metric))
+        memory.store(keys[:17], values[:17])
+        want = am.retrieve(queries, keys[:17], values[:17], similarity=metric, beta=1.0)
+        np.testing.assert_array_equal(memory.recall(queries), want)
