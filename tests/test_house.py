@@ -31,7 +31,6 @@ FLOORS = [
     "_engine",
     "_stores",
     "kernels",
-    "neighbours",
     "memories",
     "plot",
     "lab shards",
@@ -44,7 +43,6 @@ FLOORS = [
 ]
 RUST_FLOORS = [
     "error",
-    "room",
     "parallel simd",
     "table peel probe",
     "metric flips",

@@ -27,7 +27,7 @@ def test_exclude_self_is_topk_without_the_diagonal(rng, metric):
 
 @pytest.mark.parametrize("metric", METRICS)
 def test_pairs_are_each_found_once(rng, metric, monkeypatch):
-    monkeypatch.setattr("amfast.neighbours._ROWS", 16)
+    monkeypatch.setattr("amfast.kernels.neighbours._ROWS", 16)
     x = rng.normal(size=(50, 3))
     radius = {"dot": 1.0, "cosine": 0.2}.get(metric, 1.0)
     scores = am.pairwise(x, x, metric)

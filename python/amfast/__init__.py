@@ -32,6 +32,7 @@ from amfast.kernels import (
     topk,
     within,
 )
+from amfast.kernels.neighbours import pairs_within, self_topk
 from amfast.lab import Basins, Capacity, Comparison, basins, capacity, compare
 from amfast.memories.dense.classifier import DenseAssociativeClassifier
 from amfast.memories.dense.memory import DenseAssociativeMemory, DenseRecall
@@ -46,7 +47,6 @@ from amfast.memories.recovery.expander import expander
 from amfast.memories.recovery.memory import Recovery, SparseRecoveryMemory
 from amfast.memories.sdm.memory import SdmRecall, SparseDistributedMemory
 from amfast.memories.universal.memory import UniversalHopfield
-from amfast.neighbours import pairs_within, self_topk
 from amfast.parts import (
     Exponential,
     Identity,

@@ -9,7 +9,7 @@ import numpy as np
 from amfast import _check, bits
 from amfast._typing import Array, Int
 from amfast.bits import BitMatrix
-from amfast.kernels import topk, within
+from amfast.kernels.scores import topk, within
 from amfast.parts import metrics
 from amfast.parts.metrics import METRICS
 
