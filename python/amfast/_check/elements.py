@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from amfast._check.outputs import retyped
+from amfast._check.outputs import fits, retyped
 from amfast._typing import Array
 
 # Larger integers are not all float64 numbers.
@@ -35,6 +35,7 @@ def number_type(x: Array, name: str) -> Array:
         raise TypeError(f"{name} must be real numbers, got dtype {dtype} ({_kind(dtype, name)})")
     if dtype.kind == "f" or (dtype.kind in "ui" and dtype.itemsize == 1):
         return x if dtype.isnative else retyped(x, dtype.newbyteorder("="), name)
+    fits(x.shape, np.dtype(np.float64), name)  # before every entry is looked at
     exact(x, name)
     return retyped(x, np.dtype(np.float64), name)
 
