@@ -169,7 +169,7 @@ class Smoothed:
         """Prepare rows (n, d) for the metrics between distributions."""
         if self.eps == 0:
             x = rows.astype(dtype)
-            x[~x.any(axis=1)] = 1
+            x[x.max(axis=1) <= 0] = 1  # states of recall may have no mass at all
             return x
         x = rows.astype(np.float64)
         peak = x.max(axis=1, keepdims=True, initial=0.0)
