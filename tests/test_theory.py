@@ -277,6 +277,9 @@ INTEGERS = [
     for name in FUNCTIONS
     for argument in inspect.signature(getattr(theory, name)).parameters
     if argument in LEAST and argument != "n_bits"  # bounded by the radius beside it
+    # These refuse sizes that only a swap of arguments explains.
+    if name not in ("sdm_best_radius", "sdm_convergence_distance", "sdm_iterated_distance")
+    or argument not in ("n_locations", "radius")
 ]
 
 

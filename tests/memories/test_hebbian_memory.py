@@ -697,7 +697,7 @@ def test_bad_input(data):
     for bad, why in [
         (np.where(v > 2, np.nan, v), "row"),
         (v[:, :4], "4 columns"),
-        (v[0], "2-d"),
+        (v[0][None, None], "2-d"),
     ]:
         with pytest.raises(ValueError, match=why):
             m.store(bad)

@@ -209,7 +209,7 @@ def _best(
         found, indices = np.empty((len(cues), k)), np.empty((len(cues), k), np.int64)
     elif similarity.metric is not None:
         found, indices = _core.topk(
-            engine_rows(cues), engine_rows(keys), k, similarity.metric, threads
+            engine_rows(cues), engine_rows(keys), k, similarity.metric, threads, True
         )
     else:
         found, indices = _best_by_function(cues, keys, similarity, k, threads)
