@@ -174,7 +174,7 @@ class Items:
         now = self.now
         if now is None:
             return 0
-        packed = sum(keys.nbytes for keys in now.packed.values())
+        packed = sum(keys.nbytes for keys in list(now.packed.values()))
         return packed + sum(rows.nbytes for rows in now.columns if rows is not None)
 
     def arrays(self) -> tuple[dict[str, Array], dict[str, Any]]:
