@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import signal
+import sys
 from collections.abc import Iterator
 
 import numpy as np
@@ -101,3 +102,27 @@ def layouts(x: np.ndarray) -> Iterator[tuple[str, np.ndarray]]:
     shifted[...] = x
     yield "misaligned", shifted
     yield "swapped", x.astype(x.dtype.newbyteorder())
+
+
+def interrupted(call, at):
+    """Raise KeyboardInterrupt at the at-th line of the library; return whether it got so far."""
+    seen = 0
+
+    def trace(frame, event, arg):
+        nonlocal seen
+        if "amfast" not in frame.f_code.co_filename or "tests" in frame.f_code.co_filename:
+            return None
+        if event == "line":
+            seen += 1
+            if seen == at:
+                raise KeyboardInterrupt
+        return trace
+
+    sys.settrace(trace)
+    try:
+        call()
+    except KeyboardInterrupt:
+        return True
+    finally:
+        sys.settrace(None)
+    return False

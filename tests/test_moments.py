@@ -11,7 +11,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
-from conftest import draw
+from conftest import draw, interrupted
 
 import amfast as am
 from amfast import reference
@@ -294,30 +294,6 @@ def test_what_was_read_does_not_change(rng):
     moment.update(x).scale(2.0).merge(moment)
     np.testing.assert_array_equal(second, kept[0])
     np.testing.assert_array_equal(first, kept[1])
-
-
-def interrupted(call, at):
-    """Raise KeyboardInterrupt at the at-th line of the library; return whether it got so far."""
-    seen = 0
-
-    def trace(frame, event, arg):
-        nonlocal seen
-        if "amfast" not in frame.f_code.co_filename or "tests" in frame.f_code.co_filename:
-            return None
-        if event == "line":
-            seen += 1
-            if seen == at:
-                raise KeyboardInterrupt
-        return trace
-
-    sys.settrace(trace)
-    try:
-        call()
-    except KeyboardInterrupt:
-        return True
-    finally:
-        sys.settrace(None)
-    return False
 
 
 @pytest.mark.parametrize("verb", ["update", "update many", "merge", "scale", "second"])

@@ -6,12 +6,11 @@ import copy
 import itertools
 import math
 import pickle
-import sys
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
-from conftest import draw, layouts
+from conftest import draw, interrupted, layouts
 
 import amfast as am
 from amfast import reference
@@ -29,30 +28,6 @@ def unit(x):
 def data(rng):
     """Non-negative features, as of spectra, and note posteriors."""
     return np.abs(rng.normal(size=(300, 8))) + 0.1, rng.uniform(0, 1, 300)
-
-
-def interrupted(call, at):
-    """Raise KeyboardInterrupt at the at-th line of the library; return whether it got so far."""
-    seen = 0
-
-    def trace(frame, event, arg):
-        nonlocal seen
-        if "amfast" not in frame.f_code.co_filename or "tests" in frame.f_code.co_filename:
-            return None
-        if event == "line":
-            seen += 1
-            if seen == at:
-                raise KeyboardInterrupt
-        return trace
-
-    sys.settrace(trace)
-    try:
-        call()
-    except KeyboardInterrupt:
-        return True
-    finally:
-        sys.settrace(None)
-    return False
 
 
 def memory(v, y=None, values=None, **parameters):

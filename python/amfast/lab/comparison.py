@@ -69,7 +69,8 @@ class Comparison:
         heads = (f"{kind:>{w}}" for kind, w in zip(self.corruptions, widths, strict=True))
         lines.append("  ".join([f"{'memory':<{wide}}", *heads]))
         for i, name in enumerate(self.memories):
-            cells = [f"{a:.1%} / {b:.1%}" for a, b in zip(self.success[i], self.exact[i])]  # noqa: B905
+            both = zip(self.success[i], self.exact[i], strict=True)
+            cells = [f"{a:.1%} / {b:.1%}" for a, b in both]
             shown = (f"{cell:>{w}}" for cell, w in zip(cells, widths, strict=True))
             lines.append("  ".join([f"{name:<{wide}}", *shown]))
         return "\n".join(lines)
