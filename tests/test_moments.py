@@ -432,7 +432,10 @@ def test_work_beside_answers_and_raises():
 
 
 def test_a_decomposition_can_be_left():
-    """Ctrl-C comes through while LAPACK is at it, and the memory is as it was."""
+    """Ctrl-C comes through while LAPACK is at it, the memory is as it was, and the process ends.
+
+    It ends well although LAPACK is still at work: OpenBLAS crashes if the process exits under it.
+    """
     code = """
 import os, signal, threading, time
 import numpy as np, amfast as am
@@ -443,7 +446,7 @@ def fire():
     fired.append(time.perf_counter())
     os.kill(os.getpid(), signal.SIGINT)
 for call in (
-    lambda: interruptible(time.sleep, 20),
+    lambda: interruptible(time.sleep, 2),
     lambda: interruptible(np.linalg.eigh, np.ones((1500, 1500)) + np.eye(1500)),
 ):
     threading.Timer(0.1, fire).start()
@@ -453,7 +456,6 @@ for call in (
         print(time.perf_counter() - fired[-1])
     else:
         print(0.0)
-    time.sleep(0.2)
 assert moment.projection().shape == (30, 30)
 """
     run = subprocess.run(

@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from conftest import PACKAGE
 
 import amfast as am
 from amfast.memories.base import Memory
@@ -377,7 +378,7 @@ class Interrupt:
         self.left, self.fired = n, False
 
     def __call__(self, frame: Any, event: str, argument: Any) -> Any:
-        if "amfast" not in frame.f_code.co_filename:
+        if not frame.f_code.co_filename.startswith(PACKAGE):
             return None
         if event == "line" and not self.fired:
             self.left -= 1

@@ -259,26 +259,32 @@ def interruptible(work: Callable[..., _T], *args: Any) -> _T:
 
     Neither can be stopped within a call, which takes seconds for a few thousand columns, so a
     thread beside does the work while this one waits. After Ctrl-C it goes on until its call is
-    done, and what it finds is dropped: ``work`` must have no other effect.
+    done, and what it finds is dropped: ``work`` must have no other effect. The interpreter waits
+    for it before it ends (no daemon): BLAS hangs or crashes where the process exits under it.
     """
     if threading.current_thread() is not threading.main_thread():
         return work(*args)  # Ctrl-C comes to the main thread alone
     found: list[_T] = []
     errors: list[BaseException] = []
+    done = threading.Event()
 
     def run() -> None:
         try:
             found.append(work(*args))
         except BaseException as error:
             errors.append(error)
+        finally:
+            done.set()
 
-    beside = threading.Thread(target=contextvars.copy_context().run, args=(run,), daemon=True)
+    beside = threading.Thread(target=contextvars.copy_context().run, args=(run,))
     try:
         beside.start()
     except RuntimeError:  # no room for a thread, or the interpreter is about to end
         return work(*args)
-    while beside.is_alive():
-        beside.join(_LOOK)
+    # No join: one that Ctrl-C leaves takes the thread for ended (before Python 3.13), and then the
+    # interpreter would not wait for it.
+    while not done.wait(_LOOK):
+        pass
     if errors:
         raise errors[0]
     return found[0]
