@@ -23,6 +23,7 @@ from amfast._check.arrays import (
     vector,
 )
 from amfast._check.elements import EXACT_INTEGERS, compute_type, widen
+from amfast._check.masks import known, where
 from amfast._check.numbers import (
     MAX_SEED,
     MAX_THREADS,
@@ -70,6 +71,7 @@ __all__ = [
     "integer",
     "item_ids",
     "item_weights",
+    "known",
     "labels",
     "log_weights",
     "name_of",
@@ -89,5 +91,6 @@ __all__ = [
     "shown",
     "vector",
     "weights",
+    "where",
     "widen",
 ]

@@ -117,11 +117,13 @@ def scores(
     similarity: Similarity,
     threads: int,
     ordered: bool = False,
+    known: Array | None = None,
 ) -> Array:
     """Raw metric values of all cues and keys (q, N); distances stay positive.
 
     Of floats and bits in `score_type`, of bytes in the type that `pairwise` gives them, or, where
-    no two may change places (``ordered``), not rounded to float32.
+    no two may change places (``ordered``), not rounded to float32. ``known`` is what columns of the
+    cues count, under a metric by name.
     """
     dtype = score_type(cues)
     if not isinstance(cues, BitMatrix) and cues.dtype.kind in "ui":
@@ -132,7 +134,7 @@ def scores(
             dtype = np.dtype(np.float64)
     out = _check.empty((len(cues), len(keys)), dtype, "scores")
     if similarity.metric is not None:
-        _core.pairwise(engine_rows(cues), packed, similarity.metric, out, threads)
+        _core.pairwise(engine_rows(cues), packed, similarity.metric, out, threads, known)
         return out
     assert not isinstance(cues, BitMatrix)
     assert not isinstance(keys, BitMatrix)

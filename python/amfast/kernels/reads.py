@@ -7,10 +7,11 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from amfast import _check, parts
+from amfast._engine import knowing
 from amfast._engine.reading import Source, read, result_type
 from amfast._engine.scoring import blanked, engine_rows, fused_exactly, scores_bytes
 from amfast._threads import resolve_threads
-from amfast._typing import Array, Float
+from amfast._typing import Array, Float, Int
 from amfast.bits import BitMatrix
 from amfast.kernels import streaming
 from amfast.kernels.blocks import Blocks
@@ -31,6 +32,8 @@ class _Question(NamedTuple):
     separation: parts.Separation
     single: bool
     """Whether one 1-d cue was given."""
+    known: Array | None
+    """What columns of the cues count, packed bits likewise."""
 
     @property
     def source(self) -> Source:
@@ -44,6 +47,23 @@ class _Question(NamedTuple):
     def dtype(self) -> np.dtype[Any]:
         return result_type(self.cues, self.keys if self.values is None else self.values)
 
+    def among(self, index: Int) -> _Question:
+        """Ask some of the keys alone."""
+        values, b = self.values, self.log_weight
+        return self._replace(
+            keys=knowing.chosen(self.keys, index),
+            values=None if values is None else knowing.chosen(values, index),
+            log_weight=None if b is None else b[index],
+        )
+
+    def answer(self, threads: int) -> Array:
+        """Recall (Q, o)."""
+        larger = bool(self.similarity.larger_is_better)
+        self.separation.check(len(self.keys), larger, self.n_bits)
+        return read(
+            self.cues, self.source, self.similarity, self.separation, threads, self.known
+        )[0]
+
 
 def _question(
     cues: Any,
@@ -53,15 +73,21 @@ def _question(
     separation: Any,
     beta: float | None,
     log_weight: Any,
+    mask: Any,
+    nan: str,
+    rescale: bool,
 ) -> _Question:
     """Read the arguments of `retrieve` and `partial`; there may be no keys at all."""
+    rescale = _check.flag(rescale, "rescale")
     similar = parts.similarity(similarity)
+    known: Array | None = None
     separate = parts.separation(separation, beta)
     q: Array | BitMatrix
     k: Array | BitMatrix
     v: Array | BitMatrix | None = None
     if similar.metric is not None and METRICS[similar.metric].bits:
         q, k, single = bit_rows(cues, "cues", keys)
+        known = knowing.known_bits(mask, q, nan, rescale)
         v = k if isinstance(keys, BitMatrix) else _numbers(keys)
     else:
         q, single = _check.cues(cues)
@@ -78,12 +104,14 @@ def _question(
         k, v = blanked(k, b == -np.inf), blanked(v, b == -np.inf)
     if not isinstance(q, BitMatrix):
         assert not isinstance(k, BitMatrix)
-        exactly = scores_bytes(q, k, similar.metric) and (
+        weights = _check.known(q, mask, nan)
+        exactly = weights is None and scores_bytes(q, k, similar.metric) and (
             separate.engine() is None or fused_exactly(q, k, str(similar.metric))
         )
         if not exactly:
             dtype = _check.compute_type(*(x for x in (q, k, v) if isinstance(x, np.ndarray)))
             q = q.astype(dtype, copy=False)
+            q, known = knowing.known_rows(q, weights, similar.metric, rescale)
         _check.finite(q, "cues")
     if similar.metric is None or separate.engine() is None:
         for rows, name in ((k, "keys"), (v, "values")):
@@ -91,7 +119,7 @@ def _question(
                 _check.finite(rows, name)
     if isinstance(k, np.ndarray) and isinstance(q, np.ndarray):
         refuse_distance(similar, k[:FEW_ROWS].astype(q.dtype, copy=False))
-    return _Question(q, k, v, b, similar, separate, single)
+    return _Question(q, k, v, b, similar, separate, single, known)
 
 
 def retrieve(
@@ -103,6 +131,10 @@ def retrieve(
     separation: str | parts.Separation | parts.WeightFunction = "softmax",
     beta: float | None = None,
     log_weight: Any = None,
+    mask: Any = None,
+    nan: str = "error",
+    rescale: bool = False,
+    where: Any = None,
     threads: int | None = None,
 ) -> Array:
     """Recall values by similarity, without ever holding the (Q, N) scores.
@@ -127,6 +159,10 @@ def retrieve(
         The softmax's inverse temperature, finite and >= 0. None means 1.
     log_weight : (N,) array, optional
         Natural logarithms of item weights; -inf leaves an item out, whatever it holds.
+    mask, nan, rescale
+        Which columns of the cues are known, see `pairwise`.
+    where : (N,) bool array, int array, or (indptr, indices), optional
+        Only these keys are read, see `topk`. Not of `Blocks`.
     threads : int, optional
         None means the setting.
 
@@ -151,16 +187,34 @@ def retrieve(
     """
     if isinstance(keys, Blocks):
         return streaming.read(
-            partial, cues, keys, values, log_weight,
-            similarity=similarity, separation=separation, beta=beta, threads=threads,
+            partial, cues, keys, values, log_weight, similarity=similarity, separation=separation,
+            beta=beta, mask=mask, nan=nan, rescale=rescale, threads=threads,
         )  # fmt: skip
-    asked = _question(cues, keys, values, similarity, separation, beta, log_weight)
+    asked = _question(
+        cues, keys, values, similarity, separation, beta, log_weight, mask, nan, rescale
+    )
     n_threads = resolve_threads(threads)
     _check.nonempty(engine_rows(asked.keys))
-    asked.separation.check(len(asked.keys), bool(asked.similarity.larger_is_better), asked.n_bits)
     stored = asked.keys if asked.values is None else asked.values
     _check.fits((len(asked.cues), stored.shape[1]), asked.dtype, "recalled values")
-    result, _ = read(asked.cues, asked.source, asked.similarity, asked.separation, n_threads)
+    if where is None:
+        result = asked.answer(n_threads)
+    else:
+        some = _check.where(where, len(asked.keys), len(asked.cues))
+        some.check(1)
+        if some.indptr is None:
+            result = asked.among(some.indices).answer(n_threads)
+        elif len(asked.cues):
+            result = np.concatenate(
+                knowing.each_cue(
+                    some, asked.cues, asked.known,
+                    lambda cue, index, known: asked._replace(cues=cue, known=known)
+                    .among(index)
+                    .answer(n_threads),
+                )
+            )
+        else:
+            result = asked.answer(n_threads)
     return result[0] if asked.single else result
 
 
@@ -173,6 +227,9 @@ def partial(
     separation: str | parts.Separation | parts.WeightFunction = "softmax",
     beta: float | None = None,
     log_weight: Any = None,
+    mask: Any = None,
+    nan: str = "error",
+    rescale: bool = False,
     threads: int | None = None,
 ) -> Partial:
     """Recall from some of the keys: what `retrieve` does, in a form that adds up.
@@ -182,7 +239,7 @@ def partial(
 
     Parameters
     ----------
-    cues, keys, values, similarity, separation, beta, log_weight, threads
+    cues, keys, values, similarity, separation, beta, log_weight, mask, nan, rescale, threads
         As `retrieve`, with the rows of ``keys``, ``values`` and ``log_weight`` that are here; there
         may be none.
 
@@ -205,7 +262,9 @@ def partial(
     >>> first.merge(second).result().round(3)
     array([13.1])
     """
-    asked = _question(cues, keys, values, similarity, separation, beta, log_weight)
+    asked = _question(
+        cues, keys, values, similarity, separation, beta, log_weight, mask, nan, rescale
+    )
     n_threads = resolve_threads(threads)
     reason = asked.separation.why_whole
     if reason:
@@ -214,7 +273,7 @@ def partial(
     asked.separation.check(n, bool(asked.similarity.larger_is_better), asked.n_bits)
     return part_of(
         asked.cues, asked.source, asked.similarity, asked.separation, asked.dtype, asked.single,
-        n_threads,
+        n_threads, asked.known,
     )  # fmt: skip
 
 

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
+import functools
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from amfast import _check, _core, bits
-from amfast._engine import others
+from amfast._engine import knowing, others
 from amfast._engine.scoring import score_types
 from amfast._threads import resolve_threads
 from amfast._typing import Array, Int
 from amfast.bits import BitMatrix
-from amfast.kernels import streaming
+from amfast.kernels import filters, streaming
 from amfast.kernels.blocks import Blocks
 from amfast.parts import metrics
 from amfast.parts.metrics import METRICS
@@ -29,6 +30,8 @@ class _Pair(NamedTuple):
     """Whether one 1-d query was given."""
     n_bits: int | None
     """The width of packed rows."""
+    known: Array | None
+    """What columns of queries count, packed bits likewise."""
 
 
 def bit_rows(cues: object, name: str, keys: object) -> tuple[BitMatrix, BitMatrix, bool]:
@@ -40,21 +43,38 @@ def bit_rows(cues: object, name: str, keys: object) -> tuple[BitMatrix, BitMatri
     return q, k, asked.single
 
 
-def _pair(queries: object, keys: object, metric: str) -> _Pair:
+def _pair(
+    queries: object, keys: object, metric: str, mask: Any, nan: str, rescale: bool
+) -> _Pair:
+    rescale = _check.flag(rescale, "rescale")
     if METRICS[metric].bits:
         b, kb, single = bit_rows(queries, "queries", keys)
         _check.nonempty(kb.to_packed())
-        return _Pair(b.to_packed(), kb.to_packed(), np.dtype(np.int32), single, kb.n_bits)
+        known = knowing.known_bits(mask, b, nan, rescale, "queries")
+        return _Pair(b.to_packed(), kb.to_packed(), np.dtype(np.int32), single, kb.n_bits, known)
     q, single = _check.cues(queries, "queries")
     k = _check.rows(keys, "keys")
     _check.nonempty(k)
     _check.same_width(q, "queries", k.shape[1], "the keys have")
-    q, dtype = score_types(q, k, metric)
-    return _Pair(q, k, dtype, single, None)
+    weights = _check.known(q, mask, nan, "queries")
+    if weights is None:
+        q, dtype = score_types(q, k, metric)
+        return _Pair(q, k, dtype, single, None, None)
+    dtype = _check.compute_type(q, k)
+    q, known = knowing.known_rows(q.astype(dtype, copy=False), weights, metric, rescale)
+    return _Pair(q, k, dtype, single, None, known)
 
 
 def pairwise(
-    queries: Any, keys: Any, metric: str, *, out: Array | None = None, threads: int | None = None
+    queries: Any,
+    keys: Any,
+    metric: str,
+    *,
+    mask: Any = None,
+    nan: str = "error",
+    rescale: bool = False,
+    out: Array | None = None,
+    threads: int | None = None,
 ) -> Array:
     """Score every query against every key.
 
@@ -64,6 +84,15 @@ def pairwise(
     keys : (N, d) array or BitMatrix
     metric : str
         One of the module's metrics.
+    mask : (Q, d) or (d,) array, or BitMatrix, optional
+        True where an entry of a query is known, or weights >= 0: the sums are taken of these
+        columns alone, ``sum w |q - k|`` and so on, the norms of a cosine too. A (d,) one serves all
+        queries. Bytes are scored as floats then. Not of the KL family.
+    nan : {"error", "missing"}, default "error"
+        "missing" takes a NaN in the queries for an entry that is not known.
+    rescale : bool, default False
+        Whether the weights of a query are brought to the sum d, as
+        ``sklearn.metrics.pairwise.nan_euclidean_distances`` does. Not of bits.
     out : (Q, N) or (N,) array, optional
         Where to write: C-contiguous, writable, of exactly the result's shape and dtype, sharing no
         memory with the inputs.
@@ -78,8 +107,8 @@ def pairwise(
     Raises
     ------
     ValueError
-        For shapes that do not match, NaN or infinity (naming the row), an unknown metric, a score
-        too large for its type.
+        For shapes that do not match, NaN or infinity (naming the row), a query of which nothing is
+        known, an unknown metric, a score too large for its type.
     TypeError
         For element types that are no real numbers.
     MemoryError
@@ -97,7 +126,7 @@ def pairwise(
     """
     name = metrics.resolve(metric)
     n_threads = resolve_threads(threads)
-    q, k, dtype, single, _ = _pair(queries, keys, name)
+    q, k, dtype, single, _, known = _pair(queries, keys, name, mask, nan, rescale)
     shape = (len(q), len(k))
     if out is None:
         result = _check.empty(shape, dtype, "scores")
@@ -106,7 +135,7 @@ def pairwise(
         inputs = [*(_check.read(x, "inputs") for x in given), q, k]
         result = _check.out(out, shape[1:] if single else shape, dtype, inputs).reshape(shape)
     if len(q):
-        _core.pairwise(q, k, name, result, n_threads)
+        _core.pairwise(q, k, name, result, n_threads, known)
     if out is not None:
         return out
     return result[0] if single else result
@@ -119,6 +148,10 @@ def topk(
     metric: str,
     *,
     exclude_self: bool = False,
+    mask: Any = None,
+    nan: str = "error",
+    rescale: bool = False,
+    where: Any = None,
     threads: int | None = None,
 ) -> tuple[Array, Int]:
     """Find the k best keys for every query, best first, ties to the lowest index.
@@ -135,6 +168,11 @@ def topk(
     exclude_self : bool, default False
         Whether queries are the keys and key i is left out for query i; k is at most N - 1 then.
         Not of `Blocks`.
+    mask, nan, rescale
+        Which columns of the queries are known, see `pairwise`.
+    where : (N,) bool array, int array, or (indptr, indices), optional
+        Only these keys are searched: a mask, their indices, or a list per query in CSR. Rows that
+        do not follow one another are copied. Not of `Blocks`.
     threads : int, optional
         None means the setting.
 
@@ -147,7 +185,7 @@ def topk(
     Raises
     ------
     ValueError, TypeError, MemoryError
-        As `pairwise`; ValueError if k is not in 1..N.
+        As `pairwise`; ValueError if k is not in 1..N, or if ``where`` leaves fewer.
 
     Examples
     --------
@@ -160,19 +198,28 @@ def topk(
     n_threads = resolve_threads(threads)
     one_more = _check.flag(exclude_self, "exclude_self")
     if isinstance(keys, Blocks):
-        others.refuse_blocks(one_more)
-        return streaming.topk(topk, queries, keys, k, name, n_threads)
-    q, keys_, dtype, single, _ = _pair(queries, keys, name)
+        others.refuse_blocks(one_more, where)
+        some = functools.partial(topk, mask=mask, nan=nan, rescale=rescale)
+        return streaming.topk(some, queries, keys, k, name, n_threads)
+    q, keys_, dtype, single, _, known = _pair(queries, keys, name, mask, nan, rescale)
     if one_more:
         others.refuse_other(len(q), len(keys_), single)
     k = _check.integer(k, "k", 1, len(keys_) - one_more)
     _check.fits((len(q), k), np.dtype(np.complex128), "scores and indices")
-    if len(q):
-        scores, indices = _core.topk(q, keys_, k + one_more, name, n_threads)
-        if one_more:
-            return others.of_best(scores, indices)
+
+    def search(q: Array, keys: Array, known: Array | None) -> tuple[Array, Int]:
+        return _core.topk(q, keys, k + one_more, name, n_threads, False, known)
+
+    if len(q) == 0:
+        return np.empty((0, k), dtype), np.empty((0, k), np.int64)
+    if where is None:
+        scores, indices = search(q, keys_, known)
     else:
-        scores, indices = np.empty((0, k), dtype), np.empty((0, k), np.int64)
+        some_keys = _check.where(where, len(keys_), len(q))
+        some_keys.check(k + one_more)
+        scores, indices = filters.topk(search, q, keys_, known, some_keys)
+    if one_more:
+        return others.of_best(scores, indices)
     return (scores[0], indices[0]) if single else (scores, indices)
 
 
@@ -183,6 +230,10 @@ def within(
     metric: str,
     *,
     exclude_self: bool = False,
+    mask: Any = None,
+    nan: str = "error",
+    rescale: bool = False,
+    where: Any = None,
     threads: int | None = None,
 ) -> tuple[Int, Int, Array]:
     """Find all keys within a radius of every query.
@@ -199,6 +250,8 @@ def within(
         One of the module's metrics.
     exclude_self : bool, default False
         Whether queries are the keys and key i is left out for query i. Not of `Blocks`.
+    mask, nan, rescale, where
+        Which columns of the queries are known, and which keys are searched, see `topk`.
     threads : int, optional
         None means the setting.
 
@@ -233,9 +286,10 @@ def within(
         _check.radius(radius, larger)
     alone = _check.flag(exclude_self, "exclude_self")
     if isinstance(keys, Blocks):
-        others.refuse_blocks(alone)
-        return streaming.within(within, queries, keys, radius, name, n_threads)
-    q, k, dtype, single, n_bits = _pair(queries, keys, name)
+        others.refuse_blocks(alone, where)
+        some = functools.partial(within, mask=mask, nan=nan, rescale=rescale)
+        return streaming.within(some, queries, keys, radius, name, n_threads)
+    q, k, dtype, single, n_bits, known = _pair(queries, keys, name, mask, nan, rescale)
     if alone:
         others.refuse_other(len(q), len(k), single)
     if not everything:
@@ -244,5 +298,12 @@ def within(
         radius = n_bits
     if len(q) == 0:
         return np.zeros(1, np.int64), np.empty(0, np.int64), np.empty(0, dtype)
-    found = _core.within(q, k, radius, name, n_threads)
+
+    def search(q: Array, keys: Array, known: Array | None) -> tuple[Int, Int, Array]:
+        return _core.within(q, keys, radius, name, n_threads, known)
+
+    if where is None:
+        found = search(q, k, known)
+    else:
+        found = filters.within(search, q, k, known, _check.where(where, len(k), len(q)), dtype)
     return others.of_rows(*found) if alone else found
