@@ -106,6 +106,25 @@ def test_what_suits_is_not_doubted(memory, images, cues):
     silent(memory, images)
 
 
+@pytest.mark.parametrize("separation", ["cube", "square", am.Polynomial(3, rectified=True)])
+@pytest.mark.parametrize("kernel", [am.retrieve, am.partial])
+def test_kernels_tell_a_power_of_a_distance_too(kernel, separation, images):
+    with pytest.warns(am.SeparationWarning, match="is a distance d and scores as -d") as caught:
+        kernel(images[:2], images, similarity="manhattan", separation=separation)
+    assert caught[0].filename == __file__
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        kernel(images[:2], images, similarity="dot", separation="cube")
+        kernel(images[:2], images, similarity="manhattan", separation="max")
+
+
+@pytest.mark.parametrize("labels", [["a", "b"], np.array([["a"], ["b"]])])
+def test_words_as_values_are_told_where_they_belong(labels):
+    for memory in (am.UniversalHopfield(), am.Hopfield()):
+        with pytest.raises(TypeError, match=r"values must .*memory\.vote\(cues, labels\)"):
+            memory.store(np.eye(2), labels)
+
+
 def test_labels_may_be_averaged(images, cues):
     """Values are blended on purpose: only weights that average half of all are told."""
     labels = np.eye(10)[np.arange(200) % 10]

@@ -16,8 +16,9 @@ from amfast.kernels import streaming
 from amfast.kernels.blocks import Blocks
 from amfast.kernels.partials import Partial, part_of
 from amfast.kernels.scores import bit_rows
+from amfast.parts.base import warn
 from amfast.parts.metrics import METRICS
-from amfast.parts.similarities import FEW_ROWS, refuse_distance
+from amfast.parts.similarities import FEW_ROWS, misfit, refuse_distance
 
 
 class _Question(NamedTuple):
@@ -57,6 +58,8 @@ def _question(
     """Read the arguments of `retrieve` and `partial`; there may be no keys at all."""
     similar = parts.similarity(similarity)
     separate = parts.separation(separation, beta)
+    if misfit(similar, separate):
+        warn(misfit(similar, separate))
     q: Array | BitMatrix
     k: Array | BitMatrix
     v: Array | BitMatrix | None = None

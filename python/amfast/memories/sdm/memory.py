@@ -303,6 +303,7 @@ class SparseDistributedMemory(_Expected):
         raw: bool = False,
         details: bool = False,
         *,
+        max_sweeps: int | None = None,
         threads: int | None = None,
     ) -> Any:
         """Sum the counters of the active locations and decide bit by bit.
@@ -317,6 +318,8 @@ class SparseDistributedMemory(_Expected):
             Whether to return the sums of the last read instead of bits.
         details : bool, default False
             Whether to return an `SdmRecall`.
+        max_sweeps : int, optional
+            Another name of ``max_iter``.
         threads : int, optional
             None means the setting.
 
@@ -331,7 +334,7 @@ class SparseDistributedMemory(_Expected):
         TypeError, MemoryError
             For element types that are no real numbers; for what does not fit.
         """
-        steps = _check.integer(max_iter, "max_iter", 1)
+        steps = _check.integer(max_iter if max_sweeps is None else max_sweeps, "max_iter", 1)
         raw, details = _check.flag(raw, "raw"), _check.flag(details, "details")
         n_threads = resolve_threads(threads)
         now, places = self._store.now, self._store.locations
@@ -346,10 +349,8 @@ class SparseDistributedMemory(_Expected):
                 f"max_iter > 1 needs data as wide as addresses: {n_bits} bits are no address of "
                 f"{places.n_bits}"
             )
-        q = len(cues)
-        sums = _check.empty((q, n_bits), np.dtype(np.int64), "sums") if raw else None
-        active, undecided = np.empty(q, np.int64), np.empty(q, np.int64)
-
+        sums = _check.empty((len(cues), n_bits), np.dtype(np.int64), "sums") if raw else None
+        active, undecided = np.empty(len(cues), np.int64), np.empty(len(cues), np.int64)
         width = cues.shape[1] if alike else n_bytes(n_bits)
 
         def step(words: Bytes, rows: Int) -> tuple[Array, None]:
@@ -388,8 +389,7 @@ class SparseDistributedMemory(_Expected):
         threads: int | None = None,
     ) -> Any:
         """`read`, under the name all memories share; ``max_sweeps`` is another of ``max_iter``."""
-        steps = max_iter if max_sweeps is None else max_sweeps
-        return self.read(cues, steps, details=details, threads=threads)
+        return self.read(cues, max_iter, False, details, max_sweeps=max_sweeps, threads=threads)
 
     def activated(self, addresses: Any, *, threads: int | None = None) -> Any:
         """Find the hard locations that words activate.

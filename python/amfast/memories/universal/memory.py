@@ -18,6 +18,7 @@ from amfast.memories.recall import Recall
 from amfast.memories.universal import doubts, winners
 from amfast.memories.universal.paper import Paper
 from amfast.memories.universal.standard import Standard
+from amfast.parts.base import warn
 from amfast.parts.dynamics import Settled, settle
 
 
@@ -287,7 +288,7 @@ class UniversalHopfield(Memory):
         text = self._doubts(now, cues, threads)
         if text:
             self._look_from, self._look_wide = sys.maxsize, 0
-            doubts.warn(text)
+            warn(text)
 
     def _doubts(self, now: Stored, cues: Any, threads: int) -> str:
         """Say what speaks against recalling these cues from these items."""
@@ -488,8 +489,3 @@ class UniversalHopfield(Memory):
         if self._readout.kind != "identity":
             text += f", readout={self._readout.kind!r}"
         return text + self._bounded()
-
-    def _bounded(self) -> str:
-        """Name the number of items kept, if there is one."""
-        most = self._given["max_items"]
-        return "" if most is None else f", max_items={most}"
