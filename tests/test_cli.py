@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import struct
 import subprocess
 import sys
@@ -41,6 +42,9 @@ def test_demo_prints_a_table_and_writes_a_picture(tmp_path, capsys) -> None:
     rows = [line for line in printed.splitlines() if "%" in line and "/" in line]
     assert len(rows) >= 5
     assert "Manhattan + max" in printed and "memories/s" in printed
+    assert "found / clean" in printed, "what the two numbers of a cell are"
+    for found, clean in re.findall(r"(\d+)% / +(\d+)%", printed):
+        assert int(clean) <= int(found)
 
 
 def test_demo_without_rich_or_matplotlib(tmp_path, capsys, monkeypatch) -> None:
