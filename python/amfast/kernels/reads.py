@@ -125,7 +125,11 @@ def retrieve(
         `BitMatrix` are -1 and +1; they are
         unpacked a few rows at a time.
     similarity : str, Similarity or callable, default "dot"
+        "dot" (larger is better), a distance: "cosine" (1 - cos), "sqeuclidean", "euclidean",
+        "manhattan", "kl", "reverse_kl", "jensenshannon"; or "hamming" of bits. Formulas, and which
+        to choose: `amfast.kernels`. A distance d scores as -d.
     separation : str, Separation or callable, default "softmax"
+        See `amfast.parts`. A power of a distance is told by a `SeparationWarning`.
     beta : float, optional
         The softmax's inverse temperature, finite and >= 0. None means 1.
     log_weight : (N,) array, optional
@@ -145,9 +149,21 @@ def retrieve(
         a weighted mean leaves the range of its type, or a `Threshold` among bits has a radius
         beyond n_bits.
 
+    See Also
+    --------
+    UniversalHopfield : The same as a memory that keeps the keys, and is told when parts misfit.
+    partial : The same of some of the keys.
+    topk : Which keys, rather than their values.
+
     Examples
     --------
     >>> import amfast as am
+    >>> images = am.datasets.load("fashion_mnist_small", n=300).patterns()
+    >>> noisy = am.corrupt.gaussian(images, 0.3, mode="clip", seed=0)
+    >>> recalled = am.retrieve(noisy, images, similarity="manhattan", beta=1.0)
+    >>> nearest = am.topk(recalled, images, 1, "sqeuclidean")[1][:, 0]
+    >>> float((nearest == range(300)).mean())  # share recalled
+    1.0
     >>> keys = [[1.0, 0.0], [0.0, 1.0]]
     >>> am.retrieve([0.9, 0.1], keys, [[10.0], [20.0]], separation="max")
     array([10.])
@@ -199,6 +215,11 @@ def partial(
     ValueError, TypeError, MemoryError
         As `retrieve`; ValueError for sparsemax, entmax and functions, whose weights depend on the
         scores of all keys at once.
+
+    See Also
+    --------
+    retrieve : All keys at once; lists the similarities.
+    merge_topk : The same of searches.
 
     Examples
     --------

@@ -72,8 +72,20 @@ class Hopfield(Units):
     max_items : int, optional
         How many patterns are kept: when one more is stored, the oldest goes. Not of "matrix".
 
+    See Also
+    --------
+    DenseAssociativeMemory : More patterns, by steeper energies.
+    UniversalHopfield : "hamming" with "max": the nearest stored pattern itself.
+    SparseDistributedMemory : Bits under addresses.
+    amfast.plot.fall, amfast.basins, amfast.capacity : Pictures and measurements.
+
     Notes
     -----
+    **Which rule?** Random patterns, as in the textbook: "hebbian" up to 0.138 d of them. Images and
+    other correlated patterns: "projection" up to a fraction of d (with many its basins are small),
+    beyond that `DenseAssociativeMemory`. The similarity is the dot product of bipolar rows, d minus
+    twice the Hamming distance; no other metrics (as cosine, 1 - cos) enter.
+
     Capacity under the Hebbian rule for n random patterns: one step leaves a fraction
     Q(1 / sqrt(n / d)) of wrong bits, Q the Gaussian tail (`amfast.theory.hopfield_bit_error`);
     recall with few errors ends at n / d = 0.138 (Amit, Gutfreund and Sompolinsky 1985); all
@@ -91,6 +103,12 @@ class Hopfield(Units):
     Examples
     --------
     >>> import numpy as np, amfast as am
+    >>> images = am.datasets.load("fashion_mnist_small", n=50).patterns() > 0.5  # black and white
+    >>> memory = am.Hopfield("projection")
+    >>> ids = memory.store(images)
+    >>> spoilt = am.corrupt.flip(images, 0.2, seed=0)
+    >>> float((memory.recall(spoilt) == images).all(axis=1).mean())  # share without a wrong pixel
+    1.0
     >>> memory = am.Hopfield()
     >>> memory.store([[1, 1, 1, 1, -1, -1, -1, -1], [1, -1, 1, -1, 1, -1, 1, -1]])
     array([0, 1])

@@ -24,7 +24,6 @@ from amfast.memories.sdm.expected import _Expected
 from amfast.memories.sdm.locations import Counters, Locations, zeros
 from amfast.memories.sdm.ties import decide, reach, sizes, tie_rule, warn_of_radius
 from amfast.parts.dynamics import settle
-from amfast.theory.sdm import activation_probability
 
 # Sums that a read holds at a time.
 _SUMS = 1 << 23
@@ -82,6 +81,11 @@ class SparseDistributedMemory(_Expected):
     UserWarning
         If the radius activates less than one random location on average, or more than nine in ten.
 
+    See Also
+    --------
+    ContinuousSDM : The same as attention, on real vectors.
+    Hopfield, DenseAssociativeMemory : Binary patterns without addresses.
+
     Notes
     -----
     Memory: M (n_bits / 8 + value_bits * 1, 2 or 4) bytes, 2.1 GB for 1,000,000 x 1000 in int16. The
@@ -103,6 +107,11 @@ class SparseDistributedMemory(_Expected):
     question. Results do not depend on the number of threads. Many threads may read one memory at a
     time; `write`, `merge` and `reset` must not run beside other calls.
 
+    **Which sizes?** `n_locations` ten times the words or more, and `sdm_best_radius`; `theory` says
+    what the memory that you have should do. Words should be random: images are kept as values under
+    random names. The only metric is Hamming's; for others, or the nearest word itself, use
+    `UniversalHopfield` ("hamming", "max"), where "cosine" is the distance 1 - cos.
+
     References
     ----------
     Kanerva, *Sparse Distributed Memory*, MIT Press 1988; Kanerva, in *Associative Neural Memories*,
@@ -111,6 +120,13 @@ class SparseDistributedMemory(_Expected):
     Examples
     --------
     >>> import amfast as am
+    >>> images = am.datasets.load("fashion_mnist_small", n=100).patterns() > 0.5  # black and white
+    >>> names = am.BitMatrix.random(100, 1000, seed=1).unpack("bool")
+    >>> memory = am.SparseDistributedMemory(1000, 50_000, value_bits=784)
+    >>> active = memory.write(names, images)
+    >>> recalled = memory.read(am.corrupt.flip(names, 0.1, seed=0))
+    >>> float((recalled == images).all(axis=1).mean()) > 0.9  # share without a wrong pixel
+    True
     >>> memory = am.SparseDistributedMemory(256, 10_000, seed=1)
     >>> words = am.BitMatrix.random(20, 256, seed=2).unpack()
     >>> active = memory.write(words)
@@ -125,8 +141,6 @@ class SparseDistributedMemory(_Expected):
         "activated(cues) lists the locations of a cue, and write(address, data, weight=-1) takes a "
         "word back"
     )
-
-    _store: Counters
 
     def __init__(
         self,
@@ -427,36 +441,6 @@ class SparseDistributedMemory(_Expected):
         return found[0] if kind.single else found
 
     # -- looking at it ----------------------------------------------------------------------------
-
-    @property
-    def n_bits(self) -> int:
-        """Bits of an address."""
-        return self._store.locations.n_bits
-
-    @property
-    def n_locations(self) -> int:
-        """Hard locations."""
-        return self._store.locations.n_locations
-
-    @property
-    def value_bits(self) -> int:
-        """Bits of the data."""
-        return self._store.value_bits
-
-    @property
-    def radius(self) -> int:
-        """Largest Hamming distance at which a location is active."""
-        return self._store.locations.radius
-
-    @property
-    def p(self) -> float:
-        """Probability that a random location is active: the radius's, not the one asked for."""
-        return activation_probability(self.n_bits, self.radius)
-
-    @property
-    def expected_active(self) -> float:
-        """Locations that a word activates on average if locations are random."""
-        return self._store.locations.expected_active
 
     @property
     def counter_dtype(self) -> np.dtype[Any]:

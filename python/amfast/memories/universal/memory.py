@@ -32,14 +32,13 @@ class UniversalHopfield(Memory):
     Parameters
     ----------
     similarity : str, Similarity or callable, default "dot"
-        A metric's name; a distance d scores as -d. "hamming" makes it a memory of bits, see the
-        notes. A function is called on tiles, see `Similarity`. In the paper convention a name of
-        `amfast.memories.universal.paper`.
+        "dot", or a distance d, which scores as -d: "cosine" (1 - cos), "sqeuclidean", "euclidean",
+        "manhattan", "kl", "reverse_kl", "jensenshannon" (see `amfast.kernels`). "hamming" makes it
+        a memory of bits, see the notes. A function is called on tiles, see `Similarity`. In the
+        paper convention a name of `amfast.memories.universal.paper`.
     separation : str, Separation or callable, default "softmax"
         "identity", "log", "sqrt", "square", "cube", "quartic", "softmax", "max" or an object of
-        `amfast.parts`. With a distance choose softmax, max, `TopK` or `Threshold`: its scores are
-        <= 0, so odd powers give negative weights, even powers lift the farthest item, rectified
-        ones give zeros, and sqrt and log raise.
+        `amfast.parts`. With a distance choose softmax, max, `TopK` or `Threshold`.
     beta : float, optional
         Shorthand for the softmax's inverse temperature, finite and >= 0; None means 1. A
         ValueError where it would have no effect.
@@ -62,8 +61,21 @@ class UniversalHopfield(Memory):
     max_items : int, optional
         How many items are kept: when one more is stored, the oldest goes.
 
+    See Also
+    --------
+    ModernHopfield : dot and softmax, with the bounds of its theory.
+    Hopfield, DenseAssociativeMemory : Binary patterns that fall down an energy.
+    amfast.retrieve : The same without a memory.
+    amfast.compare : Several memories beside each other on your own patterns.
+
     Notes
     -----
+    **Which parts?** Noisy images or vectors: "manhattan" with beta=1, or "sqeuclidean". Vectors of
+    which the direction counts: "cosine", beta=100. Parts of images black: "reverse_kl", beta=50.
+    One item, unmixed: "max". Bits: "hamming". The default, dot, favours long keys: normalise them.
+    A softmax tells items apart whose scores differ by more than about ln(N) / beta; below that it
+    averages them, and `recall` warns.
+
     Item weights are finite and >= 0 and multiply an item's separated score; the exceptions are
     `TopK` and `Max`, which choose k distinct items by score and then weigh those. Of an item of
     weight 0, which is never recalled, neither key nor value is looked at or kept.
@@ -73,25 +85,21 @@ class UniversalHopfield(Memory):
     else float32. Beside the keys a packed copy is kept for the engine. Many threads may read one
     memory at a time; `store`, `delete` and `merge` must not run beside other calls.
 
-    Under "hamming" keys and cues are a `BitMatrix`, bools, or arrays of {0, 1} or {-1, +1}; keys
-    are stored packed, a bit per unit and only once, and `keys` is a `BitMatrix`.
-    Values may be one too. Stored bits are recalled as the numbers -1 and +1: a mixture of them is
-    float32 in [-1, 1] (in 0..1 after ``(x + 1) / 2``). Where the answer is bits again, because the
-    readout is "sign" or the separation chooses one item, it comes in the kind that the cues had:
-    `BitMatrix`, bool, {0, 1} or {-1, +1} of their type; only then can it be the cue of a next step.
+    Under "hamming" keys and cues are bits: a `BitMatrix`, bools, or arrays of {0, 1} or {-1, +1},
+    kept packed, as values may be. They are recalled as the numbers -1 and +1, mixtures as float32
+    in [-1, 1]. Where the answer is bits again, because the readout is "sign" or the separation
+    chooses one item, it comes in the kind that the cues had, and can be the cue of a next step.
 
     Examples
     --------
     >>> import amfast as am
-    >>> memory = am.UniversalHopfield("manhattan", "softmax", beta=10.0)
-    >>> memory.store([[0.0, 0.0, 1.0], [1.0, 1.0, 0.0]])
-    array([0, 1])
-    >>> memory.recall([0.9, 0.8, 0.0]).round(3)
-    array([1., 1., 0.])
-    >>> memory = am.UniversalHopfield("hamming", beta=1.0)
-    >>> ids = memory.store([[1, 1, 1, 0, 0], [0, 0, 1, 1, 1]])
-    >>> memory.recall([1, 0, 1, 0, 0]).round(2)
-    array([ 0.76,  0.76,  1.  , -0.76, -0.76], dtype=float32)
+    >>> images = am.datasets.load("fashion_mnist_small", n=300).patterns()  # (300, 784) in 0..1
+    >>> memory = am.UniversalHopfield("manhattan", beta=1.0)
+    >>> ids = memory.store(images)
+    >>> noisy = am.corrupt.gaussian(images, 0.3, mode="clip", seed=0)
+    >>> found = memory.recall(noisy, details=True)
+    >>> float((found.best == ids).mean()), float(abs(found.state - images).mean()) < 0.01
+    (1.0, True)
     >>> memory = am.UniversalHopfield("hamming", beta=1.0, readout="sign")
     >>> ids = memory.store([[1, 1, 1, 0, 0], [0, 0, 1, 1, 1]])
     >>> memory.recall([1, 0, 1, 0, 0])
