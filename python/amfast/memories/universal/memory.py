@@ -16,13 +16,14 @@ from amfast.bits import BitMatrix, Kind
 from amfast.memories.base import Memory, check_alike
 from amfast.memories.recall import Recall
 from amfast.memories.universal import doubts, winners
+from amfast.memories.universal.looks import _Looks
 from amfast.memories.universal.paper import Paper
 from amfast.memories.universal.standard import Standard
 from amfast.parts.base import warn
 from amfast.parts.dynamics import Settled, settle
 
 
-class UniversalHopfield(Memory):
+class UniversalHopfield(_Looks):
     """An associative memory made of a similarity, a separation and a readout.
 
     Recall is ``readout(sum_i w_i v_i / sum_i |w_i|)`` with the weights
@@ -457,43 +458,3 @@ class UniversalHopfield(Memory):
         if self._readout.kind != "identity":
             return f"the readout {self._readout.kind!r} changes the step"
         return self._model.why_no_energy()
-
-    # -- looking at it ----------------------------------------------------------------------------
-
-    @property
-    def log_weight(self) -> Float:
-        """Natural logarithms of the items' weights (N,), read-only."""
-        now = self._store.now
-        return np.empty(0) if now is None else now.log_weight
-
-    @property
-    def similarity(self) -> str | parts.Similarity:
-        """The similarity; a name of `amfast.memories.universal.paper` in the paper convention."""
-        return self._model.similarity
-
-    @property
-    def separation(self) -> parts.Separation:
-        """The separation."""
-        return self._model.separation
-
-    @property
-    def readout(self) -> parts.Readout:
-        """The readout."""
-        return self._readout
-
-    @property
-    def convention(self) -> str:
-        """``"standard"`` or ``"paper"``."""
-        return self._model.name
-
-    def _contents(self) -> str:
-        now = self._stored()
-        values = f" -> {winners.width(now.values, ' of')}" if now.heteroassociative else ""
-        return f"{len(self)} items, {winners.width(now.keys, ' columns of')}{values}"
-
-    def _described(self) -> str:
-        """Name the parts, as `repr` shows them."""
-        text = repr(self._model)
-        if self._readout.kind != "identity":
-            text += f", readout={self._readout.kind!r}"
-        return text + self._bounded()
