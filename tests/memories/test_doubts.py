@@ -83,6 +83,18 @@ def test_few_answers_serve_many_cues(images):
     assert "different cues looked at have" in text and "attract all" in text
 
 
+def test_cues_of_another_scale(images, cues):
+    whole = np.rint(images * 255).astype(np.uint8)
+    text = said(stored(am.UniversalHopfield("manhattan", beta=1.0), whole), cues)
+    assert "cues are as large as 1 and keys as 255" in text
+
+
+def test_attention_is_not_doubted(rng):
+    K, V = rng.normal(size=(100, 64)), rng.normal(size=(100, 8))
+    silent(stored(am.ModernHopfield(), K, V), K[:40] + 0.1)
+    assert "separates none" in said(stored(am.ModernHopfield(), K), K[:40])
+
+
 def test_many_cues_later_are_looked_at_too(images):
     masked = images.copy()
     masked[:, 200:] = 0

@@ -90,7 +90,8 @@ class ModernHopfield(WidthBeta):
     scores more there. It looks when a memory first recalls and after its store doubled, at all
     items as long as that takes few operations (N^2 d up to 2.7e8: 2000 items of width 64), else at
     some of them, and for losing items alone; call `bounds` for larger stores. Separation is a
-    sufficient condition, so that warning need not mean that recall is bad. Beyond that it looks as
+    sufficient condition, so that warning need not mean that recall is bad; it is left out where
+    values are blended at the default beta, as attention does. Beyond that it looks as
     `UniversalHopfield.recall` does.
 
     References
@@ -194,7 +195,9 @@ class ModernHopfield(WidthBeta):
         if len(rows) == now.n_items and not self._why_no_bounds():
             found = self.bounds(threads=threads)
             live = np.isfinite(found.margin)
-            enough = 2 * int(found.separated[live].sum()) >= int(live.sum())
+            # One head of attention, as it is by default, blends values on purpose.
+            attends = now.heteroassociative and self._follows
+            enough = attends or 2 * int(found.separated[live].sum()) >= int(live.sum())
             text = "" if enough else self._not_separated(found)
         if lost:
             seen = f"{len(rows)} stored items"

@@ -30,6 +30,7 @@ _ENTRIES = 1 << 22  # scores at a time
 _WORK = 1 << 29  # entries of keys times rows, where the engine scores
 _SLOW_WORK = 1 << 24  # where a Python function does
 _ROUNDING = 1e-5  # scores that differ by less of the largest are the same
+_FAR = 16  # times as large are cues of another scale
 _FEW_ANSWERS = 8  # cues to one answer that are too many
 
 
@@ -107,7 +108,7 @@ def _seen(model: Standard | Paper, now: Stored, cues: Any, threads: int) -> str:
         for text in (
             said,
             "" if said else _of_weights(model, now, answers),
-            _of_answers(answers, _distinct(cues, asked), now.n_items),
+            _of_answers(answers, _distinct(cues, asked), now.n_items, _scales(cues, asked, now)),
         )
         if text
     )
@@ -171,12 +172,23 @@ def _of_weights(model: Standard | Paper, now: Stored, seen: _Look) -> str:
     )
 
 
-def _of_answers(seen: _Look, distinct: int, n_items: int) -> str:
+def _scales(cues: Any, asked: Int, now: Stored) -> str:
+    """Say how large cues and keys are where they are far apart, as 0..1 and 0..255."""
+    if isinstance(now.keys, BitMatrix):
+        return ""
+    one = float(np.abs(cues[asked].astype(np.float64)).max(initial=0.0))
+    other = float(np.abs(now.keys[: len(asked)].astype(np.float64)).max(initial=0.0))
+    if _FAR * min(one, other) > max(one, other):
+        return ""
+    return f"cues are as large as {one:.3g} and keys as {other:.3g}: bring them to one scale; and "
+
+
+def _of_answers(seen: _Look, distinct: int, n_items: int, scales: str) -> str:
     answers = len(np.unique(seen.weights.argmax(axis=1)))
     if distinct < MANY or n_items < distinct or answers * _FEW_ANSWERS > distinct:
         return ""
     return (
-        f"{distinct} different cues looked at have {answers} different answer"
+        f"{scales}{distinct} different cues looked at have {answers} different answer"
         f"{'s' * (answers != 1)} among {n_items} items: if they are cues of different items, a few "
         "items attract all; compare another similarity ('cosine', 'manhattan', 'sqeuclidean'), or "
         "centre the data"
