@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from amfast import _check
+from amfast import _check, bits
 from amfast._check import weights
 
 # -- weights --------------------------------------------------------------------------------------
@@ -373,3 +373,17 @@ def test_pyarrow() -> None:
 def test_array_api() -> None:
     xp = pytest.importorskip("array_api_strict")
     assert _check.array(xp.ones((2, 3)), "x").shape == (2, 3)
+
+
+# -- shapes ---------------------------------------------------------------------------------------
+
+
+def test_images_are_told_how_they_become_rows() -> None:
+    images = np.zeros((3, 4, 5))
+    for read in (_check.rows, _check.cues, bits.binary):
+        with pytest.raises(ValueError, match=r"3-d.*images become rows by x\.reshape\(len\(x\), "):
+            read(images, "x")
+    with pytest.raises(ValueError, match=r"cues have 5 columns.*20; one image .* cues\.ravel\(\)"):
+        _check.same_width(images[0], "cues", 20, "the memory stores")
+    with pytest.raises(ValueError, match="cues have 5 columns, the memory stores 7$"):
+        _check.same_width(images[0], "cues", 7, "the memory stores")

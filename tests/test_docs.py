@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 import amfast
+from amfast.parts.metrics import METRICS
 
 README = Path(__file__).parents[1] / "README.md"
 FLAGS = doctest.ELLIPSIS | doctest.NORMALIZE_WHITESPACE
@@ -41,6 +42,27 @@ def test_public_names_have_examples_or_formulas():
     for name in amfast.__all__:
         if not name.startswith("__"):
             assert (getattr(amfast, name).__doc__ or "").strip(), name
+
+
+SCORE = ["pairwise", "topk", "within", "retrieve", "self_topk", "pairs_within", "UniversalHopfield"]
+MOST_USED = ["UniversalHopfield", "ModernHopfield", "Hopfield", "SparseDistributedMemory"]
+
+
+@pytest.mark.parametrize("name", SCORE)
+def test_what_scores_lists_the_metrics(name):
+    text = getattr(amfast, name).__doc__
+    missing = [metric for metric in METRICS if f'"{metric}"' not in text]
+    assert not missing and '"cosine" (1 - cos)' in text
+
+
+@pytest.mark.parametrize("name", [*SCORE, "hebbian", "partial", *MOST_USED])
+def test_newcomers_are_shown_the_way(name):
+    text = getattr(amfast, name).__doc__
+    assert "See Also" in text and "Examples" in text
+    if name in MOST_USED:
+        assert "**Which " in text and "1 - cos" in text
+        first = text.split("Examples")[1].split("\n\n")[0]
+        assert "am.datasets.load(" in first, "the first example is of real images"
 
 
 PAGES = [README, *sorted((README.parent / "docs").glob("*.md"))]

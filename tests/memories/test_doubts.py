@@ -83,6 +83,18 @@ def test_few_answers_serve_many_cues(images):
     assert "different cues looked at have" in text and "attract all" in text
 
 
+def test_cues_of_another_scale(images, cues):
+    whole = np.rint(images * 255).astype(np.uint8)
+    text = said(stored(am.UniversalHopfield("manhattan", beta=1.0), whole), cues)
+    assert "cues are as large as 1 and keys as 255" in text
+
+
+def test_attention_is_not_doubted(rng):
+    K, V = rng.normal(size=(100, 64)), rng.normal(size=(100, 8))
+    silent(stored(am.ModernHopfield(), K, V), K[:40] + 0.1)
+    assert "separates none" in said(stored(am.ModernHopfield(), K), K[:40])
+
+
 def test_many_cues_later_are_looked_at_too(images):
     masked = images.copy()
     masked[:, 200:] = 0
@@ -104,6 +116,25 @@ def test_many_cues_later_are_looked_at_too(images):
 def test_what_suits_is_not_doubted(memory, images, cues):
     silent(stored(memory, images), cues)
     silent(memory, images)
+
+
+@pytest.mark.parametrize("separation", ["cube", "square", am.Polynomial(3, rectified=True)])
+@pytest.mark.parametrize("kernel", [am.retrieve, am.partial])
+def test_kernels_tell_a_power_of_a_distance_too(kernel, separation, images):
+    with pytest.warns(am.SeparationWarning, match="is a distance d and scores as -d") as caught:
+        kernel(images[:2], images, similarity="manhattan", separation=separation)
+    assert caught[0].filename == __file__
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        kernel(images[:2], images, similarity="dot", separation="cube")
+        kernel(images[:2], images, similarity="manhattan", separation="max")
+
+
+@pytest.mark.parametrize("labels", [["a", "b"], np.array([["a"], ["b"]])])
+def test_words_as_values_are_told_where_they_belong(labels):
+    for memory in (am.UniversalHopfield(), am.Hopfield()):
+        with pytest.raises(TypeError, match=r"values must .*memory\.vote\(cues, labels\)"):
+            memory.store(np.eye(2), labels)
 
 
 def test_labels_may_be_averaged(images, cues):

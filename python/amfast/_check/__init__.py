@@ -16,10 +16,10 @@ from amfast._check.arrays import (
     labels,
     nonempty,
     nonnegative,
-    one_dimensional,
     read,
     rows,
     same_width,
+    shape_hint,
     vector,
 )
 from amfast._check.elements import EXACT_INTEGERS, compute_type, widen
@@ -79,7 +79,7 @@ __all__ = [
     "nonempty",
     "nonnegative",
     "number",
-    "one_dimensional",
+    "shape_hint",
     "out",
     "radius",
     "read",

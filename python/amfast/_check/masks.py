@@ -37,7 +37,7 @@ def known(cues: Array, mask: object, nan: object, name: str = "cues") -> Array |
     return weights
 
 
-def some_known(fine: Array, name: str) -> None:
+def some_known(fine: Any, name: str) -> None:
     """Refuse a cue of which nothing is known."""
     blank = np.flatnonzero(~fine)
     if len(blank):
@@ -114,9 +114,7 @@ def where(given: Any, n_keys: int, n_cues: int, name: str = "where") -> Where:
         )
     ends = ends.astype(np.int64)
     if ends[0] != 0 or ends[-1] != len(flat) or (np.diff(ends) < 0).any():
-        raise ValueError(
-            f"{name}'s indptr must rise from 0 to the number of indices, {len(flat)}"
-        )
+        raise ValueError(f"{name}'s indptr must rise from 0 to the number of indices, {len(flat)}")
     rows = np.repeat(np.arange(n_cues), np.diff(ends))
     flat = flat[np.lexsort((flat, rows))]
     twice = np.flatnonzero((flat[1:] == flat[:-1]) & (rows[1:] == rows[:-1]))

@@ -1,4 +1,4 @@
-"""Cues of which some columns are known, and keys of which some are asked, as the engine takes them."""
+"""Cues of which some columns are known, and keys of which some are asked, for the engine."""
 
 from __future__ import annotations
 

@@ -91,6 +91,20 @@ class Stored:
         """Count the items."""
         return self.n_items
 
+    def some(self, index: Int) -> Stored:
+        """Return the items at some places, in the order of their ids; they are copied."""
+        keep = np.zeros(self.n_items, np.bool_)
+        keep[index] = True
+        keys, values, weights, ids = (
+            None if column is None else column.kept(keep) for column in self.columns
+        )
+        assert keys is not None
+        assert ids is not None
+        columns = Columns(keys, values, weights, ids)
+        found = Stored(self.owner, columns, self.n_bits, self.next_id, self.kind, {})
+        found.unread = True
+        return found
+
     @property
     def weights(self) -> Float:
         """(N,) item weights, read-only."""

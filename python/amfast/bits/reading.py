@@ -142,7 +142,7 @@ def _given(
         _check.array(given, name)  # says what it is instead
     if given.ndim != 2 and not (single and given.ndim == 1):
         what = f"{name} must be a BitMatrix or 2-d (N, n_bits){' or one 1-d row' * single}"
-        hint = _check.one_dimensional(x, given, name, partners)
+        hint = _check.shape_hint(x, given, name, partners)
         raise ValueError(f"{what}, got {given.ndim}-d of shape {given.shape}{hint}")
     flat = given if given.ndim == 2 else given[None]
     if flat.shape[1] == 0:

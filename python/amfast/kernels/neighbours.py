@@ -28,7 +28,9 @@ def self_topk(keys: Any, k: int, metric: str, *, threads: int | None = None) -> 
     k : int
         1 to N - 1.
     metric : str
-        One of `amfast.kernels`; best is largest for ``dot``, smallest for the others.
+        "dot" (larger is better), a distance: "cosine" (1 - cos), "sqeuclidean", "euclidean",
+        "manhattan", "kl", "reverse_kl", "jensenshannon"; or "hamming" of bits. Formulas, and which
+        to choose: `amfast.kernels`.
     threads : int, optional
         None means the setting.
 
@@ -42,6 +44,10 @@ def self_topk(keys: Any, k: int, metric: str, *, threads: int | None = None) -> 
     ------
     ValueError, TypeError, MemoryError
         As `topk`.
+
+    See Also
+    --------
+    pairs_within : All pairs within a radius.
 
     Examples
     --------
@@ -63,7 +69,9 @@ def pairs_within(
     radius : float
         Pairs at a distance <= radius, or with ``dot`` >= radius; see `within`.
     metric : str
-        One of `amfast.kernels`.
+        "dot" (larger is better), a distance: "cosine" (1 - cos), "sqeuclidean", "euclidean",
+        "manhattan", "kl", "reverse_kl", "jensenshannon"; or "hamming" of bits. Formulas, and which
+        to choose: `amfast.kernels`.
     threads : int, optional
         None means the setting.
 
@@ -83,6 +91,11 @@ def pairs_within(
     -----
     A row is scored with those behind its tile of 1024, so that about N^2 / 2 scores are taken; what
     is held beyond the pairs is what one tile finds.
+
+    See Also
+    --------
+    self_topk : As many others for every row.
+    within : A radius around other queries.
 
     Examples
     --------

@@ -17,8 +17,9 @@ from amfast.kernels import streaming
 from amfast.kernels.blocks import Blocks
 from amfast.kernels.partials import Partial, part_of
 from amfast.kernels.scores import bit_rows
+from amfast.parts.base import warn
 from amfast.parts.metrics import METRICS
-from amfast.parts.similarities import FEW_ROWS, refuse_distance
+from amfast.parts.similarities import FEW_ROWS, misfit, refuse_distance
 
 
 class _Question(NamedTuple):
@@ -60,9 +61,9 @@ class _Question(NamedTuple):
         """Recall (Q, o)."""
         larger = bool(self.similarity.larger_is_better)
         self.separation.check(len(self.keys), larger, self.n_bits)
-        return read(
-            self.cues, self.source, self.similarity, self.separation, threads, self.known
-        )[0]
+        return read(self.cues, self.source, self.similarity, self.separation, threads, self.known)[
+            0
+        ]
 
 
 def _question(
@@ -82,6 +83,8 @@ def _question(
     similar = parts.similarity(similarity)
     known: Array | None = None
     separate = parts.separation(separation, beta)
+    if misfit(similar, separate):
+        warn(misfit(similar, separate))
     q: Array | BitMatrix
     k: Array | BitMatrix
     v: Array | BitMatrix | None = None
@@ -105,8 +108,10 @@ def _question(
     if not isinstance(q, BitMatrix):
         assert not isinstance(k, BitMatrix)
         weights = _check.known(q, mask, nan)
-        exactly = weights is None and scores_bytes(q, k, similar.metric) and (
-            separate.engine() is None or fused_exactly(q, k, str(similar.metric))
+        exactly = (
+            weights is None
+            and scores_bytes(q, k, similar.metric)
+            and (separate.engine() is None or fused_exactly(q, k, str(similar.metric)))
         )
         if not exactly:
             dtype = _check.compute_type(*(x for x in (q, k, v) if isinstance(x, np.ndarray)))
@@ -154,7 +159,11 @@ def retrieve(
         `BitMatrix` are -1 and +1; they are
         unpacked a few rows at a time.
     similarity : str, Similarity or callable, default "dot"
+        "dot" (larger is better), a distance: "cosine" (1 - cos), "sqeuclidean", "euclidean",
+        "manhattan", "kl", "reverse_kl", "jensenshannon"; or "hamming" of bits. Formulas, and which
+        to choose: `amfast.kernels`. A distance d scores as -d.
     separation : str, Separation or callable, default "softmax"
+        See `amfast.parts`. A power of a distance is told by a `SeparationWarning`.
     beta : float, optional
         The softmax's inverse temperature, finite and >= 0. None means 1.
     log_weight : (N,) array, optional
@@ -178,9 +187,21 @@ def retrieve(
         a weighted mean leaves the range of its type, or a `Threshold` among bits has a radius
         beyond n_bits.
 
+    See Also
+    --------
+    UniversalHopfield : The same as a memory that keeps the keys, and is told when parts misfit.
+    partial : The same of some of the keys.
+    topk : Which keys, rather than their values.
+
     Examples
     --------
     >>> import amfast as am
+    >>> images = am.datasets.load("fashion_mnist_small", n=300).patterns()
+    >>> noisy = am.corrupt.gaussian(images, 0.3, mode="clip", seed=0)
+    >>> recalled = am.retrieve(noisy, images, similarity="manhattan", beta=1.0)
+    >>> nearest = am.topk(recalled, images, 1, "sqeuclidean")[1][:, 0]
+    >>> float((nearest == range(300)).mean())  # share recalled
+    1.0
     >>> keys = [[1.0, 0.0], [0.0, 1.0]]
     >>> am.retrieve([0.9, 0.1], keys, [[10.0], [20.0]], separation="max")
     array([10.])
@@ -207,10 +228,12 @@ def retrieve(
         elif len(asked.cues):
             result = np.concatenate(
                 knowing.each_cue(
-                    some, asked.cues, asked.known,
-                    lambda cue, index, known: asked._replace(cues=cue, known=known)
-                    .among(index)
-                    .answer(n_threads),
+                    some,
+                    asked.cues,
+                    asked.known,
+                    lambda cue, index, known: (
+                        asked._replace(cues=cue, known=known).among(index).answer(n_threads)
+                    ),
                 )
             )
         else:
@@ -253,6 +276,11 @@ def partial(
     ValueError, TypeError, MemoryError
         As `retrieve`; ValueError for sparsemax, entmax and functions, whose weights depend on the
         scores of all keys at once.
+
+    See Also
+    --------
+    retrieve : All keys at once; lists the similarities.
+    merge_topk : The same of searches.
 
     Examples
     --------

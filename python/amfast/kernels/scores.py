@@ -43,9 +43,7 @@ def bit_rows(cues: object, name: str, keys: object) -> tuple[BitMatrix, BitMatri
     return q, k, asked.single
 
 
-def _pair(
-    queries: object, keys: object, metric: str, mask: Any, nan: str, rescale: bool
-) -> _Pair:
+def _pair(queries: object, keys: object, metric: str, mask: Any, nan: str, rescale: bool) -> _Pair:
     rescale = _check.flag(rescale, "rescale")
     if METRICS[metric].bits:
         b, kb, single = bit_rows(queries, "queries", keys)
@@ -83,7 +81,9 @@ def pairwise(
     queries : (Q, d) or (d,) array, or BitMatrix
     keys : (N, d) array or BitMatrix
     metric : str
-        One of the module's metrics.
+        "dot" (larger is better), a distance: "cosine" (1 - cos), "sqeuclidean", "euclidean",
+        "manhattan", "kl", "reverse_kl", "jensenshannon"; or "hamming" of bits. Formulas, and which
+        to choose: `amfast.kernels`.
     mask : (Q, d) or (d,) array, or BitMatrix, optional
         True where an entry of a query is known, or weights >= 0: the sums are taken of these
         columns alone, ``sum w |q - k|`` and so on, the norms of a cosine too. A (d,) one serves all
@@ -113,6 +113,11 @@ def pairwise(
         For element types that are no real numbers.
     MemoryError
         If the result, or a contiguous copy of the arguments, would not fit.
+
+    See Also
+    --------
+    topk : The best keys alone.
+    retrieve : Values, weighed by score, without the scores.
 
     Examples
     --------
@@ -164,7 +169,9 @@ def topk(
     k : int
         1 to N.
     metric : str
-        One of the module's metrics. Best is largest for ``dot``, smallest for the others.
+        "dot" (larger is better), a distance: "cosine" (1 - cos), "sqeuclidean", "euclidean",
+        "manhattan", "kl", "reverse_kl", "jensenshannon"; or "hamming" of bits. Formulas, and which
+        to choose: `amfast.kernels`. Best is largest for "dot", smallest for the others.
     exclude_self : bool, default False
         Whether queries are the keys and key i is left out for query i; k is at most N - 1 then.
         Not of `Blocks`.
@@ -187,12 +194,20 @@ def topk(
     ValueError, TypeError, MemoryError
         As `pairwise`; ValueError if k is not in 1..N, or if ``where`` leaves fewer.
 
+    See Also
+    --------
+    self_topk : Rows among themselves.
+    within : All keys within a radius.
+    merge_topk : Put searches of parts together.
+
     Examples
     --------
     >>> import amfast as am
-    >>> scores, indices = am.topk([0.0, 0.0], [[3.0, 4.0], [1.0, 0.0]], 1, "manhattan")
-    >>> scores, indices
-    (array([1.]), array([1]))
+    >>> images = am.datasets.load("fashion_mnist_small", n=300).patterns()
+    >>> noisy = am.corrupt.gaussian(images, 0.3, mode="clip", seed=0)
+    >>> scores, indices = am.topk(noisy, images, 1, "manhattan")
+    >>> float((indices[:, 0] == range(300)).mean())  # share of noisy images whose own is nearest
+    1.0
     """
     name = metrics.resolve(metric)
     n_threads = resolve_threads(threads)
@@ -247,7 +262,9 @@ def within(
         all. Among bits a finite one is at most n_bits. It is rounded to the type of floating scores
         before they are compared, as NumPy does.
     metric : str
-        One of the module's metrics.
+        "dot" (larger is better), a distance: "cosine" (1 - cos), "sqeuclidean", "euclidean",
+        "manhattan", "kl", "reverse_kl", "jensenshannon"; or "hamming" of bits. Formulas, and which
+        to choose: `amfast.kernels`.
     exclude_self : bool, default False
         Whether queries are the keys and key i is left out for query i. Not of `Blocks`.
     mask, nan, rescale, where
@@ -269,6 +286,11 @@ def within(
     ValueError, TypeError, MemoryError
         As `pairwise`; ValueError for a radius that is NaN, a negative distance or more than
         n_bits.
+
+    See Also
+    --------
+    pairs_within : Pairs among the rows themselves, each once.
+    topk : As many keys for every query.
 
     Examples
     --------

@@ -235,7 +235,7 @@ def capacity(
         Units of a pattern, d. Needed unless ``patterns`` is an array.
     patterns : {"bipolar", "uniform", "normal"} or array_like, default "bipolar"
         Random int8 signs, float32 numbers in [0, 1) or normal float32 numbers; or (M, d) patterns
-        of which every trial takes as many as it stores, without repeating one.
+        or (M, H, W) images of which every trial takes as many as it stores, without repeating one.
     corrupt : {"flip", "gaussian", "mask", "random_mask", "inpaint"} or callable, optional
         "flip" turns ``level`` of the units of binary patterns over (exactly round(level d) of
         each), "gaussian" adds normal noise of standard deviation ``level``, rounded for integers
@@ -245,7 +245,8 @@ def capacity(
         ``corrupt(patterns, level, generator)``. None is "flip" for patterns of -1 and +1 or of 0
         and 1, "gaussian" for others.
     shape : tuple of int, optional
-        Of one image, for corruptions that work on its rows. None means a column of d units, for
+        Of one image, for corruptions that work on its rows. None means that of images given as
+        ``patterns``, a column of d units for rows, for
         "inpaint" the squarest picture.
     success : {"nearest", "overlap", "exact"} or callable, optional
         What counts as recalled: no stored pattern is nearer to the answer; an overlap (cosine)
@@ -295,6 +296,8 @@ def capacity(
     trials = _check.integer(trials, "trials", 1)
     max_cues = _check.integer(max_cues, "max_cues", 1)
     seed = _check.integer(seed, "seed", 0)
+    if not isinstance(patterns, str):
+        patterns, shape = spoiling.flat(patterns, "patterns", shape)
     draw, d, binary = _source(patterns, width, max(counts))
     table = (3, trials, len(counts), len(levels))
     _check.fits(table, np.dtype(np.float64), "results of all trials")
@@ -351,7 +354,7 @@ def _source(
 ) -> tuple[Callable[[int, np.random.Generator], Array], int, bool]:
     """Return what draws n patterns, their width, and whether they are -1 and +1, or 0 and 1."""
     if not isinstance(patterns, str):
-        pool = _check.rows(patterns, "patterns")
+        pool = np.asarray(patterns)
         if len(pool) < most:
             raise ValueError(f"patterns has {len(pool)} rows, the largest load is {most}")
         binary = spoiling.is_binary(pool)

@@ -12,9 +12,9 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from amfast import bits
+from amfast import _check, bits
 from amfast._engine import scoring
-from amfast._stores.items import Batch
+from amfast._stores.items import Batch, Items
 from amfast._typing import Array, Float, Mask, Signs
 from amfast.bits import BitMatrix, Kind
 from amfast.memories.base import Memory, check_alike
@@ -111,6 +111,12 @@ class _Units(Memory):
 
 # For the memories that stand on it; by its own name it is no memory that users make.
 Units = _Units
+
+
+def bounded(max_items: int | None) -> Items:
+    """Make an empty store of at most so many patterns, if a number is given."""
+    most = None if max_items is None else _check.integer(max_items, "max_items", 1)
+    return Items(max_items=most)
 
 
 def told(kind: Kind, state: Array, end: Settled, undecided: Mask | None, details: bool) -> Any:
