@@ -46,10 +46,10 @@ def known_rows(
         return cues, None
     refuse_masks(metric)
     rows = np.where(weights, cues, cues.dtype.type(0))
-    w = weights.astype(cues.dtype)
+    w = np.ascontiguousarray(weights, cues.dtype)
     if rescale:
         share = w.shape[1] / w.sum(axis=1, keepdims=True, dtype=np.float64)
-        w = (w * share).astype(cues.dtype)
+        w = np.ascontiguousarray(w * share, cues.dtype)
     if metric == "dot":
         return rows * w, None
     return rows, w
