@@ -76,6 +76,17 @@ def test_flat_weights_of_reciprocal_distances(images, cues):
     assert "as if" in text and "items were averaged" in text
 
 
+def test_separations_that_fall(images):
+    """A power written as a function, and logarithms as the paper published them."""
+    for memory in (
+        am.UniversalHopfield("manhattan", lambda s: s**2),
+        am.UniversalHopfield("manhattan", "log", convention="paper"),
+    ):
+        text = said(stored(memory, images), images[:3])
+        assert "does not rise with the score" in text
+    silent(stored(am.UniversalHopfield("manhattan", lambda s: 1 / (1 - s)), images), images)
+
+
 def test_few_answers_serve_many_cues(images):
     masked = images.copy()
     masked[:, 200:] = 0  # what is left is black in most images
