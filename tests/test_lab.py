@@ -115,6 +115,8 @@ def test_pictures(tmp_path, images, table):
     axis = am.plot.landscape(modern, tmp_path / "land.png", cues=[[0.2, 0.1]], n=20)
     end = axis.lines[-1].get_xydata()[-1]
     np.testing.assert_allclose(end, [1.0, 0.0], atol=0.1)
+    with pytest.raises(TypeError, match="a dict {name: Capacity}, got list"):
+        am.plot.capacity([am.capacity(am.Hopfield(), 3, width=20)])
     with pytest.raises(ValueError, match="width 2"):
         am.plot.landscape(memory)
     for name in ("fall", "table", "land"):

@@ -205,4 +205,7 @@ def test_what_was_found_is_shown_in_a_few_lines():
     lines = repr(found).splitlines()
     assert "    path: 50 arrays" in lines and "    state: int8 (50, 300)" in lines
     assert len(lines) < 12 and max(map(len, lines)) < 90
+    modern = am.ModernHopfield(beta=4.0)
+    modern.store(np.eye(300))
+    assert "    error: float64 (300,)" in repr(modern.bounds()).splitlines()
     assert "    n_iter: 1\n" in repr(memory.recall(memory.keys.unpack()[0], trace="unit"))

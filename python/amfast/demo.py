@@ -118,9 +118,13 @@ def run(out: str | Path = ".") -> int:
     stored = datasets.load("fashion_mnist_small", n=N_STORED)
     images = stored.patterns(np.float32).reshape(-1, *stored.shape)
     binary = images > 0.5
+    with warnings.catch_warnings():
+        # Some memories are shown because they fail: the tables say how often.
+        warnings.simplefilter("ignore", am.SeparationWarning)
+        real, bits = _recall_real(images), _recall_binary(binary)
     for found, truth, texts, picture in (
-        (_recall_real(images), images, _REAL, PICTURE),
-        (_recall_binary(binary), binary, _BINARY, BINARY_PICTURE),
+        (real, images, _REAL, PICTURE),
+        (bits, binary, _BINARY, BINARY_PICTURE),
     ):
         _print(found, texts)
         try:
@@ -137,13 +141,10 @@ def _recall_real(images: Images) -> _Results:
     patterns = images.reshape(len(images), -1)
     corrupted = _corruptions(images)
     results = {}
-    with warnings.catch_warnings():
-        # Some are shown because they fail: the table says how often.
-        warnings.simplefilter("ignore", am.SeparationWarning)
-        for name, memory in _memories().items():
-            memory.store(patterns)
-            memory.recall(patterns[:2])  # the first call wakes the threads
-            results[name] = {k: _recall(memory, patterns, cues) for k, cues in corrupted.items()}
+    for name, memory in _memories().items():
+        memory.store(patterns)
+        memory.recall(patterns[:2])  # the first call wakes the threads
+        results[name] = {kind: _recall(memory, patterns, cues) for kind, cues in corrupted.items()}
     return results
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import warnings
 
 import numpy as np
@@ -76,6 +77,17 @@ def test_flat_weights_of_reciprocal_distances(images, cues):
     assert "as if" in text and "items were averaged" in text
 
 
+def test_separations_that_fall(images):
+    """A power written as a function, and logarithms as the paper published them."""
+    for memory in (
+        am.UniversalHopfield("manhattan", lambda s: s**2),
+        am.UniversalHopfield("manhattan", "log", convention="paper"),
+    ):
+        text = said(stored(memory, images), images[:3])
+        assert "does not rise with the score" in text
+    silent(stored(am.UniversalHopfield("manhattan", lambda s: 1 / (1 - s)), images), images)
+
+
 def test_few_answers_serve_many_cues(images):
     masked = images.copy()
     masked[:, 200:] = 0  # what is left is black in most images
@@ -93,6 +105,31 @@ def test_attention_is_not_doubted(rng):
     K, V = rng.normal(size=(100, 64)), rng.normal(size=(100, 8))
     silent(stored(am.ModernHopfield(), K, V), K[:40] + 0.1)
     assert "separates none" in said(stored(am.ModernHopfield(), K), K[:40])
+
+
+@pytest.mark.parametrize(
+    ("lost", "kept", "text"),
+    [
+        (am.Hopfield(), am.Hopfield("projection"), r"0\.138 d = 108"),
+        (
+            am.DenseAssociativeMemory(3),
+            am.DenseAssociativeMemory(interaction="exponential"),
+            "steeper energies",
+        ),
+    ],
+)
+def test_patterns_that_do_not_come_back(lost, kept, text, images):
+    bits = images > 0.5
+    told = said(stored(lost, bits), bits[:40])
+    assert re.search(text, told)
+    assert re.search(r"\d+ of \d+ stored patterns looked at, of 200, do not come back", told)
+    silent(stored(kept, bits), bits)
+
+
+def test_a_sweep_over_loads_is_no_mistake():
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert am.capacity(am.Hopfield(), 80, width=100, trials=1).success[0, 0] < 0.5
 
 
 def test_many_cues_later_are_looked_at_too(images):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import csv
+import warnings
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
@@ -16,6 +17,7 @@ from amfast._check.savable import Savable
 from amfast._typing import Array, Float, Int
 from amfast.lab import judging, spoiling
 from amfast.memories.base import Memory
+from amfast.parts import SeparationWarning
 
 __all__ = ["Capacity", "capacity"]
 
@@ -315,7 +317,10 @@ def capacity(
                 asked = stored[:max_cues]
                 for j, level in enumerate(levels):
                     cues = spoil(asked, level, np.random.default_rng([seed, t, n, j]))
-                    answers = np.asarray(trial.recall(cues, **recall))
+                    with warnings.catch_warnings():
+                        # The table says where patterns are lost, which it is made to find out.
+                        warnings.simplefilter("ignore", SeparationWarning)
+                        answers = np.asarray(trial.recall(cues, **recall))
                     seen = judging.judge(what, answers, asked, stored)
                     found[:, t, i, j] = [x.mean() for x in seen]
                 step(f"{n} patterns")

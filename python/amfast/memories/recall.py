@@ -75,9 +75,14 @@ class Recall:
 
     def __repr__(self) -> str:
         """Show a line for each field that there is."""
-        held = ((known.name, getattr(self, known.name)) for known in fields(self))
-        lines = (f"    {name}: {_shown(value)}" for name, value in held if value is not None)
-        return "\n".join([f"{type(self).__name__}(", *lines, ")"])
+        return in_lines(self)
+
+
+def in_lines(result: Any) -> str:
+    """Show a dataclass, a line for each field that is not None."""
+    held = ((known.name, getattr(result, known.name)) for known in fields(result))
+    lines = (f"    {name}: {_shown(value)}" for name, value in held if value is not None)
+    return "\n".join([f"{type(result).__name__}(", *lines, ")"])
 
 
 def _shown(value: Any) -> str:

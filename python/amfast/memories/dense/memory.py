@@ -254,6 +254,12 @@ class DenseAssociativeMemory(Units):
             If the memory is empty, widths differ, values are not binary or codings are mixed.
         TypeError, MemoryError
             For element types that are no real numbers; for what does not fit.
+
+        Warns
+        -----
+        SeparationWarning
+            Once per memory, if most of 16 stored patterns do not come back from themselves. It
+            looks when 32 cues or more are recalled.
         """
         details = _check.flag(details, "details")
         if max_iter is not None:
@@ -279,8 +285,13 @@ class DenseAssociativeMemory(Units):
         mask = dynamics.clamped(clamp, len(states), now.width)
         motion = Motion(self._bias(now), mask, rules, n_threads)
         fields = self._fields(now)
-        end = fields.step(states, motion) if once else fields.flip(states, motion)
+        settle = fields.step if once else fields.flip
+        self._look(states, now, motion, lambda some: settle(some, motion))
+        end = settle(states, motion)
         return told(kind, end.states, end, end.undecided, details)
+
+    def _helps(self, d: int) -> str:
+        return "steeper energies hold more: a larger n, or interaction='exponential'"
 
     def _voted(self, cues: Signs, now: Stored, motion: Motion) -> tuple[Settled, Mask]:
         """Recall values in one step."""

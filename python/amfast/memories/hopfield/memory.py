@@ -240,6 +240,12 @@ class Hopfield(Units):
             If the memory is empty, widths differ, values are not binary or codings are mixed.
         TypeError, MemoryError
             For element types that are no real numbers; for what does not fit.
+
+        Warns
+        -----
+        SeparationWarning
+            Once per memory, if most of 16 stored patterns do not come back from themselves. It
+            looks when 32 cues or more are recalled.
         """
         details = _check.flag(details, "details")
         if max_iter is not None:
@@ -264,8 +270,19 @@ class Hopfield(Units):
             field = synapses.field(bias, n_threads)(states)
             end, undecided = one_step(signs(field, np.zeros_like(field), 0)), field == 0
             return told(kind, of_values(end.states, undecided, self._tie), end, undecided, details)
-        end = self._settled(synapses, states, Motion(bias, mask, rules, n_threads))
+        motion = Motion(bias, mask, rules, n_threads)
+        self._look(states, now, motion, lambda some: self._settled(synapses, some, motion))
+        end = self._settled(synapses, states, motion)
         return told(kind, end.states, end, end.undecided, details)
+
+    def _helps(self, d: int) -> str:
+        if self._rule == "projection":
+            return f"the projection rule holds up to {d} patterns, with small basins when many"
+        return (
+            f"Hebb's rule holds 0.138 d = {theory.hopfield_critical_load() * d:.0f} random "
+            "patterns, and fewer that are alike: use rule='projection', or "
+            "DenseAssociativeMemory(interaction='exponential')"
+        )
 
     def _settled(self, synapses: Synapses, states: Signs, motion: Motion) -> Settled:
         """Let states settle: unit by unit, or in products with all of them."""

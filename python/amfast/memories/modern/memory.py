@@ -14,6 +14,7 @@ from amfast._stores.items import Stored
 from amfast._threads import resolve_threads
 from amfast._typing import Array, Float, Int, Mask
 from amfast.memories.modern.width import WidthBeta
+from amfast.memories.recall import in_lines
 from amfast.parts import SeparationWarning as SeparationWarning
 from amfast.parts import Softmax
 
@@ -25,7 +26,7 @@ _FEWEST = 8
 _SQUARE = 64
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class ModernBounds:
     """What the theory of Ramsauer et al. (2021) says of every stored item."""
 
@@ -42,6 +43,10 @@ class ModernBounds:
     """Radius around a separated item in which recall converges to its fixed point."""
     norm: float
     """The largest Euclidean norm of an item."""
+
+    def __repr__(self) -> str:
+        """Show a line for each field."""
+        return in_lines(self)
 
 
 class ModernHopfield(WidthBeta):

@@ -142,6 +142,12 @@ def _of_keys(model: Standard | Paper, now: Stored, seen: _Look, known: Int) -> s
             f"{named} another item{long}scores more there, and the {n} keys have {answers} "
             f"different answers. {_other_similarity(named)}"
         )
+    if _falls(now, seen, own, known):
+        return (
+            f"{model.separation!r} does not rise with the score: at most of the {n} stored keys "
+            f"looked at, {at_all}, an item that scores less than the key's own has more weight (a "
+            "distance d scores as -d)"
+        )
     if model.separation.beta is None or now.heteroassociative:
         return ""
     weak = seen.share(own) < 0.5
@@ -152,6 +158,17 @@ def _of_keys(model: Standard | Paper, now: Stored, seen: _Look, known: Int) -> s
         f"{int(weak.sum())} of {n} items looked at, {at_all}, get less than half of the weight at "
         f"their own key, so recall blends items; {_enough(seen, own)}"
     )
+
+
+def _falls(now: Stored, seen: _Look, own: Float, known: Int) -> bool:
+    """Whether most keys give more weight to an item that scores less than their own."""
+    if now.weighted:
+        return False
+    row = np.arange(len(known))
+    heaviest = seen.weights.argmax(axis=1)
+    more = seen.weights[row, heaviest] > (1 + _ROUNDING) * seen.weights[row, known]
+    less = seen.scores[row, heaviest] < (own - seen.slack)[:, 0]
+    return bool((more & less).mean() > 0.5)
 
 
 def _of_weights(model: Standard | Paper, now: Stored, seen: _Look) -> str:
