@@ -113,9 +113,7 @@ def test_searches_agree_with_all_scores(metric):
 def test_recall_weighs_by_the_known_columns(metric, separation):
     queries, keys, mask = drawn((5, 60, 20), "float64")
     values = np.random.default_rng(5).normal(size=(60, 4))
-    got = am.retrieve(
-        queries, keys, values, similarity=metric, separation=separation, mask=mask
-    )
+    got = am.retrieve(queries, keys, values, similarity=metric, separation=separation, mask=mask)
     for i, known in enumerate(mask):
         want = am.retrieve(
             queries[i][known], keys[:, known], values, similarity=metric, separation=separation

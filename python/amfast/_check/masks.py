@@ -73,19 +73,13 @@ class Where(NamedTuple):
     indptr: Int | None
     """Where each cue's begin and end, if cues have keys of their own."""
 
-    def least(self) -> tuple[int, int]:
-        """Return the fewest keys that a cue is left with, and that cue's row."""
-        if self.indptr is None or len(self.indptr) == 1:
-            return len(self.indices), 0
-        counts = np.diff(self.indptr)
-        return int(counts.min()), int(counts.argmin())
-
     def check(self, k: int) -> None:
         """Refuse if fewer than k keys are left."""
-        least, row = self.least()
-        if least < k:
-            whom = "" if self.indptr is None else f" to cue row {row}"
-            raise ValueError(f"where leaves {least} keys{whom}, at least {k} are needed")
+        counts = np.array([len(self.indices)]) if self.indptr is None else np.diff(self.indptr)
+        few = np.flatnonzero(counts < k)
+        if len(few):
+            whom = "" if self.indptr is None else f" to cue row {few[0]}"
+            raise ValueError(f"where leaves {counts[few[0]]} keys{whom}, at least {k} are needed")
 
     def of(self, row: int) -> Int:
         """Return the keys of one cue."""

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from amfast import _check, parts
-from amfast._engine import knowing
+from amfast._engine import knowing, others
 from amfast._engine.reading import Source, read, result_type
 from amfast._engine.scoring import blanked, engine_rows, fused_exactly, scores_bytes
 from amfast._threads import resolve_threads
@@ -207,6 +207,7 @@ def retrieve(
     array([10.])
     """
     if isinstance(keys, Blocks):
+        others.refuse_blocks(False, where)
         return streaming.read(
             partial, cues, keys, values, log_weight, similarity=similarity, separation=separation,
             beta=beta, mask=mask, nan=nan, rescale=rescale, threads=threads,
