@@ -128,9 +128,9 @@ def pairwise(queries: Array, keys: Array, metric: str, mask: Array | None = None
     of the Jensen-Shannon divergence. ``hamming`` counts the entries that differ, in whatever coding
     both are; the engine counts them in packed bits.
 
-    ``mask`` (Q, d), weights >= 0 of the columns: sums are taken of what they multiply. They multiply
-    the squares of a squared distance, the magnitudes of a Manhattan distance, the products and both
-    norms of a cosine, and choose the bits that are counted.
+    ``mask`` (Q, d) has weights >= 0 of the columns. They multiply the squares of a squared
+    distance, the magnitudes of a Manhattan distance, the products and both norms of a cosine, and
+    choose the bits that are counted.
     """
     q, k = np.asarray(queries, np.float64), np.asarray(keys, np.float64)
     out = np.empty((len(q), len(k)))
