@@ -60,7 +60,8 @@ def test_the_readme_says_what_the_demo_prints() -> None:
         for part in ("Manhattan + max", "mask known", "reverse KL", "beta = 0.1")
     )
     said = re.search(
-        r"Manhattan \((\d+) % found\).* it finds (\d+) %, and \*\*(\d+) % once.* reverse KL \((\d+) and (\d+) %\).* "
+        r"Manhattan \((\d+) % found\).* it finds (\d+) %, and \*\*(\d+) % once.* "
+        r"reverse KL \((\d+) and (\d+) %\).* "
         r"\((\d+) % found, (\d+) % clean\)",
         " ".join(readme.read_text("utf-8").split()),
     ).groups()

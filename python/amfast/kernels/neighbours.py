@@ -9,6 +9,7 @@ import numpy as np
 from amfast import _check, bits
 from amfast._typing import Array, Int
 from amfast.bits import BitMatrix
+from amfast.kernels import buckets
 from amfast.kernels.scores import topk, within
 from amfast.parts import metrics
 from amfast.parts.metrics import METRICS
@@ -90,7 +91,8 @@ def pairs_within(
     Notes
     -----
     A row is scored with those behind its tile of 1024, so that about N^2 / 2 scores are taken; what
-    is held beyond the pairs is what one tile finds.
+    is held beyond the pairs is what one tile finds. Many bits within a radius of at most 8 are
+    found by the pieces that they share, see `amfast.kernels.buckets`: the same pairs, sooner.
 
     See Also
     --------
@@ -106,6 +108,13 @@ def pairs_within(
     name = metrics.resolve(metric)
     rows: Array | BitMatrix
     rows = bits.binary(keys, "keys")[0] if METRICS[name].bits else _check.rows(keys, "keys")
+    if isinstance(rows, BitMatrix) and len(rows):
+        _check.radius(radius, False, rows.n_bits)
+        if buckets.pays(len(rows) // 2, len(rows), rows.n_bits, radius):
+            packed = rows.to_packed()
+            near = buckets.Buckets(packed, rows.n_bits, radius).within(packed, apart=True)
+            if near is not None:
+                return near
     found: list[tuple[Int, Int, Array]] = []
     for start in range(0, max(len(rows), 1), _ROWS):
         behind = rows[start:]

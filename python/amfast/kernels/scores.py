@@ -13,7 +13,7 @@ from amfast._engine.scoring import score_types
 from amfast._threads import resolve_threads
 from amfast._typing import Array, Int
 from amfast.bits import BitMatrix
-from amfast.kernels import filters, streaming
+from amfast.kernels import buckets, filters, streaming
 from amfast.kernels.blocks import Blocks
 from amfast.parts import metrics
 from amfast.parts.metrics import METRICS
@@ -325,7 +325,19 @@ def within(
         return _core.within(q, keys, radius, name, n_threads, known)
 
     if where is None:
-        found = search(q, k, known)
+        found = None
+        if n_bits is not None and known is None and buckets.pays(len(q), len(k), n_bits, radius):
+            found = _near(q, k, n_bits, radius)
+        found = search(q, k, known) if found is None else found
     else:
         found = filters.within(search, q, k, known, _check.where(where, len(k), len(q)), dtype)
     return others.of_rows(*found) if alone else found
+
+
+def _near(queries: Array, keys: Array, n_bits: int, radius: float) -> tuple[Int, Int, Array] | None:
+    """Find near codes by their pieces, in CSR; None where a scan is cheaper."""
+    found = buckets.Buckets(keys, n_bits, radius).within(queries)
+    if found is None:
+        return None
+    rows, indices, counts = found
+    return np.searchsorted(rows, np.arange(len(queries) + 1)), indices, counts
