@@ -18,7 +18,7 @@ MOST = 8
 """The largest radius: more pieces are so short that many rows share them."""
 # Pairs compared at a time.
 _AT_ONCE = 1 << 19
-# About how many nanoseconds it takes to sort a key by a piece, to look a query's piece up, to compare
+# About how many nanoseconds it takes to sort a key by a piece, to look a query's up, to compare
 # a pair that shares one, and a word of it; and a pair and a bit of it in a scan by two threads.
 _SORT, _LOOK, _COMPARE, _WORD = 150.0, 1000.0, 60.0, 10.0
 _SCAN, _BIT = 0.12, 0.0005
