@@ -12,7 +12,6 @@ import contextlib
 import os
 import re
 import socket
-import threading
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -23,6 +22,7 @@ from amfast import _check
 from amfast._check import savable, tensors
 from amfast._check.tensors import FileFormatError
 from amfast._stores.items import Items
+from amfast._stores.turns import Turn
 from amfast._typing import Int, Mask
 from amfast.kernels import Blocks
 from amfast.memories.base import Memory
@@ -106,7 +106,7 @@ class Shards:
     def __init__(self, folder: str | os.PathLike[str], *, mmap: bool = True) -> None:
         self._folder, self._mmap = Path(folder), mmap
         self._lock: int | None = None
-        self._owner, self._turn = 0, threading.RLock()
+        self._owner, self._turn = 0, Turn()
         self._blank: Any = None
         self._list = _List.read(self._folder)
 

@@ -8,12 +8,13 @@ import numpy as np
 
 from amfast import _check, _core, bits
 from amfast._engine import others
-from amfast._engine.scoring import score_types
+from amfast._engine.scoring import engine_rows, score_types
 from amfast._threads import resolve_threads
 from amfast._typing import Array, Int
 from amfast.bits import BitMatrix
 from amfast.kernels import streaming
 from amfast.kernels.blocks import Blocks
+from amfast.kernels.keys import Held, Keys, read_keys
 from amfast.parts import metrics
 from amfast.parts.metrics import METRICS
 
@@ -22,7 +23,7 @@ class _Pair(NamedTuple):
     """Queries and keys as the engine takes them."""
 
     queries: Array
-    keys: Array
+    keys: Array | _core.Keys
     scores: np.dtype[Any]
     """The type of their scores."""
     single: bool
@@ -31,26 +32,29 @@ class _Pair(NamedTuple):
     """The width of packed rows."""
 
 
-def bit_rows(cues: object, name: str, keys: object) -> tuple[BitMatrix, BitMatrix, bool]:
+def bit_rows(cues: object, name: str, keys: object, metric: str) -> tuple[BitMatrix, Held, bool]:
     """Read cues and keys as bits of one width; whether there is one 1-d cue."""
-    k, kind = bits.binary(keys, "keys")
-    q, asked = bits.binary(cues, name, single=True, like=kind)
-    if q.n_bits != k.n_bits:
-        raise ValueError(f"{name} have {q.n_bits} bits, the keys have {k.n_bits}")
-    return q, k, asked.single
+    held = read_keys(keys, metric)
+    assert isinstance(held.rows, BitMatrix)
+    q, asked = bits.binary(cues, name, single=True, like=held.kind)
+    if q.n_bits != held.rows.n_bits:
+        raise ValueError(f"{name} have {q.n_bits} bits, the keys have {held.rows.n_bits}")
+    return q, held, asked.single
 
 
 def _pair(queries: object, keys: object, metric: str) -> _Pair:
     if METRICS[metric].bits:
-        b, kb, single = bit_rows(queries, "queries", keys)
-        _check.nonempty(kb.to_packed())
-        return _Pair(b.to_packed(), kb.to_packed(), np.dtype(np.int32), single, kb.n_bits)
+        b, held, single = bit_rows(queries, "queries", keys, metric)
+        packed = engine_rows(held.rows)
+        _check.nonempty(packed)
+        return _Pair(b.to_packed(), packed, np.dtype(np.int32), single, b.n_bits)
     q, single = _check.cues(queries, "queries")
-    k = _check.rows(keys, "keys")
+    held = read_keys(keys, metric)
+    k = engine_rows(held.rows)
     _check.nonempty(k)
     _check.same_width(q, "queries", k.shape[1], "the keys have")
     q, dtype = score_types(q, k, metric)
-    return _Pair(q, k, dtype, single, None)
+    return _Pair(q, held.engine(q.dtype), dtype, single, None)
 
 
 def pairwise(
@@ -61,7 +65,7 @@ def pairwise(
     Parameters
     ----------
     queries : (Q, d) or (d,) array, or BitMatrix
-    keys : (N, d) array or BitMatrix
+    keys : (N, d) array or BitMatrix, or Keys
     metric : str
         One of the module's metrics.
     out : (Q, N) or (N,) array, optional
@@ -102,8 +106,10 @@ def pairwise(
     if out is None:
         result = _check.empty(shape, dtype, "scores")
     else:
-        given = [x for x in (queries, keys) if not isinstance(x, BitMatrix)]
-        inputs = [*(_check.read(x, "inputs") for x in given), q, k]
+        given = [x for x in (queries, keys) if not isinstance(x, BitMatrix | Keys)]
+        inputs = [*(_check.read(x, "inputs") for x in given), q]
+        if isinstance(k, np.ndarray):
+            inputs.append(k)
         result = _check.out(out, shape[1:] if single else shape, dtype, inputs).reshape(shape)
     if len(q):
         _core.pairwise(q, k, name, result, n_threads)
@@ -126,7 +132,7 @@ def topk(
     Parameters
     ----------
     queries : (Q, d) or (d,) array, or BitMatrix
-    keys : (N, d) array or BitMatrix, or Blocks
+    keys : (N, d) array or BitMatrix, Keys or Blocks
         A C-ordered memmap is read in place.
     k : int
         1 to N.
@@ -190,7 +196,7 @@ def within(
     Parameters
     ----------
     queries : (Q, d) or (d,) array, or BitMatrix
-    keys : (N, d) array or BitMatrix, or Blocks
+    keys : (N, d) array or BitMatrix, Keys or Blocks
     radius : float
         Keys at a distance <= radius are found (>= 0), or with ``dot`` >= radius; infinity finds
         all. Among bits a finite one is at most n_bits. It is rounded to the type of floating scores
