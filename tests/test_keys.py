@@ -291,7 +291,7 @@ def test_wrong_files(tmp_path):
 
     def refused(match, parts=parts, **changed):
         given = {name: x for name, x in (arrays | changed).items() if x is not None}
-        tensors.write(tmp_path / "m", "Keys", parts, given, "a test")
+        tensors.write(tmp_path / "m", tensors.Content("Keys", parts, given, "a test"))
         with pytest.raises(am.FileFormatError, match=match):
             am.load(tmp_path / "m")
 

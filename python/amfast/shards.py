@@ -20,7 +20,7 @@ import numpy as np
 
 from amfast import _check
 from amfast._check import savable, tensors
-from amfast._check.tensors import FileFormatError
+from amfast._check.tensors import Content, FileFormatError
 from amfast._stores.items import Items
 from amfast._stores.turns import Turn
 from amfast._typing import Int, Mask
@@ -74,14 +74,15 @@ class _List(NamedTuple):
             raise FileFormatError(f"{path}: no list of shards: names and counts do not fit")
         return own
 
-    def write(self, folder: Path) -> None:
+    def write(self, folder: Path, beside: tuple[tuple[Path, Content], ...] = ()) -> None:
         parts = {
             "kind": self.kind, "names": list(self.names), "counts": list(self.counts),
             "firsts": list(self.firsts),
             "n_ids": self.n_ids, "number": self.number,
         }  # fmt: skip
         writer = f"amfast {savable.version()}"
-        tensors.write(folder / _LIST, "Shards", parts, {"deleted": self.deleted}, writer)
+        content = Content("Shards", parts, {"deleted": self.deleted}, writer)
+        tensors.write(folder / _LIST, content, beside)
 
 
 class Shards:
@@ -108,6 +109,7 @@ class Shards:
         self._lock: int | None = None
         self._owner, self._turn = 0, Turn()
         self._blank: Any = None
+        self._first: tuple[str, Any] = "", None
         self._list = _List.read(self._folder)
 
     # -- making and opening -----------------------------------------------------------------------
@@ -299,16 +301,16 @@ class Shards:
         if len(part) == 0:
             return ids
         if now.names:
-            first = savable.opened(self._folder / now.names[0], True, False)
-            first._check_merge(part)
+            if self._first[0] != now.names[0]:
+                first = savable.opened(self._folder / now.names[0], True, False)
+                self._first = now.names[0], first
+            self._first[1]._check_merge(part)
         name = f"part-{now.number:08d}.safetensors"
-        self._write_part(name, part)
-        self._replace(
-            now._replace(
-                names=(*now.names, name), counts=(*now.counts, len(part)),
-                firsts=(*now.firsts, now.n_ids), n_ids=now.n_ids + len(ids), number=now.number + 1,
-            )
+        fresh = now._replace(
+            names=(*now.names, name), counts=(*now.counts, len(part)),
+            firsts=(*now.firsts, now.n_ids), n_ids=now.n_ids + len(ids), number=now.number + 1,
         )  # fmt: skip
+        self._replace(fresh, part)
         return ids
 
     def delete(self, ids: Any) -> None:
@@ -345,21 +347,25 @@ class Shards:
             if len(now.names) > 1 or len(now.deleted):
                 total = self._merged(None)
                 name = f"part-{now.number:08d}.safetensors"
-                self._write_part(name, total)
                 fresh = now._replace(number=now.number + 1, deleted=np.empty(0, np.int64))
-                self._replace(fresh._replace(names=(name,), counts=(len(total),), firsts=(0,)))
+                fresh = fresh._replace(names=(name,), counts=(len(total),), firsts=(0,))
+                self._replace(fresh, total)
+            self._first = "", None
             self._sweep()
         return self
 
-    def _write_part(self, name: str, part: Any) -> None:
-        """Write a part, which no list names yet; of a dead writer one may be in its place."""
-        path = self._folder / name
-        path.unlink(missing_ok=True)
-        tensors.write_new(path, *savable.content_of(part))
-
-    def _replace(self, fresh: _List) -> None:
-        """Put another list in the place of this one."""
-        fresh.write(self._folder)
+    def _replace(self, fresh: _List, part: Any = None) -> None:
+        """Put another list in the place of this one, with its last part if that is a new one."""
+        beside: tuple[tuple[Path, Content], ...] = ()
+        if part is not None:
+            path = self._folder / fresh.names[-1]
+            path.unlink(missing_ok=True)  # what a dead writer left, which no list names
+            beside = ((path, savable.content_of(part)),)
+        try:
+            fresh.write(self._folder, beside)
+        except BaseException:
+            self.refresh()  # who is interrupted does not know whether it was replaced
+            raise
         self._list = fresh
 
     def _sweep(self) -> None:

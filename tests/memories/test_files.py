@@ -260,7 +260,7 @@ def test_wrong_contents_with_right_checksums(tmp_path):
 
     def refused(match: str, kind: str = "UniversalHopfield", parts=parts, **changed: Any) -> None:
         given = {n: x for n, x in (arrays | changed).items() if x is not None}
-        tensors.write(tmp_path / "m", kind, parts, given, "a test")
+        tensors.write(tmp_path / "m", tensors.Content(kind, parts, given, "a test"))
         with pytest.raises(am.FileFormatError, match=match) as error:
             am.load(tmp_path / "m")
         assert str(tmp_path / "m") in str(error.value)

@@ -11,7 +11,7 @@ from typing import Any, ClassVar
 
 from amfast._check import numbers, tensors
 from amfast._check.arrays import finite
-from amfast._check.tensors import FileFormatError
+from amfast._check.tensors import Content, FileFormatError
 from amfast._typing import Array
 
 KINDS: dict[str, type[Savable]] = {}
@@ -78,16 +78,16 @@ class Savable:
         OSError
             If the file cannot be written; what was there before is still there.
         """
-        return tensors.write(path, *content_of(self))
+        return tensors.write(path, content_of(self))
 
 
-def content_of(x: Savable) -> tuple[str, dict[str, Any], dict[str, Array], str]:
+def content_of(x: Savable) -> Content:
     """Return class, parts, arrays and writer, as `tensors.write` takes them."""
     kind = type(x)
     if KINDS.get(kind.__name__) is not kind:
         raise TypeError(f"{kind.__qualname__} of {kind.__module__} is no class that load knows")
     parts, arrays = x._saved()
-    return kind.__name__, parts, arrays, f"amfast {version()}"
+    return Content(kind.__name__, parts, arrays, f"amfast {version()}")
 
 
 @lru_cache(maxsize=1)
