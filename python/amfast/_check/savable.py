@@ -162,7 +162,9 @@ def opened(path: str | os.PathLike[str], mmap: bool, verify: bool | None) -> Any
         made = kind._restored(content.parts, content.arrays)
         if verify:
             made._check_contents()
-    except (ValueError, TypeError, LookupError, AttributeError, ArithmeticError) as error:
+    except (
+        ValueError, TypeError, LookupError, AttributeError, ArithmeticError, MemoryError
+    ) as error:  # fmt: skip
         raise FileFormatError(f"{path}: no {content.kind} is made of this: {error}") from error
     return made
 
