@@ -325,7 +325,7 @@ def test_a_mapped_array_is_read_in_place(tmp_path):
     done = subprocess.run(
         [sys.executable, "-c", IN_PLACE, path], capture_output=True, text=True, timeout=120
     )
-    assert done.stdout.split() == ["77777", "1", "1.0", "1.0"], done.stderr
+    assert done.stdout.split() == ["77777", "1", "1.0", "1.0", "1.0", "1.0"], done.stderr
 
 
 IN_PLACE = """
@@ -339,4 +339,6 @@ print(am.topk(cue, keys, 1, "manhattan")[1][0, 0])
 print(len(am.within(cue, keys, 1000.0, "dot")[1]))
 print(am.retrieve(cue, keys, beta=1.0)[0, 0])
 print(am.pairwise(cue, keys, "dot")[0, 77777] / 1024)
+print(am.hebbian(keys[:, :])[5, 7])
+print(am.hebbian(keys, keys[:, :3].copy(), weights=np.ones(len(keys)))[2, 1023])
 """
