@@ -177,7 +177,11 @@ def cluster():
 @pytest.mark.filterwarnings("ignore")
 def test_the_same_bits_for_any_number_of_processes():
     distributed = pytest.importorskip("distributed")
-    lazy = ad.retrieve(CUES, LAZY, BESIDE, beta=2.0), ad.hebbian(LAZY), *ad.topk(CUES, LAZY, 5, "l1")
+    lazy = (
+        ad.retrieve(CUES, LAZY, BESIDE, beta=2.0),
+        ad.hebbian(LAZY),
+        *ad.topk(CUES, LAZY, 5, "l1"),
+    )
     expected = [np.asarray(x).tobytes() for x in dask.compute(*lazy, scheduler="synchronous")]
     for n in (1, 2, 4):
         with (

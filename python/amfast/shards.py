@@ -217,21 +217,24 @@ class Shards:
     def blocks(self, rows: int | None = None) -> Blocks:
         """Return the keys, with their values, as `Blocks` for `topk`, `within` and `retrieve`.
 
-        Nothing is merged or copied. Row i of all blocks is the item ``ids()[i]``. Item weights are
-        not in them; deleted items are left out.
+        Nothing is merged or copied. Row i of all blocks is the item ``ids()[i]``; deleted items are
+        left out. Item weights come along: `retrieve` reads with them.
         """
         parts = [(part, first) for part, first in self._numbered() if len(part)]
         if not parts:
             raise ValueError("the shards are empty; append something first")
-        store = parts[0][0]._store
-        if not isinstance(store, Items):
+        if not isinstance(parts[0][0]._store, Items):
             raise ValueError(f"a {self._list.kind} keeps no items that could be read in blocks")
         chosen = [_chosen(part.ids + first, self._list.deleted) for part, first in parts]
-        both = list(zip(parts, chosen, strict=True))
-        keys = [part.keys[some] for (part, _), some in both]
-        if store.now is None or not store.now.heteroassociative:
-            return Blocks(keys, rows)
-        return Blocks((keys, [part.values[some] for (part, _), some in both]), rows)
+        held = list(zip([part._store.now for part, _ in parts], chosen, strict=True))
+        keys = [now.keys[some] for now, some in held]
+        log_weight = None
+        if any(now.weighted for now, _ in held):
+            log_weight = np.concatenate([now.log_weight[some] for now, some in held])
+        if not held[0][0].heteroassociative:
+            return Blocks(keys, rows, log_weight=log_weight)
+        values = [now.values[some] for now, some in held]
+        return Blocks((keys, values), rows, log_weight=log_weight)
 
     def ids(self) -> Int:
         """Return the ids of all items, (N,) ascending."""
