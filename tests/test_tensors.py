@@ -203,8 +203,18 @@ def test_files_of_other_things(tmp_path):
         memory().save(tmp_path / "pipe")
     with pytest.raises(IsADirectoryError, match="folder"):
         memory().save(tmp_path)
-    with pytest.raises(FileNotFoundError):
-        memory().save(tmp_path / "none" / "m")
+    for folder in (tmp_path / "none", path):
+        with pytest.raises(FileNotFoundError, match="no such folder") as missing:
+            memory().save(folder / "m")
+        assert missing.value.filename == str(folder)
+    with pytest.raises(am.FileFormatError, match="a folder without"):
+        am.inspect(tmp_path)
+    for number in (0, True, None, 2.5, ["m"]):  # a number is no open file to read from
+        for call in (am.load, am.inspect, memory().save):
+            with pytest.raises(TypeError, match="path must be a str or path, got"):
+                call(number)
+    kept = os.fsencode(tmp_path / "kept")
+    assert memory().save(kept) == tmp_path / "kept" and len(am.load(kept)) == 6
     with pytest.raises(TypeError):
         am.load(path, mmap="yes")
     big = tmp_path / "big"

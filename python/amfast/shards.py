@@ -105,7 +105,7 @@ class Shards:
     """
 
     def __init__(self, folder: str | os.PathLike[str], *, mmap: bool = True) -> None:
-        self._folder, self._mmap = Path(folder), mmap
+        self._folder, self._mmap = savable.path_of(folder), mmap
         self._lock: int | None = None
         self._owner, self._turn = 0, Turn()
         self._blank: Any = None
@@ -137,7 +137,7 @@ class Shards:
             raise TypeError(f"like must be a memory, got {type(like).__name__}")
         empty = type(like)(**like._parameters())
         empty._saved()
-        folder = Path(folder)
+        folder = savable.path_of(folder)
         folder.mkdir(parents=True, exist_ok=True)
         # What somebody left who died while he made it counts as nothing.
         if any(p.name != _EMPTY and not p.name.endswith(".tmp") for p in folder.iterdir()):
@@ -420,8 +420,7 @@ def _chosen(ids: Int, deleted: Int) -> slice | Mask:
 
 def _open(folder: Path, mmap: bool, verify: bool | None) -> Shards:
     """Open a folder for `load`; asked to verify, read every part."""
-    if not (folder / _LIST).exists():
-        raise FileFormatError(f"{folder}: a folder without {_LIST}: no shards, or not yet whole")
+    savable.list_in(folder)
     found = Shards(folder, mmap=mmap)
     if verify:
         for _ in found._parts(True):

@@ -78,7 +78,15 @@ class Savable:
         OSError
             If the file cannot be written; what was there before is still there.
         """
-        return tensors.write(path, content_of(self))
+        return tensors.write(path_of(path), content_of(self))
+
+
+def path_of(given: Any) -> Path:
+    """Read a path; a number is none, though the system would take one for an open file."""
+    try:
+        return Path(os.fsdecode(given))
+    except TypeError:
+        raise TypeError(f"path must be a str or path, got {type(given).__name__}") from None
 
 
 def content_of(x: Savable) -> Content:
@@ -140,8 +148,9 @@ def load(path: str | os.PathLike[str], *, mmap: bool = False, verify: bool | Non
     """
     mmap = numbers.flag(mmap, "mmap")
     verify = None if verify is None else numbers.flag(verify, "verify")
-    if os.path.isdir(path) and FOLDERS:
-        return FOLDERS[0](Path(path), mmap, verify)
+    path = path_of(path)
+    if path.is_dir() and FOLDERS:
+        return FOLDERS[0](path, mmap, verify)
     return opened(path, mmap, verify)
 
 
@@ -169,6 +178,13 @@ def opened(path: str | os.PathLike[str], mmap: bool, verify: bool | None) -> Any
     return made
 
 
+def list_in(folder: Path) -> Path:
+    """Return where the list of a folder is, or refuse a folder that has none."""
+    if not (folder / LIST).exists():
+        raise FileFormatError(f"{folder}: a folder without {LIST}: no shards, or not yet whole")
+    return folder / LIST
+
+
 def inspect(path: str | os.PathLike[str]) -> dict[str, Any]:
     """Say what a file holds, reading its header alone.
 
@@ -183,7 +199,8 @@ def inspect(path: str | os.PathLike[str]) -> dict[str, Any]:
     FileFormatError, OSError
         As `load`.
     """
-    header = tensors.read_header(Path(path) / LIST if os.path.isdir(path) else path)
+    path = path_of(path)
+    header = tensors.read_header(list_in(path) if path.is_dir() else path)
     arrays = {
         name: {"dtype": entry.dtype.newbyteorder("=").name, "shape": entry.shape}
         for name, entry in header.entries.items()

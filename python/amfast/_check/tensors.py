@@ -12,6 +12,7 @@ and whatever is wrong is a `FileFormatError` that names the file and the field.
 from __future__ import annotations
 
 import contextlib
+import errno
 import json
 import math
 import mmap as memory_map
@@ -114,6 +115,8 @@ def write(
         raise IsADirectoryError(f"{target} is a folder; give the name of a file")
     if target.exists() and not target.is_file():
         raise OSError(f"{target} is no file that could be replaced, but a device, pipe or socket")
+    if not target.parent.is_dir():
+        raise FileNotFoundError(errno.ENOENT, "there is no such folder", str(target.parent))
     fresh = target.with_name(f".{target.name}.{os.getpid()}-{secrets.token_hex(4)}.tmp")
     made: list[Path] = []
     try:
