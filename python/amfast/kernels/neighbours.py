@@ -6,13 +6,13 @@ from typing import Any
 
 import numpy as np
 
-from amfast import _check, bits
+from amfast import _check
 from amfast._typing import Array, Int
 from amfast.bits import BitMatrix
 from amfast.kernels import buckets
+from amfast.kernels.keys import Keys, read_keys
 from amfast.kernels.scores import topk, within
 from amfast.parts import metrics
-from amfast.parts.metrics import METRICS
 
 __all__ = ["pairs_within", "self_topk"]
 
@@ -25,7 +25,7 @@ def self_topk(keys: Any, k: int, metric: str, *, threads: int | None = None) -> 
 
     Parameters
     ----------
-    keys : (N, d) array or BitMatrix
+    keys : (N, d) array or BitMatrix, or Keys
     k : int
         1 to N - 1.
     metric : str
@@ -56,7 +56,8 @@ def self_topk(keys: Any, k: int, metric: str, *, threads: int | None = None) -> 
     >>> am.self_topk([[0.0], [1.0], [5.0]], 1, "l1")[1][:, 0]
     array([1, 0, 1])
     """
-    return topk(keys, keys, k, metric, exclude_self=True, threads=threads)
+    queries = keys.held(metrics.resolve(metric)).rows if isinstance(keys, Keys) else keys
+    return topk(queries, keys, k, metric, exclude_self=True, threads=threads)
 
 
 def pairs_within(
@@ -66,7 +67,7 @@ def pairs_within(
 
     Parameters
     ----------
-    keys : (N, d) array or BitMatrix
+    keys : (N, d) array or BitMatrix, or Keys
     radius : float
         Pairs at a distance <= radius, or with ``dot`` >= radius; see `within`.
     metric : str
@@ -106,8 +107,7 @@ def pairs_within(
     (array([0, 1]), array([2, 3]), array([0.5, 0.5]))
     """
     name = metrics.resolve(metric)
-    rows: Array | BitMatrix
-    rows = bits.binary(keys, "keys")[0] if METRICS[name].bits else _check.rows(keys, "keys")
+    rows = read_keys(keys, name).rows
     if isinstance(rows, BitMatrix) and len(rows):
         _check.radius(radius, False, rows.n_bits)
         if buckets.pays(len(rows) // 2, len(rows), rows.n_bits, radius):
