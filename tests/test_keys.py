@@ -344,3 +344,29 @@ def test_packing_is_not_done_again(monkeypatch):
     keys = am.Keys(array, "l1")
     am.topk(array, keys, 1, "l1"), am.topk(array, keys, 1, "l1")
     assert seen[0] is seen[1] and not isinstance(seen[0], np.ndarray)
+
+
+def test_masks_and_filters():
+    """Keys that are packed are asked by masks as they are, and some of them by their rows."""
+    rng = np.random.default_rng(5)
+    rows, queries = rng.normal(size=(70, 20)), rng.normal(size=(6, 20))
+    mask, some = rng.random((6, 20)) < 0.6, rng.random(70) < 0.5
+    for dtype in (np.float32, np.float64, np.float16):
+        for metric in ("dot", "sqeuclidean", "manhattan", "cosine"):
+            keys = am.Keys(rows.astype(dtype), metric)
+            for options in ({"mask": mask}, {"where": some}, {"mask": mask, "where": some}):
+                got = am.topk(queries, keys, 5, metric, **options)
+                want = am.topk(queries, rows.astype(dtype), 5, metric, **options)
+                for ours, theirs in zip(got, want, strict=True):
+                    np.testing.assert_array_equal(ours, theirs)
+                np.testing.assert_array_equal(
+                    am.retrieve(queries, keys, similarity=metric, **options),
+                    am.retrieve(queries, rows.astype(dtype), similarity=metric, **options),
+                )
+    bits = am.BitMatrix.random(70, 90, seed=0)
+    keys = am.Keys(bits, "hamming")
+    for options in ({"mask": np.arange(90) < 30}, {"where": some}):
+        np.testing.assert_array_equal(
+            am.topk(bits[:6], keys, 5, "hamming", **options)[1],
+            am.topk(bits[:6], bits, 5, "hamming", **options)[1],
+        )
