@@ -238,7 +238,7 @@ def topk(
     if len(q) == 0:
         return np.empty((0, k), dtype), np.empty((0, k), np.int64)
     if where is None:
-        scores, indices = search(q, keys_, known)
+        scores, indices = search(q, keys_, known=known)
     else:
         some_keys = _check.where(where, len(keys_), len(q))
         some_keys.check(k + one_more)
@@ -338,7 +338,7 @@ def within(
         found = None
         if n_bits is not None and known is None and buckets.pays(len(q), len(k), n_bits, radius):
             found = _near(q, rows, n_bits, radius)
-        found = search(q, k, known) if found is None else found
+        found = search(q, k, known=known) if found is None else found
     else:
         found = filters.within(search, q, rows, known, _check.where(where, len(k), len(q)), dtype)
     return others.of_rows(*found) if alone else found
