@@ -99,6 +99,15 @@ unsafe fn pack_block<I: Isa, M: Metric<I>>(
         } else if M::IN_PLACE {
             dst.write_bytes(0, panel);
             std::ptr::copy_nonoverlapping(rows.row(first), dst, have * bytes);
+        } else if layout.element == 2 {
+            assert_eq!(rows.dtype(), M::KEPT);
+            for w in 0..rows.width() {
+                let words = dst.cast::<u16>().add(w * lanes);
+                for i in 0..have {
+                    *words.add(i) = *rows.row(first + i).cast::<u16>().add(w);
+                }
+                words.add(have).write_bytes(0, lanes - have);
+            }
         } else if direct && have == lanes {
             // The rows of later panels stand right behind these: fetched while these are turned.
             let later = (AHEAD / (lanes * bytes) + 1) * lanes;

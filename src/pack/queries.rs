@@ -182,7 +182,7 @@ impl<T: Score> Queries<T> {
         weights: &Rows,
         stop: &Stop,
     ) -> Result<(), Error> {
-        let Layout { word, asked, .. } = kernel.layout;
+        let Layout { query: word, asked, .. } = kernel.layout;
         let bytes = words * asked;
         let mut line = Vec::new();
         for part in &self.parts {
