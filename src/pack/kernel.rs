@@ -37,10 +37,10 @@ impl Layout {
     pub fn words(&self, width: usize) -> usize {
         (width * self.element).div_ceil(self.word)
     }
-    /// Bytes of a panel.
+    /// Bytes of a panel, so many that [`PANELS`] of them are whole lines.
     #[inline(always)]
     pub fn panel(&self, width: usize) -> usize {
-        self.words(width) * self.word * self.lanes
+        (self.words(width) * self.word * self.lanes).next_multiple_of(64 / PANELS)
     }
     /// Panels that so many keys take, a multiple of [`PANELS`].
     #[inline(always)]
