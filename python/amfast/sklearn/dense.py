@@ -7,11 +7,12 @@ from typing import Any
 import numpy as np
 from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.utils.multiclass import check_classification_targets
-from sklearn.utils.validation import check_is_fitted, validate_data
+from sklearn.utils.validation import check_is_fitted
 
 from amfast._typing import Array
 from amfast.memories.dense import classifier
 from amfast.memories.dense.training import Network
+from amfast.sklearn import sharing
 
 __all__ = ["DenseAssociativeClassifier"]
 
@@ -48,7 +49,7 @@ class DenseAssociativeClassifier(
         DenseAssociativeClassifier
             Itself.
         """
-        X, y = validate_data(self, X, y)
+        X, y = sharing.fitted(self, X, y)
         check_classification_targets(y)
         super().fit(X, y)
         return self
@@ -68,7 +69,7 @@ class DenseAssociativeClassifier(
         DenseAssociativeClassifier
             Itself.
         """
-        X, y = validate_data(self, X, y, reset=not hasattr(self, "network_"))
+        X, y = sharing.fitted(self, X, y, reset=not hasattr(self, "network_"))
         check_classification_targets(y)
         super().partial_fit(X, y, classes)
         return self
@@ -99,11 +100,11 @@ class DenseAssociativeClassifier(
         -------
         (Q,) array
         """
-        return np.asarray(self.classes_[self._saved_by_class(X).argmax(axis=1)])
+        best = self._saved_by_class(X).argmax(axis=1)
+        return np.asarray(self.classes_[best])
 
     def _saved_by_class(self, X: Any) -> Array:
-        check_is_fitted(self)
-        return super().decision_function(validate_data(self, X, reset=False))
+        return super().decision_function(sharing.asked(self, X))
 
     def _fitted(self) -> Network:
         check_is_fitted(self)

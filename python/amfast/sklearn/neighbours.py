@@ -8,7 +8,7 @@ import numpy as np
 from scipy import sparse
 from sklearn import get_config
 from sklearn.base import BaseEstimator, ClassNamePrefixFeaturesOutMixin, TransformerMixin
-from sklearn.utils.validation import check_is_fitted, validate_data
+from sklearn.utils.validation import check_is_fitted
 
 from amfast import _check, bits, kernels
 from amfast._typing import Array, Int
@@ -41,7 +41,7 @@ class _Search(BaseEstimator):
         self
         """
         self._check_parameters()
-        X = validate_data(self, X)
+        X = sharing.fitted(self, X)
         name = metrics.resolve(sharing.metric(self.metric))
         self._fit_X = bits.binary(X, "X")[0] if METRICS[name].bits else _check.rows(X, "X")
         self.effective_metric_ = name
@@ -54,7 +54,7 @@ class _Search(BaseEstimator):
     def _queries(self, X: Any) -> Any:
         """Return checked queries; None, the kept rows themselves, stays None."""
         check_is_fitted(self)
-        return X if X is None else validate_data(self, X, reset=False)
+        return X if X is None else sharing.asked(self, X)
 
     def _asked(self, X: Any) -> dict[str, Any]:
         """Return the arguments that say who asks whom, and how."""
@@ -308,7 +308,8 @@ class _Graph(ClassNamePrefixFeaturesOutMixin, TransformerMixin):
     def __sklearn_tags__(self) -> Any:
         """Add which types are kept."""
         tags = super().__sklearn_tags__()
-        tags.transformer_tags.preserves_dtype = ["float64", "float32"]
+        if self.mode == "distance":
+            tags.transformer_tags.preserves_dtype = ["float64", "float32"]
         return tags
 
 

@@ -6,7 +6,6 @@ from typing import Any
 
 import numpy as np
 from sklearn.base import BaseEstimator, OneToOneFeatureMixin, TransformerMixin
-from sklearn.utils.validation import check_is_fitted, validate_data
 
 from amfast import _check, kernels
 from amfast._typing import Array
@@ -15,6 +14,9 @@ from amfast.memories.universal import UniversalHopfield
 from amfast.sklearn import sharing
 
 __all__ = ["AssociativeDenoiser", "AssociativeImputer"]
+
+# What can hold NaN, which is what marks a missing entry.
+_FLOATS = {"dtype": (np.float64, np.float32), "ensure_all_finite": "allow-nan"}
 
 
 class AssociativeDenoiser(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
@@ -63,7 +65,7 @@ class AssociativeDenoiser(OneToOneFeatureMixin, TransformerMixin, BaseEstimator)
         """
         if not isinstance(self.memory, Memory | None):
             raise TypeError(f"memory must be a memory, got {type(self.memory).__name__}")
-        X = validate_data(self, X)
+        X = sharing.fitted(self, X)
         if self.memory is None:
             memory: Memory = UniversalHopfield("sqeuclidean", beta=1.0)
         else:
@@ -84,8 +86,7 @@ class AssociativeDenoiser(OneToOneFeatureMixin, TransformerMixin, BaseEstimator)
         (Q, d) array
             As the memory answers.
         """
-        check_is_fitted(self)
-        X = validate_data(self, X, reset=False)
+        X = sharing.asked(self, X)
         return np.asarray(self.memory_.recall(X, threads=sharing.threads(self.n_jobs)))
 
     def __sklearn_tags__(self) -> Any:
@@ -164,7 +165,7 @@ class AssociativeImputer(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
             If no row is complete; with ``incomplete="error"``, naming the first that is not.
         """
         _check.choice(self.incomplete, "incomplete", ("drop", "error"))
-        X = self._read(X, reset=True)
+        X = sharing.fitted(self, X, **_FLOATS)
         missing = np.isnan(X).any(axis=1)
         if self.incomplete == "error" and missing.any():
             raise ValueError(
@@ -196,8 +197,7 @@ class AssociativeImputer(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
         ValueError
             For a row in which nothing is known, naming it.
         """
-        check_is_fitted(self)
-        X = self._read(X, reset=False).copy()
+        X = sharing.asked(self, X, copy=True, **_FLOATS)
         missing = np.isnan(X)
         rows = np.flatnonzero(missing.any(axis=1))
         if len(rows):
@@ -206,11 +206,6 @@ class AssociativeImputer(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
                 raise ValueError(f"X row {nothing[0]} has no known entry to recall the others from")
             X[rows] = np.where(missing[rows], self._recall(X[rows], nan="missing"), X[rows])
         return np.asarray(X)
-
-    def _read(self, X: Any, reset: bool) -> Array:
-        types = (np.float64, np.float32)
-        rows = validate_data(self, X, reset=reset, dtype=types, ensure_all_finite="allow-nan")
-        return np.asarray(rows)
 
     def _recall(self, X: Array, **options: Any) -> Array:
         return kernels.retrieve(

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from sklearn.base import BaseEstimator, ClassifierMixin, RegressorMixin
 from sklearn.utils.multiclass import check_classification_targets
-from sklearn.utils.validation import _check_sample_weight, check_is_fitted, validate_data
+from sklearn.utils.validation import _check_sample_weight
 
 from amfast import kernels
 from amfast._typing import Array, Float, Int
@@ -109,7 +109,7 @@ class AssociativeClassifier(ClassifierMixin, _Recall):
         AssociativeClassifier
             Itself.
         """
-        X, y = validate_data(self, X, y)
+        X, y = sharing.fitted(self, X, y)
         check_classification_targets(y)
         self.classes_, index = np.unique(y, return_inverse=True)
         self._store(X, index, _weights(sample_weight, X))
@@ -138,7 +138,7 @@ class AssociativeClassifier(ClassifierMixin, _Recall):
             For a label that is none of the classes, or other classes than before.
         """
         first = not hasattr(self, "classes_")
-        X, y = validate_data(self, X, y, reset=first)
+        X, y = sharing.fitted(self, X, y, reset=first)
         check_classification_targets(y)
         known = np.unique(y if classes is None else classes) if first else self.classes_
         if classes is not None and not np.array_equal(known, np.unique(classes)):
@@ -162,8 +162,7 @@ class AssociativeClassifier(ClassifierMixin, _Recall):
         self._keep(X, np.eye(len(self.classes_), dtype=np.uint8)[index], weights)
 
     def _votes(self, X: Any) -> Array:
-        check_is_fitted(self)
-        votes = self._recall(validate_data(self, X, reset=False))
+        votes = self._recall(sharing.asked(self, X))
         votes[~votes.any(axis=1)] = self.class_prior_
         return votes
 
@@ -178,7 +177,8 @@ class AssociativeClassifier(ClassifierMixin, _Recall):
         -------
         (Q,) array
         """
-        return np.asarray(self.classes_[self._votes(X).argmax(axis=1)])
+        best = self._votes(X).argmax(axis=1)
+        return np.asarray(self.classes_[best])
 
     def predict_proba(self, X: Any) -> Array:
         """Return the classes' shares of the weights.
@@ -254,7 +254,7 @@ class AssociativeRegressor(RegressorMixin, _Recall):
         AssociativeRegressor
             Itself.
         """
-        X, y = validate_data(self, X, y, multi_output=True, y_numeric=True)
+        X, y = sharing.fitted(self, X, y, multi_output=True, y_numeric=True)
         self._single = y.ndim == 1
         self._keep(X, y[:, None] if self._single else y, _weights(sample_weight, X))
         return self
@@ -271,8 +271,7 @@ class AssociativeRegressor(RegressorMixin, _Recall):
         (Q,) or (Q, o) array
             As the targets came; 0 where no row has any weight.
         """
-        check_is_fitted(self)
-        means = self._recall(validate_data(self, X, reset=False))
+        means = self._recall(sharing.asked(self, X))
         return means[:, 0] if self._single else means
 
     def __sklearn_tags__(self) -> Any:
