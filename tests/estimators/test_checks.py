@@ -53,8 +53,13 @@ ESTIMATORS = [
     AssociativeDenoiser(),
     AssociativeDenoiser(am.UniversalHopfield("manhattan", beta=2.0), n_jobs=2),
     AssociativeDenoiser(am.ModernHopfield(beta=1.0)),
-    DenseAssociativeClassifier(12, 3, learning_rate=0.005, batch_size=50),
-    DenseAssociativeClassifier(4, 2, learning_rate=0.005, batch_size=10),
+    *(
+        # Gentle enough for data of two columns that lie on top of each other.
+        DenseAssociativeClassifier(
+            12, n, learning_rate=0.005, batch_size=50, temperature=(2.0, 0.5)
+        )
+        for n in (2, 3)
+    ),
 ]
 
 
