@@ -152,7 +152,8 @@ class _Nearest(_Search):
         """
         check_is_fitted(self)
         self._check_mode(mode)
-        return self._graph_of_best(*self.kneighbors(X, n_neighbors), mode)
+        distances, indices = self.kneighbors(X, n_neighbors)
+        return self._graph_of_best(distances, indices, mode)
 
     def _best(self, X: Any, k: int) -> tuple[Array, Int]:
         n, alone = self.n_samples_fit_, X is None

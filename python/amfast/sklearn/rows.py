@@ -66,8 +66,9 @@ class AssociativeDenoiser(OneToOneFeatureMixin, TransformerMixin, BaseEstimator)
         if not isinstance(self.memory, Memory | None):
             raise TypeError(f"memory must be a memory, got {type(self.memory).__name__}")
         X = sharing.fitted(self, X)
+        memory: Any  # of those, which all recall
         if self.memory is None:
-            memory: Memory = UniversalHopfield("sqeuclidean", beta=1.0)
+            memory = UniversalHopfield("sqeuclidean", beta=1.0)
         else:
             memory = type(self.memory)(**self.memory._parameters())
         memory.store(X)

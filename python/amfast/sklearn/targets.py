@@ -142,10 +142,15 @@ class AssociativeClassifier(ClassifierMixin, _Recall):
         check_classification_targets(y)
         known = np.unique(y if classes is None else classes) if first else self.classes_
         if classes is not None and not np.array_equal(known, np.unique(classes)):
-            raise ValueError(f"classes={classes!r} are not those of the first call, {known!r}")
+            raise ValueError(
+                f"classes must be those of the first call, {known.tolist()}, "
+                f"got {np.unique(classes).tolist()}"
+            )
         unknown = np.setdiff1d(y, known)
         if len(unknown):
-            raise ValueError(f"y has the label {unknown[0]!r}, which is none of classes {known!r}")
+            raise ValueError(
+                f"y has the label {unknown[0].item()!r}, the classes are {known.tolist()}"
+            )
         index, weights = np.searchsorted(known, y), _weights(sample_weight, X)
         if not first:
             if weights is not None or self._weights is not None:
