@@ -62,8 +62,7 @@ class Expressions:
         Raises
         ------
         ValueError, TypeError
-            For k or a metric that cannot be. What is wrong with rows is polars' error of the query,
-            with amfast's sentence in it.
+            For k or a metric that cannot be; for what is wrong with rows when the query runs.
         """
         metric, k = metrics.resolve(metric), _check.integer(k, "k", 1)
         types = {"scores": pl.Array(pl.Float64, k), "indices": pl.Array(pl.Int64, k)}

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import inspect
-
 import numpy as np
 import pytest
 
@@ -16,10 +14,6 @@ from sklearn.utils.estimator_checks import parametrize_with_checks
 
 import amfast as am
 from amfast.sklearn import AssociativeImputer
-
-# What fills entries in is the kernels' mask; all that needs it is marked with this, here alone.
-MASKS = "nan" in inspect.signature(am.retrieve).parameters
-needs_masks = pytest.mark.skipif(not MASKS, reason="the kernels know no missing entries yet")
 
 
 @pytest.fixture
@@ -46,17 +40,11 @@ def by_hand(given, keys, beta, distance):
     return out
 
 
-@parametrize_with_checks(
-    [AssociativeImputer(), AssociativeImputer("manhattan", beta=2.0, incomplete="error")],
-    expected_failed_checks=lambda _: (
-        {} if MASKS else {"check_estimators_pickle": "the kernels know no missing entries yet"}
-    ),
-)
+@parametrize_with_checks([AssociativeImputer(), AssociativeImputer("manhattan", beta=2.0)])
 def test_scikit_learns_checks(estimator, check):
     check(estimator)
 
 
-@needs_masks
 @pytest.mark.parametrize(
     ("similarity", "distance"),
     [
@@ -73,7 +61,6 @@ def test_missing_entries_are_weighted_means(X, holes, similarity, distance):
     np.testing.assert_allclose(filled, by_hand(holes, X[:30], 1.5, distance), rtol=1e-10)
 
 
-@needs_masks
 @pytest.mark.parametrize("k", [1, 4])
 def test_the_mean_of_the_nearest_is_scikit_learns(X, holes, k):
     model = AssociativeImputer("euclidean", am.TopK(k, beta=0.0)).fit(X[:30])
@@ -81,7 +68,6 @@ def test_the_mean_of_the_nearest_is_scikit_learns(X, holes, k):
     np.testing.assert_allclose(model.transform(holes), expected.transform(holes), atol=1e-12)
 
 
-@needs_masks
 def test_types_and_the_input_stay(X, holes):
     before = holes.copy()
     model = AssociativeImputer().fit(X.astype(np.float32))
@@ -90,7 +76,6 @@ def test_types_and_the_input_stay(X, holes):
     np.testing.assert_array_equal(holes, before)
 
 
-@needs_masks
 def test_incomplete_rows_are_left_out(X, holes):
     model = AssociativeImputer().fit(holes)
     complete = holes[~np.isnan(holes).any(axis=1)]
