@@ -84,7 +84,10 @@ def test_labels_that_are_not_there_yet(X, names):
         model.partial_fit(X[:1], ["dog"])
     with pytest.raises(ValueError, match="classes must be those of the first call"):
         model.partial_fit(X[:1], ["bee"], classes=["ant", "bee"])
-    assert len(model._keys) == 1  # a call that failed left nothing behind
+    with pytest.raises(ValueError, match="beta"):
+        model.set_params(beta=-1.0).partial_fit(X[1:2], ["cat"])
+    # Calls that failed left nothing behind.
+    assert model.set_params(beta=1.0).predict_proba(X[1:2]).tolist() == [[0.0, 1.0, 0.0]]
 
 
 def test_where_no_row_counts_the_shares_of_the_classes_answer(X):
@@ -117,7 +120,7 @@ def test_types_are_kept(X, names, rng):
     assert AssociativeRegressor().fit(narrow, narrow[:, 0]).predict(narrow).dtype == np.float32
     pixels = rng.integers(0, 256, (50, 4), dtype=np.uint8)
     model = AssociativeClassifier("manhattan", beta=0.1).fit(pixels, names)
-    assert model._keys.dtype == np.uint8
+    assert model._kept.keys.dtype == np.uint8
     expected = AssociativeClassifier("manhattan", beta=0.1).fit(pixels * 1.0, names)
     np.testing.assert_allclose(model.predict_proba(pixels), expected.predict_proba(pixels), 1e-5)
 

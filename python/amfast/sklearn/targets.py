@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from sklearn.base import BaseEstimator, ClassifierMixin, RegressorMixin
@@ -16,8 +16,17 @@ from amfast.sklearn import sharing
 __all__ = ["AssociativeClassifier", "AssociativeRegressor"]
 
 
+class _Kept(NamedTuple):
+    """What a fit stored."""
+
+    keys: Array
+    values: Array
+    weights: Float | None
+    """How much each row counts; None means 1."""
+
+
 class _Recall(BaseEstimator):
-    """Rows, what stood beside each of them, and how much each counts."""
+    """Rows, and what stood beside each of them."""
 
     def __init__(
         self,
@@ -31,19 +40,19 @@ class _Recall(BaseEstimator):
         self.beta = beta
         self.n_jobs = n_jobs
 
-    def _keep(self, X: Array, values: Array, weights: Float | None) -> None:
-        """Keep rows, once a row was asked and so every parameter looked at."""
-        self._keys, self._values, self._weights = X, values, weights
-        self._recall(X[:1])
+    def _keep(self, kept: _Kept) -> None:
+        """Keep rows, once one of them was asked and so every parameter looked at."""
+        self._recall(kept.keys[:1], kept)
+        self._kept = kept
 
-    def _recall(self, X: Array) -> Array:
-        """Return the weighted means of values, a row for a row of checked X."""
+    def _recall(self, X: Array, kept: _Kept) -> Array:
+        """Return the weighted means of the values, a row for a row of checked X."""
         log_weight = None
-        if self._weights is not None:
+        if kept.weights is not None:
             with np.errstate(divide="ignore"):
-                log_weight = np.log(self._weights)
+                log_weight = np.log(kept.weights)
         return kernels.retrieve(
-            X, self._keys, self._values,
+            X, kept.keys, kept.values,
             similarity=sharing.metric(self.similarity),
             separation=sharing.separation(self.separation, self.beta),
             log_weight=log_weight,
@@ -111,8 +120,8 @@ class AssociativeClassifier(ClassifierMixin, _Recall):
         """
         X, y = sharing.fitted(self, X, y)
         check_classification_targets(y)
-        self.classes_, index = np.unique(y, return_inverse=True)
-        self._store(X, index, _weights(sample_weight, X))
+        classes, index = np.unique(y, return_inverse=True)
+        self._store(X, index, _weights(sample_weight, X), classes)
         return self
 
     def partial_fit(
@@ -153,21 +162,21 @@ class AssociativeClassifier(ClassifierMixin, _Recall):
             )
         index, weights = np.searchsorted(known, y), _weights(sample_weight, X)
         if not first:
-            if weights is not None or self._weights is not None:
-                ones = np.ones(len(self._keys)) if self._weights is None else self._weights
-                weights = np.append(ones, np.ones(len(X)) if weights is None else weights)
-            X, index = np.concatenate([self._keys, X]), np.append(self._index, index)
-        self.classes_ = known
-        self._store(X, index, weights)
+            old = self._kept
+            if weights is not None or old.weights is not None:
+                both = (old.weights, len(old.keys)), (weights, len(X))
+                weights = np.concatenate([np.ones(n) if w is None else w for w, n in both])
+            X, index = np.concatenate([old.keys, X]), np.append(self._index, index)
+        self._store(X, index, weights, known)
         return self
 
-    def _store(self, X: Array, index: Int, weights: Float | None) -> None:
-        shares = np.bincount(index, weights, len(self.classes_))
-        self._index, self.class_prior_ = index, shares / shares.sum()
-        self._keep(X, np.eye(len(self.classes_), dtype=np.uint8)[index], weights)
+    def _store(self, X: Array, index: Int, weights: Float | None, classes: Array) -> None:
+        shares = np.bincount(index, weights, len(classes))
+        self._keep(_Kept(X, np.eye(len(classes), dtype=np.uint8)[index], weights))
+        self._index, self.classes_, self.class_prior_ = index, classes, shares / shares.sum()
 
     def _votes(self, X: Any) -> Array:
-        votes = self._recall(sharing.asked(self, X))
+        votes = self._recall(sharing.asked(self, X), self._kept)
         votes[~votes.any(axis=1)] = self.class_prior_
         return votes
 
@@ -261,7 +270,7 @@ class AssociativeRegressor(RegressorMixin, _Recall):
         """
         X, y = sharing.fitted(self, X, y, multi_output=True, y_numeric=True)
         self._single = y.ndim == 1
-        self._keep(X, y[:, None] if self._single else y, _weights(sample_weight, X))
+        self._keep(_Kept(X, y[:, None] if self._single else y, _weights(sample_weight, X)))
         return self
 
     def predict(self, X: Any) -> Array:
@@ -276,7 +285,7 @@ class AssociativeRegressor(RegressorMixin, _Recall):
         (Q,) or (Q, o) array
             As the targets came; 0 where no row has any weight.
         """
-        means = self._recall(sharing.asked(self, X))
+        means = self._recall(sharing.asked(self, X), self._kept)
         return means[:, 0] if self._single else means
 
     def __sklearn_tags__(self) -> Any:
