@@ -13,7 +13,7 @@ pub struct Place<T> {
     pub keys: *const u8,
     /// Bytes from a panel to the next.
     pub panel: usize,
-    /// Word after word, the rows of this tile side by side.
+    /// Word after word, the rows of this tile side by side, each with its weights behind it if it has any.
     pub queries: *const u8,
     /// Words of a row.
     pub words: usize,
@@ -108,11 +108,11 @@ unsafe fn tile<I: Isa, M: Metric<I>, const R: usize, const V: usize>(place: &Pla
             }
             for (r, row) in acc.iter_mut().enumerate() {
                 for (v, a) in row.iter_mut().enumerate() {
-                    *a = M::step(constant, *a, keys[v], query.add(r * M::WORD));
+                    *a = M::step(constant, *a, keys[v], query.add(r * M::ASKED));
                 }
             }
             key = key.add(M::STEP);
-            query = query.add(R * M::WORD);
+            query = query.add(R * M::ASKED);
             done += 1;
         }
         for (row, sums) in total.iter_mut().zip(acc) {
@@ -154,8 +154,8 @@ impl<M: Metric<J>, J: Isa, const R: usize, const V: usize> Work for Again<'_, M,
             for v in 0..real_keys.div_ceil(lanes) {
                 finite &= M::again(&Pair {
                     keys: keys.add(v * panel),
-                    query: queries.add(r * M::WORD),
-                    stride: R * M::WORD,
+                    query: queries.add(r * M::ASKED),
+                    stride: R * M::ASKED,
                     words,
                     real: (real_keys - v * lanes).min(lanes),
                     out: out.add(r * stride + v * lanes),

@@ -56,6 +56,37 @@ def test_a_bounded_memory_is_copied_saved_and_merged(rng, tmp_path):
 
 
 @pytest.mark.parametrize(
+    "make_one",
+    [
+        am.Hopfield,
+        lambda **most: am.Hopfield("projection", **most),
+        lambda **most: am.Hopfield(bias=0.1, **most),
+        lambda **most: am.DenseAssociativeMemory(4, interaction="rectified", **most),
+    ],
+)
+def test_patterns_of_units_are_bounded_alike(rng, make_one, tmp_path):
+    x = np.where(rng.normal(size=(30, 24)) > 0, 1, -1).astype(np.int8)
+    memory, whole = make_one(max_items=6), make_one()
+    for row in x:  # 6 are more than 24 / 8: the sum over the patterns is read
+        memory.store(row)
+        memory.recall(row)
+    whole.store(x[-6:])
+    np.testing.assert_array_equal(memory.keys.unpack(), x[-6:])
+    np.testing.assert_array_equal(memory.recall(x), whole.recall(x))
+    assert "max_items=6" in repr(memory) and len(memory.merge(whole)) == 6
+    loaded = am.load(memory.save(tmp_path / "memory.safetensors"))
+    loaded.store(x[:2])
+    np.testing.assert_array_equal(loaded.keys.unpack(), np.vstack([x[-4:], x[:2]]))
+    with pytest.raises(ValueError, match="max_items"):
+        make_one(max_items=0)
+
+
+def test_a_sum_has_no_oldest_pattern():
+    with pytest.raises(ValueError, match='storage="matrix"'):
+        am.Hopfield(storage="matrix", max_items=3)
+
+
+@pytest.mark.parametrize(
     "memory",
     [make(), am.Hopfield(), am.DenseAssociativeMemory(), am.UniversalHopfield("hamming", "max")],
     ids=lambda m: type(m).__name__ + str(m)[20:40],

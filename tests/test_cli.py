@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import struct
 import subprocess
 import sys
 import time
+from pathlib import Path
 
+import numpy as np
 import pytest
 
 import amfast as am
@@ -41,6 +44,38 @@ def test_demo_prints_a_table_and_writes_a_picture(tmp_path, capsys) -> None:
     rows = [line for line in printed.splitlines() if "%" in line and "/" in line]
     assert len(rows) >= 5
     assert "Manhattan + max" in printed and "memories/s" in printed
+    assert "found / clean" in printed, "what the two numbers of a cell are"
+    for found, clean in re.findall(r"(\d+)% / +(\d+)%", printed):
+        assert int(clean) <= int(found)
+
+
+def test_the_readme_says_what_the_demo_prints() -> None:
+    readme = Path(__file__).parents[1] / "README.md"
+    if not readme.exists():
+        pytest.skip("no README beside the tests")
+    images = datasets.load("fashion_mnist_small", n=demo.N_STORED).patterns(np.float32)
+    results = demo._recall_real(images.reshape(-1, 28, 28))
+    (blind, noise, _), (told, _, _), (half, _, pixels), (_, blurred, _) = (
+        next(by_kind for name, by_kind in results.items() if part in name).values()
+        for part in ("Manhattan + max", "mask known", "reverse KL", "beta = 0.1")
+    )
+    said = re.search(
+        r"Manhattan \((\d+) % found\).* it finds (\d+) %, and \*\*(\d+) % once.* "
+        r"reverse KL \((\d+) and (\d+) %\).* "
+        r"\((\d+) % found, (\d+) % clean\)",
+        " ".join(readme.read_text("utf-8").split()),
+    ).groups()
+    seen = [
+        noise.found,
+        blind.found,
+        told.found,
+        half.found,
+        pixels.found,
+        blurred.found,
+        blurred.clean,
+    ]
+    for number, share in zip(said, seen, strict=True):
+        assert abs(int(number) - 100 * share.mean()) < 1  # a cue more or less, by the last bits
 
 
 def test_demo_without_rich_or_matplotlib(tmp_path, capsys, monkeypatch) -> None:

@@ -7,11 +7,13 @@ import importlib
 import importlib.util
 import pkgutil
 import re
+import sys
 from pathlib import Path
 
 import pytest
 
 import amfast
+from amfast.parts.metrics import METRICS
 
 README = Path(__file__).parents[1] / "README.md"
 FLAGS = doctest.ELLIPSIS | doctest.NORMALIZE_WHITESPACE
@@ -43,6 +45,27 @@ def test_public_names_have_examples_or_formulas():
             assert (getattr(amfast, name).__doc__ or "").strip(), name
 
 
+SCORE = ["pairwise", "topk", "within", "retrieve", "self_topk", "pairs_within", "UniversalHopfield"]
+MOST_USED = ["UniversalHopfield", "ModernHopfield", "Hopfield", "SparseDistributedMemory"]
+
+
+@pytest.mark.parametrize("name", SCORE)
+def test_what_scores_lists_the_metrics(name):
+    text = getattr(amfast, name).__doc__
+    missing = [metric for metric in METRICS if f'"{metric}"' not in text]
+    assert not missing and '"cosine" (1 - cos)' in text
+
+
+@pytest.mark.parametrize("name", [*SCORE, "hebbian", "partial", *MOST_USED])
+def test_newcomers_are_shown_the_way(name):
+    text = getattr(amfast, name).__doc__
+    assert "See Also" in text and "Examples" in text
+    if name in MOST_USED:
+        assert "**Which " in text and "1 - cos" in text
+        first = text.split("Examples")[1].split("\n\n")[0]
+        assert "am.datasets.load(" in first, "the first example is of real images"
+
+
 PAGES = [README, *sorted((README.parent / "docs").glob("*.md"))]
 # Sizes that a page is about, and what a test takes.
 SMALLER = {"n = 10_000_000": "n = 20_000", "chunks=(100_000, 64)": "chunks=(2_000, 64)"}
@@ -61,6 +84,7 @@ def test_pages(page, tmp_path, monkeypatch):
     A block that begins with ``# needs:`` is left out where one of those packages is not installed.
     """
     monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("PYSPARK_PYTHON", sys.executable)
     text = page.read_text(encoding="utf-8")
     namespace: dict[str, object] = {}
     for match in re.finditer(r"^```(?:python|pycon)\n(.*?)^```", text, re.M | re.S):

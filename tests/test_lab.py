@@ -61,6 +61,28 @@ def test_what_compare_refuses(images):
         am.compare({"m": memory}, images, {"odd": ("blur", 0.1)})
 
 
+def test_images_need_not_be_flat():
+    images = am.datasets.load("fashion_mnist_small", n=40).images
+    flat = images.reshape(40, -1)
+    memory, spoilt = am.UniversalHopfield("manhattan", "max"), {"half": ("mask", 0.5)}
+    found = am.compare({"m": memory}, images, spoilt)
+    assert found.shape == (28, 28)
+    other = am.compare({"m": memory}, flat, spoilt, shape=(28, 28))
+    np.testing.assert_array_equal(found.success, other.success)
+    options = {"corrupt": "mask", "trials": 1}
+    table = am.capacity(memory, 20, 0.5, patterns=images, **options)
+    other = am.capacity(memory, 20, 0.5, patterns=flat, shape=(28, 28), **options)
+    np.testing.assert_array_equal(table.success, other.success)
+
+
+def test_compare_says_how_it_is_called():
+    X, memory = np.eye(4), am.UniversalHopfield("manhattan")
+    with pytest.raises(TypeError, match="memories must be a dict"):
+        am.compare([memory], X, {"noise": ("gaussian", 0.1)})
+    with pytest.raises(TypeError, match=r"a corruption needs a level: \('gaussian', 0.3\)"):
+        am.compare({"a": memory}, X, {"noise": "gaussian"})
+
+
 def test_basins_count_what_is_spurious():
     memory = am.Hopfield()
     memory.store(am.BitMatrix.random(8, 100, seed=0))
@@ -93,6 +115,8 @@ def test_pictures(tmp_path, images, table):
     axis = am.plot.landscape(modern, tmp_path / "land.png", cues=[[0.2, 0.1]], n=20)
     end = axis.lines[-1].get_xydata()[-1]
     np.testing.assert_allclose(end, [1.0, 0.0], atol=0.1)
+    with pytest.raises(TypeError, match="a dict {name: Capacity}, got list"):
+        am.plot.capacity([am.capacity(am.Hopfield(), 3, width=20)])
     with pytest.raises(ValueError, match="width 2"):
         am.plot.landscape(memory)
     for name in ("fall", "table", "land"):

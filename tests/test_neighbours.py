@@ -196,3 +196,16 @@ def test_what_a_trace_refuses(rng):
         memory.recall(memory.keys, update="sync", trace="unit")
     with pytest.raises(ValueError, match="trace must be"):
         memory.recall(memory.keys, trace="sweep")
+
+
+def test_what_was_found_is_shown_in_a_few_lines():
+    memory = am.Hopfield()
+    memory.store(am.BitMatrix.random(5, 300, seed=0))
+    found = memory.recall(am.BitMatrix.random(50, 300, seed=1).unpack(), trace="unit")
+    lines = repr(found).splitlines()
+    assert "    path: 50 arrays" in lines and "    state: int8 (50, 300)" in lines
+    assert len(lines) < 12 and max(map(len, lines)) < 90
+    modern = am.ModernHopfield(beta=4.0)
+    modern.store(np.eye(300))
+    assert "    error: float64 (300,)" in repr(modern.bounds()).splitlines()
+    assert "    n_iter: 1\n" in repr(memory.recall(memory.keys.unpack()[0], trace="unit"))

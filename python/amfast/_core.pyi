@@ -59,8 +59,15 @@ class Keys:
     def nbytes(self) -> int: ...
 
 def pairwise(
-    queries: NDArray[Any], keys: NDArray[Any] | Keys, metric: str, out: NDArray[Any], threads: int
-) -> None: ...
+    queries: NDArray[Any],
+    keys: NDArray[Any] | Keys,
+    metric: str,
+    out: NDArray[Any],
+    threads: int,
+    known: NDArray[Any] | None = None,
+) -> None:
+    """Score all; ``known``, here and below, is what columns of queries count, (Q, d) or (1, d)."""
+
 def topk(
     queries: NDArray[Any],
     keys: NDArray[Any] | Keys,
@@ -68,9 +75,15 @@ def topk(
     metric: str,
     threads: int,
     unrounded: bool = False,
+    known: NDArray[Any] | None = None,
 ) -> tuple[NDArray[Any], NDArray[int64]]: ...
 def within(
-    queries: NDArray[Any], keys: NDArray[Any] | Keys, radius: float, metric: str, threads: int
+    queries: NDArray[Any],
+    keys: NDArray[Any] | Keys,
+    radius: float,
+    metric: str,
+    threads: int,
+    known: NDArray[Any] | None = None,
 ) -> tuple[NDArray[int64], NDArray[int64], NDArray[Any]]: ...
 def retrieve(
     cues: NDArray[Any],
@@ -82,6 +95,7 @@ def retrieve(
     log_weight: NDArray[float64] | None,
     threads: int,
     value_bits: int | None = None,
+    known: NDArray[Any] | None = None,
 ) -> tuple[NDArray[Any], NDArray[float64]]: ...
 def hebbian(
     x: NDArray[Any],

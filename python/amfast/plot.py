@@ -239,6 +239,10 @@ def capacity(
     -------
     matplotlib Axes
     """
+    if isinstance(tables, (list, tuple)):
+        raise TypeError(
+            f"tables must be one Capacity or a dict {{name: Capacity}}, got {type(tables).__name__}"
+        )
     if axis is None:
         axis = _figure(figsize=(6.4, 4.2)).subplots()
     if not isinstance(tables, Mapping):

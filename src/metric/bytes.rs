@@ -37,6 +37,8 @@ pub trait ByteMetric<I: Isa>: 'static {
     type Acc: Copy;
     /// Whether rows are prepared and have shares of their own.
     const PREPARES: bool = false;
+    /// See [`Metric::KNOWN`].
+    const KNOWN: bool = false;
     /// See [`Metric::tiles`].
     fn tiles<S: Shaped>() -> S::Out;
     /// See [`Metric::prepare`].
@@ -75,6 +77,7 @@ impl<I: Isa, B: ByteMetric<I>> Metric<I> for OnBytes<B> {
     const FOLD: usize = usize::MAX;
     const PREPARES: bool = B::PREPARES;
     const TERMS: bool = B::PREPARES;
+    const KNOWN: bool = B::KNOWN;
 
     #[inline(always)]
     fn tiles<S: Shaped>() -> S::Out {

@@ -75,7 +75,7 @@ impl<V: Vector, const KEY_FIRST: bool> FloatMetric<V> for Divergence<KEY_FIRST> 
         Ok(V::E::from_f64(own))
     }
     #[inline(always)]
-    unsafe fn step(_one: V, acc: V, key: V, query: V) -> V {
+    unsafe fn step(_weight: V, acc: V, key: V, query: V) -> V {
         key.fma(query, acc)
     }
     #[inline(always)]
@@ -104,7 +104,7 @@ impl<V: Vector> FloatMetric<V> for JensenShannon {
         Ok(V::E::ZERO)
     }
     #[inline(always)]
-    unsafe fn step(_one: V, acc: V, key: V, query: V) -> V {
+    unsafe fn step(_weight: V, acc: V, key: V, query: V) -> V {
         acc.add(math::jensen_shannon(key, query))
     }
     #[inline(always)]

@@ -10,6 +10,8 @@ use std::marker::PhantomData;
 pub trait FloatMetric<V: Vector>: 'static {
     /// See [`Metric::PREPARES`].
     const PREPARES: bool = false;
+    /// See [`Metric::KNOWN`].
+    const KNOWN: bool = false;
     /// See [`Metric::tiles`].
     fn tiles<I: Isa, S: Shaped>() -> S::Out;
     /// See [`Metric::prepare`].
@@ -20,11 +22,13 @@ pub trait FloatMetric<V: Vector>: 'static {
     unsafe fn prepare(_row: &mut [V::E], _side: Side) -> Result<V::E, &'static str> {
         Ok(V::E::ZERO)
     }
-    /// See [`Metric::step`]; `one` is 1 in all lanes.
+    /// See [`Metric::prepare_known`].
+    fn prepare_known(_row: &mut [V::E], _weights: &[V::E]) {}
+    /// See [`Metric::step`]; `weight` is that of the column if the metric knows weights, else 1, in all lanes.
     ///
     /// # Safety
     /// Only below [`Isa::call`].
-    unsafe fn step(one: V, acc: V, key: V, query: V) -> V;
+    unsafe fn step(weight: V, acc: V, key: V, query: V) -> V;
     /// Whether a score that is not finite, of rows that are, is still seen to be so once it is finished.
     const SHOWS: bool = true;
     /// Below this, and where it is not finite, a score has lost digits and is taken [`again`](FloatMetric::again), if at all.
@@ -69,10 +73,29 @@ impl Doubt {
     }
 }
 
+/// All columns of queries count alike.
+pub const ALL: u8 = 0;
+/// Their weights are 0 or 1.
+pub const MASKED: u8 = 1;
+/// They have weights.
+pub const WEIGHTED: u8 = 2;
+
+/// A difference that is to be squared, and the same times its column's weight. Queries of which columns count or do not are
+/// zero where they do not, and negative.
+#[inline(always)]
+unsafe fn apart<V: Vector, const KNOWN: u8>(weight: V, key: V, query: V) -> (V, V) {
+    if KNOWN == MASKED {
+        let d = key.fma(weight, query);
+        return (d, d);
+    }
+    let d = key.sub(query);
+    (d, if KNOWN == WEIGHTED { d.mul(weight) } else { d })
+}
+
 /// Sum of squared differences, each times `scale` before it is squared if `SCALED`. Four chains, since one would wait for
 /// itself at every step.
 #[inline(always)]
-unsafe fn squares<V: Vector, const SCALED: bool>(pair: &Pair<V::E>, scale: V) -> V {
+unsafe fn squares<V: Vector, const SCALED: bool, const KNOWN: u8>(pair: &Pair<V::E>, scale: V) -> V {
     let zero = V::splat(V::E::ZERO);
     let mut total = zero;
     for start in (0..pair.words).step_by(PART) {
@@ -81,12 +104,13 @@ unsafe fn squares<V: Vector, const SCALED: bool>(pair: &Pair<V::E>, scale: V) ->
         for first in (start..end).step_by(4) {
             for (i, sum) in sums.iter_mut().enumerate().take(end - first) {
                 let key = V::load(pair.keys.cast::<V::E>().add((first + i) * V::LANES));
-                let query = pair.query.add((first + i) * pair.stride).cast::<V::E>().read();
-                let mut d = key.sub(V::splat(query));
+                let query = pair.query.add((first + i) * pair.stride).cast::<V::E>();
+                let weight = V::splat(if KNOWN == ALL { V::E::ONE } else { query.add(1).read() });
+                let (mut d, mut times) = apart::<V, KNOWN>(weight, key, V::splat(query.read()));
                 if SCALED {
-                    d = d.mul(scale);
+                    (d, times) = (d.mul(scale), times.mul(scale));
                 }
-                *sum = d.fma(d, *sum);
+                *sum = times.fma(d, *sum);
             }
         }
         total = total.add(sums[0].add(sums[1]).add(sums[2].add(sums[3])));
@@ -117,6 +141,7 @@ where
     const FOLD: usize = 256;
     const PREPARES: bool = F::PREPARES;
     const TERMS: bool = true;
+    const KNOWN: bool = F::KNOWN;
 
     #[inline(always)]
     fn tiles<S: Shaped>() -> S::Out {
@@ -125,6 +150,10 @@ where
     #[inline(always)]
     unsafe fn prepare(row: &mut [V::E], facing: Facing) -> Result<V::E, &'static str> {
         F::prepare(row, facing.side)
+    }
+    unsafe fn prepare_known(row: &mut [V::E], weights: &mut [V::E], _facing: Facing) -> Result<V::E, &'static str> {
+        F::prepare_known(row, weights);
+        Ok(V::E::ZERO)
     }
     #[inline(always)]
     unsafe fn zero() -> V {
@@ -141,7 +170,9 @@ where
     }
     #[inline(always)]
     unsafe fn step(one: V, acc: V, key: V, query: *const u8) -> V {
-        F::step(one, acc, key, V::splat(query.cast::<V::E>().read()))
+        let query = query.cast::<V::E>();
+        let weight = if F::KNOWN { V::splat(query.add(1).read()) } else { one };
+        F::step(weight, acc, key, V::splat(query.read()))
     }
     #[inline(always)]
     unsafe fn fold(total: V, acc: V) -> V {
@@ -186,7 +217,7 @@ where
 }
 
 /// The first `n` lanes.
-fn all<V: Vector>(n: usize) -> u32 {
+pub(super) fn all<V: Vector>(n: usize) -> u32 {
     debug_assert!(n <= V::LANES);
     ((1u64 << n) - 1) as u32
 }
@@ -198,23 +229,31 @@ impl<V: Vector> FloatMetric<V> for Dot {
         I::product::<S>()
     }
     #[inline(always)]
-    unsafe fn step(_one: V, acc: V, key: V, query: V) -> V {
+    unsafe fn step(_weight: V, acc: V, key: V, query: V) -> V {
         key.fma(query, acc)
     }
 }
 
 /// sum (x - k)^2, or its root: direct differences, so that close rows far from the origin keep their digits. Where squares
 /// may have left the range of their type, differences are scaled before they are squared.
-pub struct Euclidean<const ROOT: bool>;
-impl<V: Vector, const ROOT: bool> FloatMetric<V> for Euclidean<ROOT> {
+pub struct Euclidean<const ROOT: bool, const KNOWN: u8 = ALL>;
+impl<V: Vector, const ROOT: bool, const KNOWN: u8> FloatMetric<V> for Euclidean<ROOT, KNOWN> {
+    const KNOWN: bool = KNOWN != ALL;
     const DOUBT: Option<Doubt> = Some(if ROOT { Doubt::Roots } else { Doubt::Squares });
     fn tiles<I: Isa, S: Shaped>() -> S::Out {
         I::difference::<S>()
     }
     #[inline(always)]
-    unsafe fn step(_one: V, acc: V, key: V, query: V) -> V {
-        let d = key.sub(query);
-        d.fma(d, acc)
+    unsafe fn step(weight: V, acc: V, key: V, query: V) -> V {
+        let (d, times) = apart::<V, KNOWN>(weight, key, query);
+        times.fma(d, acc)
+    }
+    fn prepare_known(row: &mut [V::E], weights: &[V::E]) {
+        if KNOWN == MASKED {
+            for (x, &w) in row.iter_mut().zip(weights) {
+                *x = -(*x * w);
+            }
+        }
     }
     #[inline(always)]
     unsafe fn finish(acc: V, _terms: V) -> V {
@@ -227,21 +266,23 @@ impl<V: Vector, const ROOT: bool> FloatMetric<V> for Euclidean<ROOT> {
         let (up, down) = (V::splat(V::E::LIFT), V::splat(V::E::ONE / V::E::LIFT));
         let scale = V::select_lt(scores, low, up, V::select_lt(scores, high, one, down));
         let back = V::select_lt(scores, low, down, V::select_lt(scores, high, one, up));
-        let sum = squares::<V, true>(pair, scale);
+        let sum = squares::<V, true, KNOWN>(pair, scale);
         let again = if ROOT { sum.sqrt().mul(back) } else { sum.mul(back).mul(back) };
         V::select_lt(scores, low, again, V::select_lt(scores, high, scores, again))
     }
 }
 
-/// sum |x - k|. The sum goes through the multiplier, times one, because the adder is busy with the difference.
-pub struct Manhattan;
-impl<V: Vector> FloatMetric<V> for Manhattan {
+/// sum |x - k|. The sum goes through the multiplier, times one or the column's weight, because the adder is busy with the
+/// difference.
+pub struct Manhattan<const KNOWN: bool = false>;
+impl<V: Vector, const KNOWN: bool> FloatMetric<V> for Manhattan<KNOWN> {
+    const KNOWN: bool = KNOWN;
     fn tiles<I: Isa, S: Shaped>() -> S::Out {
         I::absolute::<S>()
     }
     #[inline(always)]
-    unsafe fn step(one: V, acc: V, key: V, query: V) -> V {
-        key.sub(query).abs().fma(one, acc)
+    unsafe fn step(weight: V, acc: V, key: V, query: V) -> V {
+        key.sub(query).abs().fma(weight, acc)
     }
 }
 
@@ -267,7 +308,7 @@ impl<V: Vector> FloatMetric<V> for Cosine {
         Ok(V::E::ZERO)
     }
     #[inline(always)]
-    unsafe fn step(_one: V, acc: V, key: V, query: V) -> V {
+    unsafe fn step(_weight: V, acc: V, key: V, query: V) -> V {
         key.fma(query, acc)
     }
     #[inline(always)]
@@ -277,7 +318,7 @@ impl<V: Vector> FloatMetric<V> for Cosine {
     }
     #[inline(always)]
     unsafe fn again(pair: &Pair<V::E>, scores: V) -> V {
-        let half = squares::<V, false>(pair, scores).mul(V::splat(V::E::from_f64(0.5)));
+        let half = squares::<V, false, ALL>(pair, scores).mul(V::splat(V::E::from_f64(0.5)));
         V::select_lt(scores, V::splat(Doubt::Rest.below()), half, scores)
     }
 }

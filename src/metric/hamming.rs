@@ -29,8 +29,9 @@ impl BitMetric for Hamming {
 
 /// The count, in lanes of keys. The scores can be floats as well, for sinks that compute with them; below 2^24, or 2^53, they
 /// are the same numbers.
-pub struct Counted<E>(PhantomData<E>);
-impl<I: Isa, E: Score> ByteMetric<I> for Counted<E> {
+pub struct Counted<E, const KNOWN: bool = false>(PhantomData<E>);
+impl<I: Isa, E: Score, const KNOWN: bool> ByteMetric<I> for Counted<E, KNOWN> {
+    const KNOWN: bool = KNOWN;
     type Score = E;
     type Carrier = I::F64;
     type Acc = <I::Bits as Bits>::Count;
@@ -44,7 +45,12 @@ impl<I: Isa, E: Score> ByteMetric<I> for Counted<E> {
     }
     #[inline(always)]
     unsafe fn step(acc: Self::Acc, key: *const u8, query: *const u8) -> Self::Acc {
-        I::Bits::differing(acc, key, query.cast::<u64>().read_unaligned())
+        let query = query.cast::<u64>();
+        if KNOWN {
+            I::Bits::differing_known(acc, key, query.read_unaligned(), query.add(1).read_unaligned())
+        } else {
+            I::Bits::differing(acc, key, query.read_unaligned())
+        }
     }
     #[inline(always)]
     unsafe fn finish(acc: Self::Acc, _key_terms: *const E, _query_term: E, out: *mut E) {

@@ -4,6 +4,9 @@
 //! that word of several keys and the same word of one query. Cosine and the divergences of Kullback and Leibler are dot
 //! products of rows that were prepared once, so they cost what a dot product costs.
 //!
+//! A query may say of every column how much it counts, or not at all: where it is *known*. Such a query has a weight behind
+//! every word, and the metric is one that reads it; the keys are the same.
+//!
 //! `metrics!` lists them, a line each. What metrics of one kind of rows share is a frame: [`floats`], among them those of
 //! [`distributions`], [`bytes`], and bits ([`hamming`]).
 
@@ -11,6 +14,7 @@ pub mod bytes;
 pub mod distributions;
 pub mod floats;
 pub mod hamming;
+pub mod known;
 
 use crate::error::Side;
 use crate::simd::{Isa, Shaped, Vector, Words};
@@ -19,6 +23,7 @@ use bytes::{ByteCosine, ByteDot, ByteManhattan, ByteSquares, OfBytes};
 use distributions::{Divergence, JensenShannon};
 use floats::{Cosine, Dot, Euclidean, Manhattan, OnFloats};
 use hamming::{BIT_WIDTH, BitMetric, Hamming};
+use known::{KnownBits, KnownCosine, KnownMagnitudes, KnownSquares, OfKnown};
 
 /// The rows that a metric compares.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -32,9 +37,9 @@ pub enum Kind {
 }
 
 /// Makes [`MetricName`] of the list of metrics: a line has the name, the variant, the rows that are compared, which score is
-/// better, what the metric is on floats (or on bits) and, where there is one, on bytes.
+/// better, what the metric is on floats (or on bits) and, where there is one, on bytes, and of queries of which parts are known.
 macro_rules! metrics {
-    ($($name:literal $metric:ident: $kind:ident $better:ident, $of:ty $(, bytes: $bytes:ty)?;)*) => {
+    ($($name:literal $metric:ident: $kind:ident $better:ident, $of:ty $(, bytes: $bytes:ty)? $(, known: $known:ty)?;)*) => {
         /// The metrics by name.
         #[derive(Clone, Copy, Debug, PartialEq, Eq)]
         #[allow(missing_docs)] // The names say it; API documentation is in Python.
@@ -80,6 +85,19 @@ macro_rules! metrics {
             pub fn on_floats<I: Isa, V: Vector<E: Element + Score> + 'static, K: OfMetric<V::E>>(self) -> K {
                 match self {
                     $(MetricName::$metric => on_floats!($kind, $of, I, V, K),)*
+                }
+            }
+
+            /// The same where columns of queries have weights; none if it has no such form. A product needs none: it is that
+            /// of a query times its weights.
+            /// `whole` says that all weights are 0 or 1.
+            pub fn on_known_floats<I: Isa, V: Vector<E: Element + Score> + 'static, K: OfMetric<V::E>>(
+                self,
+                whole: bool,
+            ) -> Option<K> {
+                match self {
+                    $($(MetricName::$metric => Some(<$known as OfKnown>::of::<I, V, K>(whole)),)?)*
+                    _ => None,
                 }
             }
 
@@ -133,20 +151,27 @@ macro_rules! on_bytes {
 
 metrics! {
     "dot" Dot: Numbers larger, Dot, bytes: ByteDot;
-    "cosine" Cosine: Numbers smaller, Cosine, bytes: ByteCosine;
-    "sqeuclidean" SqEuclidean: Numbers smaller, Euclidean<false>, bytes: ByteSquares<false>;
-    "euclidean" Euclidean: Numbers smaller, Euclidean<true>, bytes: ByteSquares<true>;
-    "manhattan" Manhattan: Numbers smaller, Manhattan, bytes: ByteManhattan;
+    "cosine" Cosine: Numbers smaller, Cosine, bytes: ByteCosine, known: KnownCosine;
+    "sqeuclidean" SqEuclidean: Numbers smaller, Euclidean<false>, bytes: ByteSquares<false>,
+        known: KnownSquares<false>;
+    "euclidean" Euclidean: Numbers smaller, Euclidean<true>, bytes: ByteSquares<true>,
+        known: KnownSquares<true>;
+    "manhattan" Manhattan: Numbers smaller, Manhattan, bytes: ByteManhattan, known: KnownMagnitudes;
     "kl" Kl: Masses smaller, Divergence<true>;
     "reverse_kl" ReverseKl: Masses smaller, Divergence<false>;
     "jensenshannon" JensenShannon: Masses smaller, JensenShannon;
-    "hamming" Hamming: Bits smaller, Hamming;
+    "hamming" Hamming: Bits smaller, Hamming, known: KnownBits;
 }
 
 impl MetricName {
     /// The metric of that name.
     pub fn parse(name: &str) -> Option<MetricName> {
         Self::ALL.iter().find(|(n, _)| *n == name).map(|(_, m)| *m)
+    }
+
+    /// The metric of bits, with exact counts, where bits of queries are known or not; none for others.
+    pub fn on_known_bits<I: Isa, K: OfMetric<i32>>(self) -> Option<K> {
+        (self.kind() == Kind::Bits).then(<KnownBits as hamming::BitMetric>::of::<I, i32, K>)
     }
 
     /// Whether scores of rows of such types and so many elements are whole numbers in an i32.
@@ -336,9 +361,13 @@ pub trait Metric<I: Isa>: 'static {
     const TERMS: bool;
     /// Whether a step takes a register of every row of a panel, the rows standing one behind the other as they came.
     const IN_PLACE: bool = false;
+    /// Whether a word of a query has the weights of its columns behind it, which are a word, too.
+    const KNOWN: bool = false;
     /// Bytes in a word of a query.
     const WORD: usize =
         size_of::<<Self::Carrier as Vector>::E>() * if Self::IN_PLACE { Self::Carrier::LANES } else { 1 };
+    /// Bytes from a word of a query to the next one of the same tile.
+    const ASKED: usize = Self::WORD * if Self::KNOWN { 2 } else { 1 };
     /// Bytes from what one step reads of the keys to what the next does.
     const STEP: usize = size_of::<<Self::Carrier as Vector>::E>() * Self::Carrier::LANES;
 
@@ -349,6 +378,17 @@ pub trait Metric<I: Isa>: 'static {
     /// # Safety
     /// Only below [`Isa::call`].
     unsafe fn prepare(row: &mut [Self::Element], facing: Facing) -> Result<Self::Score, &'static str>;
+    /// The same for a query whose columns have weights of at least zero, where [`Metric::KNOWN`].
+    ///
+    /// # Safety
+    /// Only below [`Isa::call`].
+    unsafe fn prepare_known(
+        row: &mut [Self::Element],
+        _weights: &mut [Self::Element],
+        facing: Facing,
+    ) -> Result<Self::Score, &'static str> {
+        Self::prepare(row, facing)
+    }
     /// Nothing scored yet.
     ///
     /// # Safety

@@ -18,6 +18,8 @@ pub struct Layout {
     pub lanes: usize,
     /// Bytes in a word.
     pub word: usize,
+    /// Bytes in a word of a query, its weights included if it has any.
+    pub asked: usize,
     /// Bytes in an element of a prepared row.
     pub element: usize,
 }
@@ -26,7 +28,7 @@ impl Layout {
     /// That of a metric on an instruction set.
     #[inline(always)]
     pub fn of<I: Isa, M: Metric<I>>() -> Self {
-        Layout { lanes: M::Carrier::LANES, word: M::WORD, element: size_of::<M::Element>() }
+        Layout { lanes: M::Carrier::LANES, word: M::WORD, asked: M::ASKED, element: size_of::<M::Element>() }
     }
     /// Words of a row.
     #[inline(always)]
@@ -70,6 +72,9 @@ pub trait Scored: Score {
     /// The metric of that name for queries and keys of these types and so many elements. Callers have checked that there is
     /// one. Scores of bytes in f64 are exact, or rounded once, wherever [`MetricName::from_integers`].
     fn kernel(level: Level, metric: MetricName, queries: Dtype, keys: Dtype, width: usize) -> Kernel<Self>;
+    /// The same where columns of queries have weights, if there is such a kernel; its keys are packed alike. `whole` says
+    /// that all weights are 0 or 1.
+    fn known(level: Level, metric: MetricName, stored: (Dtype, Dtype), whole: bool) -> Option<Kernel<Self>>;
 }
 
 macro_rules! float_kernels {
@@ -89,6 +94,17 @@ macro_rules! float_kernels {
                 }
                 let mixed = metric.from_integers(queries, keys, width).then_some(queries != keys);
                 Kernel { stored: (queries, keys), ..level.run(Find(metric, mixed)) }
+            }
+            fn known(level: Level, metric: MetricName, stored: (Dtype, Dtype), whole: bool) -> Option<Kernel<$t>> {
+                struct Find(MetricName, bool);
+                impl Work for Find {
+                    type Out = Option<Kernel<$t>>;
+                    #[inline(always)]
+                    unsafe fn run<I: Isa>(self) -> Self::Out {
+                        self.0.on_known_floats::<I, I::$v, _>(self.1)
+                    }
+                }
+                level.run(Find(metric, whole)).map(|found| Kernel { stored, ..found })
             }
         }
     };
@@ -120,6 +136,17 @@ impl Scored for i32 {
         let found = level.run(Find(metric, queries != keys));
         let found = found.unwrap_or_else(|| unreachable!("no exact integer scores for {metric:?}"));
         Kernel { stored: (queries, keys), ..found }
+    }
+    fn known(level: Level, metric: MetricName, stored: (Dtype, Dtype), _whole: bool) -> Option<Kernel<i32>> {
+        struct Find(MetricName);
+        impl Work for Find {
+            type Out = Option<Kernel<i32>>;
+            #[inline(always)]
+            unsafe fn run<I: Isa>(self) -> Self::Out {
+                self.0.on_known_bits::<I, _>()
+            }
+        }
+        level.run(Find(metric)).map(|found| Kernel { stored, ..found })
     }
 }
 

@@ -1,35 +1,50 @@
 //! Queries as the tiles read them: word after word, the rows of a tile side by side.
 
 use super::columns::{Columns, To};
-use super::kernel::Kernel;
+use super::kernel::{Kernel, Layout};
 use crate::error::room;
 use crate::error::{Error, Side};
 use crate::metric::{Facing, Metric, Score};
 use crate::parallel::Stop;
 use crate::simd::{Isa, Line};
-use crate::table::{Dtype, Rows};
+use crate::table::{Dtype, Element, Rows};
 use crate::tile::Tile;
 use std::ops::Range;
 
-/// Prepares a query for keys that are stored in that way, where it is to be, aligned for its elements; else tells why it cannot
-/// be scored.
-pub(super) type QueryFn<T> = unsafe fn(&Rows, usize, Dtype, &mut [u8]) -> Result<T, &'static str>;
+/// Prepares a query for keys that are stored in that way, where it is to be, aligned for its elements, and its weights behind
+/// it; else tells why it cannot be scored.
+pub(super) type QueryFn<T> = unsafe fn(&Rows, &Rows, usize, Dtype, &mut [u8]) -> Result<T, &'static str>;
 
 pub(super) unsafe fn enter<I: Isa, M: Metric<I>>(
     rows: &Rows,
+    weights: &Rows,
     i: usize,
     keys: Dtype,
     out: &mut [u8],
 ) -> Result<M::Score, &'static str> {
     let facing = Facing { side: Side::Query, own: rows.dtype(), other: keys };
-    let (row, rest) = out.split_at_mut(rows.width() * size_of::<M::Element>());
-    assert!(row.as_ptr().cast::<M::Element>().is_aligned());
+    // SAFETY: prepare has no intrinsics that are not inlined here; portable code is fine for a few rows.
+    unsafe {
+        if M::KNOWN {
+            let (row, known) = out.split_at_mut(out.len() / 2);
+            // One row of weights may be that of every query.
+            let known = read::<M::Element>(weights, if weights.len() == 1 { 0 } else { i }, known);
+            M::prepare_known(read(rows, i, row), known, facing)
+        } else {
+            M::prepare(read(rows, i, out), facing)
+        }
+    }
+}
+
+/// Copies a row to where it is to be, zeros behind it.
+fn read<'a, E: Element>(rows: &Rows, i: usize, out: &'a mut [u8]) -> &'a mut [E] {
+    let (row, rest) = out.split_at_mut(rows.width() * size_of::<E>());
+    assert!(row.as_ptr().cast::<E>().is_aligned());
+    rest.fill(0);
     // SAFETY: aligned, and as long as the row.
     let row = unsafe { std::slice::from_raw_parts_mut(row.as_mut_ptr().cast(), rows.width()) };
-    rows.read::<M::Element>(i, row);
-    rest.fill(0);
-    // SAFETY: prepare has no intrinsics that are not inlined here; portable code is fine for a few rows.
-    unsafe { M::prepare(row, facing) }
+    rows.read(i, row);
+    row
 }
 
 /// Who asks.
@@ -37,6 +52,8 @@ pub(super) unsafe fn enter<I: Isa, M: Metric<I>>(
 pub enum Table<'a> {
     /// Rows.
     Rows(Rows<'a>),
+    /// Rows and the weights of their columns, a row of which serves one query or all of them.
+    Known(Rows<'a>, Rows<'a>),
     /// Columns, whose elements are the metric's own or widened to them.
     Columns(Columns<'a>),
 }
@@ -56,7 +73,7 @@ impl Table<'_> {
     /// Queries.
     pub fn len(&self) -> usize {
         match self {
-            Table::Rows(rows) => rows.len(),
+            Table::Rows(rows) | Table::Known(rows, _) => rows.len(),
             Table::Columns(columns) => columns.len(),
         }
     }
@@ -67,14 +84,14 @@ impl Table<'_> {
     /// Elements of a query.
     pub fn width(&self) -> usize {
         match self {
-            Table::Rows(rows) => rows.width(),
+            Table::Rows(rows) | Table::Known(rows, _) => rows.width(),
             Table::Columns(columns) => columns.width(),
         }
     }
     /// The first row of the table with a NaN or an infinity.
     pub fn first_non_finite(&self) -> Option<usize> {
         match self {
-            Table::Rows(rows) => rows.first_non_finite(),
+            Table::Rows(rows) | Table::Known(rows, _) => rows.first_non_finite(),
             Table::Columns(columns) => columns.first_non_finite(),
         }
     }
@@ -111,10 +128,11 @@ impl<T: Score> Queries<T> {
     pub fn pack(&mut self, kernel: &Kernel<T>, table: &Table, range: Range<usize>, stop: &Stop) -> Result<(), Error> {
         let words = kernel.layout.words(table.width());
         match table {
-            Table::Rows(rows) => {
+            Table::Rows(rows) | Table::Known(rows, _) => {
+                let weights = if let Table::Known(_, weights) = table { weights } else { rows };
                 self.data.clear(); // What is not written below has to be zero.
                 self.arrange(kernel, words, &range)?;
-                self.rows(kernel, words, rows, stop)
+                self.rows(kernel, words, rows, weights, stop)
             }
             Table::Columns(columns) => {
                 self.arrange(kernel, words, &range)?;
@@ -149,18 +167,27 @@ impl<T: Score> Queries<T> {
             room::push(&mut self.parts, Part { first, rows: n, tile, words: at, term: self.terms.len() })?;
             room::reserve(&mut self.terms, tile.rows)?;
             self.terms.resize(self.terms.len() + tile.rows, T::default());
-            at += (tile.rows * words * kernel.layout.word).div_ceil(64);
+            at += (tile.rows * words * kernel.layout.asked).div_ceil(64);
             first += n;
         }
         room::resize(&mut self.data, at, Line::ZERO)
     }
 
-    fn rows(&mut self, kernel: &Kernel<T>, words: usize, rows: &Rows, stop: &Stop) -> Result<(), Error> {
-        let bytes = words * kernel.layout.word;
+    /// Weights are looked at where the kernel wants them.
+    fn rows(
+        &mut self,
+        kernel: &Kernel<T>,
+        words: usize,
+        rows: &Rows,
+        weights: &Rows,
+        stop: &Stop,
+    ) -> Result<(), Error> {
+        let Layout { word, asked, .. } = kernel.layout;
+        let bytes = words * asked;
         let mut line = Vec::new();
         for part in &self.parts {
-            // The words of a query that is alone are its row; others go between those of their neighbours.
-            let alone = part.tile.rows == 1;
+            // The words of a query that is alone are its row; others go between those of their neighbours and weights.
+            let alone = part.tile.rows == 1 && asked == word;
             if !alone {
                 room::resize(&mut line, bytes.div_ceil(64), Line::ZERO)?;
             }
@@ -171,17 +198,19 @@ impl<T: Score> Queries<T> {
                 // SAFETY: a packed row has that many bytes, here as in the part that `arrange` made room for.
                 let row = unsafe { std::slice::from_raw_parts_mut(row, bytes) };
                 // SAFETY: the kernel was looked up for an instruction set that this CPU has.
-                let term = unsafe { (kernel.query)(rows, part.first + r, kernel.stored.1, row) };
+                let term = unsafe { (kernel.query)(rows, weights, part.first + r, kernel.stored.1, row) };
                 self.terms[part.term + r] =
                     term.map_err(|what| Error::NotADistribution(Side::Query, part.first + r, what))?;
                 if alone {
                     continue;
                 }
-                for w in 0..words {
-                    // SAFETY: word w of row r lies inside the part that `arrange` made room for.
-                    unsafe {
-                        let to = base.add((w * part.tile.rows + r) * kernel.layout.word);
-                        std::ptr::copy_nonoverlapping(row.as_ptr().add(w * kernel.layout.word), to, kernel.layout.word);
+                for (at, from) in row.chunks_exact(words * word).enumerate() {
+                    for (w, from) in from.chunks_exact(word).enumerate() {
+                        // SAFETY: word w of row r and its weights lie inside the part that `arrange` made room for.
+                        unsafe {
+                            let to = base.add((w * part.tile.rows + r) * asked + at * word);
+                            std::ptr::copy_nonoverlapping(from.as_ptr(), to, word);
+                        }
                     }
                 }
             }

@@ -2,7 +2,7 @@
 
 use super::edge::{engine, level, metric, rows};
 use crate::metric::{Kind, MetricName};
-use crate::pack::{Keys, Packed, Panels, Scored};
+use crate::pack::{Keys, Packed, Panels, Scored, Table};
 use crate::sweep::Search;
 use crate::table::{Dtype, Rows};
 use numpy::PyUntypedArray;
@@ -145,6 +145,8 @@ pub(super) struct Request<'a> {
     pub(super) exact: bool,
     /// How the keys are stored.
     keys: Dtype,
+    /// What the columns of queries count, one row of it or one per query.
+    known: Option<Rows<'a>>,
 }
 
 impl<'a> Request<'a> {
@@ -190,7 +192,24 @@ impl<'a> Request<'a> {
                 queries.dtype()
             )));
         }
-        Ok(Request { queries, held, metric, exact, keys: dtype })
+        Ok(Request { queries, held, metric, exact, keys: dtype, known: None })
+    }
+
+    /// The same with weights of the queries' columns, if there are any.
+    pub(super) fn knowing(self, known: Option<&'a Bound<'_, PyUntypedArray>>) -> PyResult<Self> {
+        let Some(known) = known else { return Ok(self) };
+        let known = rows(known, "mask")?;
+        let (own, len) = (&self.queries, known.len());
+        if known.dtype() != own.dtype() || known.width() != own.width() || (len != 1 && len != own.len()) {
+            return Err(PyValueError::new_err("mask must be of the queries' dtype, one row or as many as they have"));
+        }
+        if own.dtype().is_byte() && self.metric.kind() != Kind::Bits {
+            return Err(PyTypeError::new_err("bytes have no masks; widen the queries"));
+        }
+        if f32::known(level(), self.metric, (own.dtype(), self.keys), true).is_none() {
+            return Err(PyValueError::new_err("this metric has no masks"));
+        }
+        Ok(Request { known: Some(known), ..self })
     }
 
     /// Whether scores that are taken in f64 are given out as f32.
@@ -206,8 +225,14 @@ impl<'a> Request<'a> {
             Held::Rows(rows) => Keys::Rows(*rows),
             Held::Panels(panels) => Keys::Packed(panels.of()),
         };
-        let kernel = T::kernel(level(), self.metric, self.queries.dtype(), self.keys, self.queries.width());
-        Search::new(kernel, self.queries, keys, extra, most)
+        let stored = (self.queries.dtype(), self.keys);
+        let Some(known) = self.known else {
+            let kernel = T::kernel(level(), self.metric, stored.0, stored.1, self.queries.width());
+            return Search::new(kernel, self.queries, keys, extra, most);
+        };
+        let kernel = T::known(level(), self.metric, stored, known.whole());
+        let kernel = kernel.unwrap_or_else(|| unreachable!("`knowing` has asked"));
+        Search::new(kernel, Table::Known(self.queries, known), keys, extra, most)
     }
 }
 

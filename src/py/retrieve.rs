@@ -19,7 +19,7 @@ type Answer<'py> = (Bound<'py, PyAny>, Bound<'py, PyArray1<f64>>);
 
 #[pyfunction(name = "retrieve")]
 #[allow(clippy::too_many_arguments)] // The Python signature.
-#[pyo3(signature = (cues, keys, values, metric, separation, param, log_weight, threads, value_bits=None))]
+#[pyo3(signature = (cues, keys, values, metric, separation, param, log_weight, threads, value_bits=None, known=None))]
 fn retrieve_py<'py>(
     py: Python<'py>,
     cues: &Bound<'py, PyUntypedArray>,
@@ -31,6 +31,7 @@ fn retrieve_py<'py>(
     log_weight: Option<&Bound<'py, PyArray1<f64>>>,
     threads: usize,
     value_bits: Option<usize>,
+    known: Option<&Bound<'py, PyUntypedArray>>,
 ) -> PyResult<Answer<'py>> {
     fn run<'py, E: Scored + Real + Element>(
         py: Python<'py>,
@@ -55,7 +56,7 @@ fn retrieve_py<'py>(
         engine(py, threads, |context| retrieve(context, level(), &search, &retrieval, rows, scales))?;
         Ok((out.into_any(), scale))
     }
-    let request = Request::new(cues, &keys, metric)?;
+    let request = Request::new(cues, &keys, metric)?.knowing(known)?;
     let own = match &keys {
         AnyKeys::Rows(array) if request.metric.kind() != Kind::Bits => Some(array),
         _ => None,

@@ -13,6 +13,7 @@ use pyo3::exceptions::{PyTypeError, PyValueError};
 use pyo3::prelude::*;
 
 #[pyfunction]
+#[pyo3(signature = (queries, keys, metric, out, threads, known=None))]
 fn pairwise(
     py: Python<'_>,
     queries: &Bound<'_, PyUntypedArray>,
@@ -20,6 +21,7 @@ fn pairwise(
     metric: &str,
     out: &Bound<'_, PyUntypedArray>,
     threads: usize,
+    known: Option<&Bound<'_, PyUntypedArray>>,
 ) -> PyResult<()> {
     fn run<T: Scored + Given<O>, O: Element + Copy>(
         py: Python<'_>,
@@ -39,7 +41,7 @@ fn pairwise(
         let out = out.slice()?;
         engine(py, threads, |context| matrix(context, level(), &search, out))
     }
-    let request = Request::new(queries, &keys, metric)?;
+    let request = Request::new(queries, &keys, metric)?.knowing(known)?;
     // Counts and other whole numbers are written as floats too, for who computes with them.
     match dtype(out) {
         Ok(Dtype::F32) if request.metric.kind() == Kind::Bits => run::<f32, f32>(py, &request, out, threads),
@@ -51,7 +53,8 @@ fn pairwise(
 type Pair<'py> = (Bound<'py, PyAny>, Bound<'py, PyAny>);
 
 #[pyfunction(name = "topk")]
-#[pyo3(signature = (queries, keys, k, metric, threads, unrounded=false))]
+#[pyo3(signature = (queries, keys, k, metric, threads, unrounded=false, known=None))]
+#[allow(clippy::too_many_arguments)] // The Python signature.
 fn topk_py<'py>(
     py: Python<'py>,
     queries: &Bound<'py, PyUntypedArray>,
@@ -60,6 +63,7 @@ fn topk_py<'py>(
     metric: &str,
     threads: usize,
     unrounded: bool,
+    known: Option<&Bound<'py, PyUntypedArray>>,
 ) -> PyResult<Pair<'py>> {
     fn run<'py, T: Scored + Given<O>, O: Element>(
         py: Python<'py>,
@@ -81,7 +85,7 @@ fn topk_py<'py>(
         engine(py, threads, |context| topk(context, level(), &search, k, larger, best, at))?;
         Ok((scores.into_any(), indices.into_any()))
     }
-    let request = Request::new(queries, &keys, metric)?;
+    let request = Request::new(queries, &keys, metric)?.knowing(known)?;
     // Who computes with the scores of bytes wants them as they were before they became f32.
     if unrounded && request.narrows() {
         return run::<f64, f64>(py, &request, k, threads);
@@ -92,6 +96,7 @@ fn topk_py<'py>(
 type Csr<'py> = (Bound<'py, PyArray1<i64>>, Bound<'py, PyArray1<i64>>, Bound<'py, PyAny>);
 
 #[pyfunction(name = "within")]
+#[pyo3(signature = (queries, keys, radius, metric, threads, known=None))]
 fn within_py<'py>(
     py: Python<'py>,
     queries: &Bound<'py, PyUntypedArray>,
@@ -99,6 +104,7 @@ fn within_py<'py>(
     radius: f64,
     metric: &str,
     threads: usize,
+    known: Option<&Bound<'py, PyUntypedArray>>,
 ) -> PyResult<Csr<'py>> {
     fn run<'py, T: Scored + Given<O>, O: Element + Score>(
         py: Python<'py>,
@@ -124,7 +130,7 @@ fn within_py<'py>(
         engine(py, threads, move |context| hits.write(context, &ends, at, near))?;
         Ok((starts, indices, scores.into_any()))
     }
-    let request = Request::new(queries, &keys, metric)?;
+    let request = Request::new(queries, &keys, metric)?.knowing(known)?;
     by_score!(request, run(py, &request, radius, threads))
 }
 

@@ -310,6 +310,11 @@ impl Bits for Avx2 {
         _mm256_add_epi64(acc, ones(different))
     }
     #[inline(always)]
+    unsafe fn differing_known(acc: __m256i, key: *const u8, query: u64, known: u64) -> __m256i {
+        let different = _mm256_xor_si256(_mm256_loadu_si256(key.cast()), _mm256_set1_epi64x(query as i64));
+        _mm256_add_epi64(acc, ones(_mm256_and_si256(different, _mm256_set1_epi64x(known as i64))))
+    }
+    #[inline(always)]
     unsafe fn across(acc: __m256i, key: *const u8, query: *const u8) -> __m256i {
         let different = _mm256_xor_si256(_mm256_loadu_si256(key.cast()), _mm256_loadu_si256(query.cast()));
         _mm256_add_epi64(acc, ones(different))

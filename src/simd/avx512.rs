@@ -278,6 +278,11 @@ impl Bits for Avx512Counting {
         _mm512_add_epi64(acc, _mm512_popcnt_epi64(different))
     }
     #[inline(always)]
+    unsafe fn differing_known(acc: __m512i, key: *const u8, query: u64, known: u64) -> __m512i {
+        let different = _mm512_xor_si512(_mm512_loadu_si512(key.cast()), _mm512_set1_epi64(query as i64));
+        _mm512_add_epi64(acc, _mm512_popcnt_epi64(_mm512_and_si512(different, _mm512_set1_epi64(known as i64))))
+    }
+    #[inline(always)]
     unsafe fn across(acc: __m512i, key: *const u8, query: *const u8) -> __m512i {
         let different = _mm512_xor_si512(_mm512_loadu_si512(key.cast()), _mm512_loadu_si512(query.cast()));
         _mm512_add_epi64(acc, _mm512_popcnt_epi64(different))
@@ -308,6 +313,11 @@ impl Bits for Avx512 {
     unsafe fn differing(acc: __m512i, key: *const u8, query: u64) -> __m512i {
         let different = _mm512_xor_si512(_mm512_loadu_si512(key.cast()), _mm512_set1_epi64(query as i64));
         _mm512_add_epi64(acc, ones(different))
+    }
+    #[inline(always)]
+    unsafe fn differing_known(acc: __m512i, key: *const u8, query: u64, known: u64) -> __m512i {
+        let different = _mm512_xor_si512(_mm512_loadu_si512(key.cast()), _mm512_set1_epi64(query as i64));
+        _mm512_add_epi64(acc, ones(_mm512_and_si512(different, _mm512_set1_epi64(known as i64))))
     }
     #[inline(always)]
     unsafe fn across(acc: __m512i, key: *const u8, query: *const u8) -> __m512i {

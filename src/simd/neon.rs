@@ -252,6 +252,12 @@ impl Bits for Neon {
         vpadalq_u16(acc, vpaddlq_u8(vcntq_u8(different)))
     }
     #[inline(always)]
+    unsafe fn differing_known(acc: uint32x4_t, key: *const u8, query: u64, known: u64) -> uint32x4_t {
+        let different = veorq_u8(vld1q_u8(key), vreinterpretq_u8_u64(vdupq_n_u64(query)));
+        let different = vandq_u8(different, vreinterpretq_u8_u64(vdupq_n_u64(known)));
+        vpadalq_u16(acc, vpaddlq_u8(vcntq_u8(different)))
+    }
+    #[inline(always)]
     unsafe fn across(acc: uint32x4_t, key: *const u8, query: *const u8) -> uint32x4_t {
         vpadalq_u16(acc, vpaddlq_u8(vcntq_u8(veorq_u8(vld1q_u8(key), vld1q_u8(query)))))
     }

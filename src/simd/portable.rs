@@ -248,6 +248,13 @@ impl Bits for Portable {
         acc
     }
     #[inline(always)]
+    unsafe fn differing_known(mut acc: [i32; LANES], key: *const u8, query: u64, known: u64) -> [i32; LANES] {
+        for (i, count) in acc.iter_mut().enumerate() {
+            *count += ((key.add(8 * i).cast::<u64>().read_unaligned() ^ query) & known).count_ones() as i32;
+        }
+        acc
+    }
+    #[inline(always)]
     unsafe fn across(mut acc: [i32; LANES], key: *const u8, query: *const u8) -> [i32; LANES] {
         for (i, count) in acc.iter_mut().enumerate() {
             let query = query.add(8 * i).cast::<u64>().read_unaligned();

@@ -148,6 +148,8 @@ pub trait Bits {
     unsafe fn zero() -> Self::Count;
     /// Adds how many bits differ between the 64 at `key` in each lane and the 64 of `query`.
     unsafe fn differing(acc: Self::Count, key: *const u8, query: u64) -> Self::Count;
+    /// The same of those bits alone that are set in `known`.
+    unsafe fn differing_known(acc: Self::Count, key: *const u8, query: u64, known: u64) -> Self::Count;
     /// The same with a register of the query, when the lanes are words of one key.
     unsafe fn across(acc: Self::Count, key: *const u8, query: *const u8) -> Self::Count;
     /// The counts as 32-bit integers.

@@ -126,6 +126,18 @@ impl<'a> Rows<'a> {
         }
     }
 
+    /// Whether all elements are 0 or 1.
+    pub fn whole(&self) -> bool {
+        let mut some = [0.0f64; 256];
+        (0..self.len).all(|i| {
+            (0..self.width).step_by(some.len()).all(|first| {
+                let n = some.len().min(self.width - first);
+                self.read_some(i, first, &mut some[..n]);
+                some[..n].iter().all(|&x| x == 0.0 || x == 1.0)
+            })
+        })
+    }
+
     /// The first row with a NaN or an infinity.
     pub fn first_non_finite(&self) -> Option<usize> {
         self.non_finite_among(0..self.len)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import warnings
 
 import numpy as np
@@ -76,11 +77,59 @@ def test_flat_weights_of_reciprocal_distances(images, cues):
     assert "as if" in text and "items were averaged" in text
 
 
+def test_separations_that_fall(images):
+    """A power written as a function, and logarithms as the paper published them."""
+    for memory in (
+        am.UniversalHopfield("manhattan", lambda s: s**2),
+        am.UniversalHopfield("manhattan", "log", convention="paper"),
+    ):
+        text = said(stored(memory, images), images[:3])
+        assert "does not rise with the score" in text
+    silent(stored(am.UniversalHopfield("manhattan", lambda s: 1 / (1 - s)), images), images)
+
+
 def test_few_answers_serve_many_cues(images):
     masked = images.copy()
     masked[:, 200:] = 0  # what is left is black in most images
     text = said(stored(am.UniversalHopfield("manhattan", "max"), images), masked)
     assert "different cues looked at have" in text and "attract all" in text
+
+
+def test_cues_of_another_scale(images, cues):
+    whole = np.rint(images * 255).astype(np.uint8)
+    text = said(stored(am.UniversalHopfield("manhattan", beta=1.0), whole), cues)
+    assert "cues are as large as 1 and keys as 255" in text
+
+
+def test_attention_is_not_doubted(rng):
+    K, V = rng.normal(size=(100, 64)), rng.normal(size=(100, 8))
+    silent(stored(am.ModernHopfield(), K, V), K[:40] + 0.1)
+    assert "separates none" in said(stored(am.ModernHopfield(), K), K[:40])
+
+
+@pytest.mark.parametrize(
+    ("lost", "kept", "text"),
+    [
+        (am.Hopfield(), am.Hopfield("projection"), r"0\.138 d = 108"),
+        (
+            am.DenseAssociativeMemory(3),
+            am.DenseAssociativeMemory(interaction="exponential"),
+            "steeper energies",
+        ),
+    ],
+)
+def test_patterns_that_do_not_come_back(lost, kept, text, images):
+    bits = images > 0.5
+    told = said(stored(lost, bits), bits[:40])
+    assert re.search(text, told)
+    assert re.search(r"\d+ of \d+ stored patterns looked at, of 200, do not come back", told)
+    silent(stored(kept, bits), bits)
+
+
+def test_a_sweep_over_loads_is_no_mistake():
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert am.capacity(am.Hopfield(), 80, width=100, trials=1).success[0, 0] < 0.5
 
 
 def test_many_cues_later_are_looked_at_too(images):
@@ -104,6 +153,25 @@ def test_many_cues_later_are_looked_at_too(images):
 def test_what_suits_is_not_doubted(memory, images, cues):
     silent(stored(memory, images), cues)
     silent(memory, images)
+
+
+@pytest.mark.parametrize("separation", ["cube", "square", am.Polynomial(3, rectified=True)])
+@pytest.mark.parametrize("kernel", [am.retrieve, am.partial])
+def test_kernels_tell_a_power_of_a_distance_too(kernel, separation, images):
+    with pytest.warns(am.SeparationWarning, match="is a distance d and scores as -d") as caught:
+        kernel(images[:2], images, similarity="manhattan", separation=separation)
+    assert caught[0].filename == __file__
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        kernel(images[:2], images, similarity="dot", separation="cube")
+        kernel(images[:2], images, similarity="manhattan", separation="max")
+
+
+@pytest.mark.parametrize("labels", [["a", "b"], np.array([["a"], ["b"]])])
+def test_words_as_values_are_told_where_they_belong(labels):
+    for memory in (am.UniversalHopfield(), am.Hopfield()):
+        with pytest.raises(TypeError, match=r"values must .*memory\.vote\(cues, labels\)"):
+            memory.store(np.eye(2), labels)
 
 
 def test_labels_may_be_averaged(images, cues):

@@ -332,3 +332,38 @@ def test_bits_in_shards(tmp_path):
     expected = am.topk(rows[:5], kept, 3, "hamming")
     for mine, theirs in zip(got, expected, strict=True):
         np.testing.assert_array_equal(mine, theirs)
+
+
+def test_weights_come_along_in_blocks(tmp_path):
+    memory = am.UniversalHopfield("dot", "softmax", beta=0.5)
+    shards, keys = made(tmp_path, memory), numbers(40, 1)
+    weights = np.random.default_rng(1).random(40) + 0.1
+    weights[7] = 0
+    shards.append(keys[:10], keys[:10, :3].copy(), weights[:10])
+    shards.append(keys[10:20], keys[10:20, :3].copy())  # all of weight 1
+    shards.append(keys[20:], keys[20:, :3].copy(), weights[20:])
+    shards.delete([3, 30])
+    weights[10:20] = 1
+    some = np.delete(np.arange(40), [3, 30])
+    with np.errstate(divide="ignore"):
+        b = np.log(weights)[some]
+    for rows in (None, 6):
+        blocks = shards.blocks(rows)
+        got = am.retrieve(keys[:4], blocks, beta=0.5)
+        expected = am.retrieve(keys[:4], keys[some], keys[some, :3], beta=0.5, log_weight=b)
+        np.testing.assert_allclose(got, expected, atol=1e-6)
+        np.testing.assert_allclose(got, shards.memory().recall(keys[:4]), atol=1e-6)
+        found = am.topk(keys[:4], blocks, 3, "dot")
+        for mine, theirs in zip(
+            found, am.topk(keys[:4], shards.memory().keys, 3, "dot"), strict=True
+        ):
+            np.testing.assert_array_equal(mine, theirs)
+        with pytest.raises(ValueError, match="twice"):
+            am.retrieve(keys[:4], blocks, log_weight=b)
+        with pytest.raises(ValueError, match="pass weights"):
+            am.hebbian(blocks)
+    with pytest.raises(ValueError, match="39|38"):
+        am.retrieve(keys[:4], am.Blocks(keys, log_weight=b))
+    short = am.Blocks([keys[:4], keys[4:]], log_weight=b[:2])
+    with pytest.raises(ValueError, match="log_weight"):
+        am.retrieve(keys[:4], short)

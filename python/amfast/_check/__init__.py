@@ -16,13 +16,14 @@ from amfast._check.arrays import (
     labels,
     nonempty,
     nonnegative,
-    one_dimensional,
     read,
     rows,
     same_width,
+    shape_hint,
     vector,
 )
 from amfast._check.elements import EXACT_INTEGERS, compute_type, widen
+from amfast._check.masks import known, where
 from amfast._check.numbers import (
     MAX_SEED,
     MAX_THREADS,
@@ -70,6 +71,7 @@ __all__ = [
     "integer",
     "item_ids",
     "item_weights",
+    "known",
     "labels",
     "log_weights",
     "name_of",
@@ -77,7 +79,7 @@ __all__ = [
     "nonempty",
     "nonnegative",
     "number",
-    "one_dimensional",
+    "shape_hint",
     "out",
     "radius",
     "read",
@@ -89,5 +91,6 @@ __all__ = [
     "shown",
     "vector",
     "weights",
+    "where",
     "widen",
 ]

@@ -48,17 +48,17 @@ def rows(x: object, name: str, symbol: str = "N", *, partners: int | None = None
     """
     result = array(x, name)
     if result.ndim != 2:
-        hint = one_dimensional(x, result, name, partners)
+        hint = shape_hint(x, result, name, partners)
         raise ValueError(
             f"{name} must be 2-d ({symbol}, d), got {result.ndim}-d of shape {result.shape}{hint}"
         )
     return _layout(result, name)
 
 
-def one_dimensional(given: object, x: Array, name: str, partners: int | None = None) -> str:
-    """Say how what came in 1-d becomes rows, in words that run: "; one row is keys[None, :]"."""
+def shape_hint(given: object, x: Array, name: str, partners: int | None = None) -> str:
+    """Say how what is not 2-d becomes rows, in words that run: "; one row is keys[None, :]"."""
     if x.ndim != 1:
-        return ""
+        return f"; images become rows by {name}.reshape(len({name}), -1)" if x.ndim > 2 else ""
     first = "" if isinstance(given, np.ndarray) else f"with {name} = np.asarray({name}), "
     if partners is not None and len(x) == partners:
         return f"; {first}one number per row is {name}[:, None]"
@@ -69,9 +69,9 @@ def cues(x: object, name: str = "cues") -> tuple[Array, bool]:
     """Read ``x`` as cues, shape (Q, d); the flag says that one 1-d cue was given."""
     result = array(x, name)
     if result.ndim not in (1, 2):
-        raise ValueError(
-            f"{name} must be 2-d (Q, d) or one 1-d row, got {result.ndim}-d of shape {result.shape}"
-        )
+        what = f"{name} must be 2-d (Q, d) or one 1-d row"
+        hint = shape_hint(x, result, name)
+        raise ValueError(f"{what}, got {result.ndim}-d of shape {result.shape}{hint}")
     single = result.ndim == 1
     return _layout(result[None, :] if single else result, name), single
 
@@ -109,7 +109,8 @@ def nonempty(keys: Array, name: str = "keys") -> None:
 def same_width(given: Array, name: str, width: int, owner: str) -> None:
     """Refuse rows that are not as wide as what they meet."""
     if given.shape[1] != width:
-        raise ValueError(f"{name} have {given.shape[1]} columns, {owner} {width}")
+        hint = f"; one image is a row by {name}.ravel()" if given.size == width else ""
+        raise ValueError(f"{name} have {given.shape[1]} columns, {owner} {width}{hint}")
 
 
 def finite(x: Array, name: str) -> None:

@@ -17,10 +17,11 @@ def refuse_other(n_queries: int, n_keys: int, single: bool) -> None:
         )
 
 
-def refuse_blocks(exclude_self: bool) -> None:
-    """Refuse keys that are read block by block, where exclude_self is asked for."""
-    if exclude_self:
-        raise ValueError("exclude_self needs keys in an array; Blocks are read a block at a time")
+def refuse_blocks(exclude_self: bool, where: object) -> None:
+    """Refuse keys that are read block by block, where single ones are to be left out."""
+    for name, asked in (("exclude_self", exclude_self), ("where", where is not None)):
+        if asked:
+            raise ValueError(f"{name} needs keys in an array; Blocks are read a block at a time")
 
 
 def of_best(scores: Array, indices: Int) -> tuple[Array, Int]:

@@ -14,6 +14,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from amfast import _check, _core
+from amfast._engine.knowing import known_of
 from amfast._engine.scoring import cue_tiles, engine_rows, numbers, project, score_type, scores
 from amfast._typing import Array, Float
 from amfast.bits import BitMatrix
@@ -45,10 +46,12 @@ def read(
     similarity: Similarity,
     separation: Separation,
     threads: int,
+    known: Array | None = None,
 ) -> tuple[Array, Float]:
     """Weighted mean of the values (Q, o), and ln of the sum of weights (Q,).
 
-    The mean is in `result_type`: bytes are cues of the best items and of bits alone.
+    The mean is in `result_type`: bytes are cues of the best items and of bits alone. ``known``, one
+    row or one a cue, is what columns of the cues count.
     """
     fused = separation.engine()
     if len(cues) and similarity.metric is not None:
@@ -63,12 +66,13 @@ def read(
                 source.log_weight,
                 threads,
                 values.n_bits if isinstance(values, BitMatrix) else None,
+                known,
             )
             dtype = result_type(cues, source.keys if values is None else values)
             return mean.astype(dtype, copy=False), log_scale
         if separation.n_best is not None:
-            return _read_best(cues, source, similarity, separation, threads)
-    return _read_tiles(cues, source, similarity, separation, threads)
+            return _read_best(cues, source, similarity, separation, threads, known)
+    return _read_tiles(cues, source, similarity, separation, threads, known)
 
 
 def _read_best(
@@ -77,6 +81,7 @@ def _read_best(
     similarity: Similarity,
     separation: Separation,
     threads: int,
+    known: Array | None,
 ) -> tuple[Array, Float]:
     assert similarity.metric is not None
     assert isinstance(separation, TopK)
@@ -85,8 +90,9 @@ def _read_best(
     k = separation.k
     if b is not None and not (b > -np.inf).all():
         # Items of weight 0 are never chosen, so their scores are masked out.
-        return _read_tiles(cues, source, similarity, separation, threads)
-    best, indices = _core.topk(engine_rows(cues), packed, k, similarity.metric, threads, True)
+        return _read_tiles(cues, source, similarity, separation, threads, known)
+    rows = engine_rows(cues)
+    best, indices = _core.topk(rows, packed, k, similarity.metric, threads, True, known)
     dtype = result_type(cues, values)
     bias = 0.0 if b is None else b[indices]
     if k == 1 and not separation.beta:
@@ -106,13 +112,15 @@ def _read_tiles(
     similarity: Similarity,
     separation: Separation,
     threads: int,
+    known: Array | None,
 ) -> tuple[Array, Float]:
     values = source.keys if source.values is None else source.values
     dtype = result_type(cues, values)
     out = _check.empty((len(cues), values.shape[1]), dtype, "recalled values")
     log_scale = np.empty(len(cues))
     for tile in cue_tiles(len(cues), len(source.keys)):
-        w, log_scale[tile] = tile_weights(cues[tile], source, similarity, separation, threads)
+        some = known_of(known, tile)
+        w, log_scale[tile] = tile_weights(cues[tile], source, similarity, separation, threads, some)
         out[tile] = chosen_or_mean(w, values, separation, dtype, threads)
     return out, log_scale
 
@@ -123,9 +131,11 @@ def tile_weights(
     similarity: Similarity,
     separation: Separation,
     threads: int,
+    known: Array | None = None,
 ) -> tuple[Float, Float]:
     """Weights of one tile of cues (q, N) and ln of their sums (q,)."""
-    s = scores(cues, source.keys, source.packed, similarity, threads, separation.n_best is not None)
+    ordered = separation.n_best is not None
+    s = scores(cues, source.keys, source.packed, similarity, threads, ordered, known)
     if s.dtype.kind == "i":
         s = s.astype(np.float64)  # a Python function must not meet numbers that wrap
     if not similarity.larger_is_better:

@@ -93,7 +93,7 @@ class BitMatrix(Savable):
         if packed.dtype != np.uint8:
             raise TypeError(f"packed rows must be uint8, got dtype {packed.dtype}")
         if packed.ndim != 2:
-            hint = _check.one_dimensional(packed, packed, "row")
+            hint = _check.shape_hint(packed, packed, "row")
             raise ValueError(f"packed rows must be 2-d, got shape {packed.shape}{hint}")
         if n_bits is None:
             n_bits = _check.integer(8 * packed.shape[1], "n_bits, 8 times the columns,", 1)

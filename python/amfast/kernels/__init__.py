@@ -13,6 +13,11 @@ Metrics, with q a query and k a key:
 
 {metrics}
 
+Which one? Noise on images or vectors: ``manhattan`` or ``sqeuclidean``. Vectors of which only the
+direction counts, such as embeddings: ``cosine``; ``dot`` prefers long keys. Blacked out parts
+without noise: ``reverse_kl``, which looks at no column where the query is 0. Attention: ``dot``.
+Hashes and binary patterns: ``hamming``.
+
 ``hamming`` takes packed bits (`BitMatrix`), bools, or arrays of {0, 1} or {-1, +1}, which are
 packed on the way in; other values are a ValueError. Bipolar rows have the dot product
 ``n_bits - 2 * hamming``.
@@ -38,6 +43,7 @@ from typing import Any
 from amfast._engine import machine
 from amfast._threads import get_num_threads
 from amfast.kernels.blocks import Blocks
+from amfast.kernels.keys import Keys
 from amfast.kernels.merges import merge_topk, merge_within
 from amfast.kernels.partials import Partial
 from amfast.kernels.reads import partial, retrieve
@@ -49,6 +55,7 @@ __doc__ = (__doc__ or "").replace("{metrics}", metrics.table())
 
 __all__ = [
     "Blocks",
+    "Keys",
     "Partial",
     "cpu_info",
     "hebbian",

@@ -170,22 +170,26 @@ def part_of(
     dtype: np.dtype[Any],
     single: bool,
     threads: int,
+    known: Array | None,
 ) -> Partial:
-    """Read some keys for checked cues."""
+    """Read some keys for checked cues, of which ``known`` says what their columns count."""
     values = source.keys if source.values is None else source.values
     common = Partial(
         similarity, separation, len(source.keys), dtype, single,
-        zlib.crc32(np.ascontiguousarray(engine_rows(cues)).tobytes()),
+        zlib.crc32(
+            np.ascontiguousarray(engine_rows(cues)).tobytes(),
+            0 if known is None else zlib.crc32(known.tobytes()),
+        ),
         int(values.shape[1]), np.zeros(len(cues)),
     )  # fmt: skip
     if separation.n_best is not None:
         return replace(
-            common, **_best(cues, source, values, similarity, separation, dtype, threads)
+            common, **_best(cues, source, values, similarity, separation, dtype, threads, known)
         )
     if len(source.keys) == 0:
         nothing = np.zeros((len(cues), values.shape[1]))
         return replace(common, mean=nothing, log_scale=np.full(len(cues), -np.inf))
-    mean, log_scale = read(cues, source, similarity, separation, threads)
+    mean, log_scale = read(cues, source, similarity, separation, threads, known)
     return replace(common, mean=mean.astype(np.float64), log_scale=log_scale)
 
 
@@ -197,19 +201,21 @@ def _best(
     separation: Separation,
     dtype: np.dtype[Any],
     threads: int,
+    known: Array | None,
 ) -> dict[str, Any]:
     """Find the best items of weight above 0 and take their values along."""
     assert separation.n_best is not None
-    b, keys, live = source.log_weight, source.keys, None
+    b, keys, packed, live = source.log_weight, source.keys, source.packed, None
     if b is not None and not (b > -np.inf).all():
         live = np.flatnonzero(b > -np.inf)
         keys, b = keys[live], b[live]
+        packed = engine_rows(keys)
     k = min(separation.n_best, len(keys))
     if k == 0 or len(cues) == 0:
         found, indices = np.empty((len(cues), k)), np.empty((len(cues), k), np.int64)
     elif similarity.metric is not None:
         found, indices = _core.topk(
-            engine_rows(cues), engine_rows(keys), k, similarity.metric, threads, True
+            engine_rows(cues), packed, k, similarity.metric, threads, True, known
         )
     else:
         found, indices = _best_by_function(cues, keys, similarity, k, threads)

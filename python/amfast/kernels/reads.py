@@ -6,18 +6,21 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from amfast import _check, parts
+from amfast import _check, _core, parts
+from amfast._engine import knowing, others
 from amfast._engine.reading import Source, read, result_type
 from amfast._engine.scoring import blanked, engine_rows, fused_exactly, scores_bytes
 from amfast._threads import resolve_threads
-from amfast._typing import Array, Float
+from amfast._typing import Array, Float, Int
 from amfast.bits import BitMatrix
 from amfast.kernels import streaming
 from amfast.kernels.blocks import Blocks
+from amfast.kernels.keys import Held, read_keys
 from amfast.kernels.partials import Partial, part_of
 from amfast.kernels.scores import bit_rows
+from amfast.parts.base import warn
 from amfast.parts.metrics import METRICS
-from amfast.parts.similarities import FEW_ROWS, refuse_distance
+from amfast.parts.similarities import FEW_ROWS, misfit, refuse_distance
 
 
 class _Question(NamedTuple):
@@ -26,15 +29,19 @@ class _Question(NamedTuple):
     cues: Array | BitMatrix
     keys: Array | BitMatrix
     values: Array | BitMatrix | None
+    packed: Array | _core.Keys
+    """The keys as the engine takes them."""
     log_weight: Float | None
     similarity: parts.Similarity
     separation: parts.Separation
     single: bool
     """Whether one 1-d cue was given."""
+    known: Array | None
+    """What columns of the cues count, packed bits likewise."""
 
     @property
     def source(self) -> Source:
-        return Source(self.keys, engine_rows(self.keys), self.values, self.log_weight)
+        return Source(self.keys, self.packed, self.values, self.log_weight)
 
     @property
     def n_bits(self) -> int | None:
@@ -43,6 +50,25 @@ class _Question(NamedTuple):
     @property
     def dtype(self) -> np.dtype[Any]:
         return result_type(self.cues, self.keys if self.values is None else self.values)
+
+    def among(self, index: Int) -> _Question:
+        """Ask some of the keys alone."""
+        values, b = self.values, self.log_weight
+        keys = knowing.chosen(self.keys, index)
+        return self._replace(
+            keys=keys,
+            packed=engine_rows(keys),
+            values=None if values is None else knowing.chosen(values, index),
+            log_weight=None if b is None else b[index],
+        )
+
+    def answer(self, threads: int) -> Array:
+        """Recall (Q, o)."""
+        larger = bool(self.similarity.larger_is_better)
+        self.separation.check(len(self.keys), larger, self.n_bits)
+        return read(self.cues, self.source, self.similarity, self.separation, threads, self.known)[
+            0
+        ]
 
 
 def _question(
@@ -53,19 +79,28 @@ def _question(
     separation: Any,
     beta: float | None,
     log_weight: Any,
+    mask: Any,
+    nan: str,
+    rescale: bool,
 ) -> _Question:
     """Read the arguments of `retrieve` and `partial`; there may be no keys at all."""
+    rescale = _check.flag(rescale, "rescale")
     similar = parts.similarity(similarity)
+    known: Array | None = None
     separate = parts.separation(separation, beta)
+    if misfit(similar, separate):
+        warn(misfit(similar, separate))
     q: Array | BitMatrix
     k: Array | BitMatrix
     v: Array | BitMatrix | None = None
     if similar.metric is not None and METRICS[similar.metric].bits:
-        q, k, single = bit_rows(cues, "cues", keys)
-        v = k if isinstance(keys, BitMatrix) else _numbers(keys)
+        q, held, single = bit_rows(cues, "cues", keys, similar.metric)
+        known = knowing.known_bits(mask, q, nan, rescale)
+        k, v = held.rows, held.values() if values is None else None
     else:
         q, single = _check.cues(cues)
-        k = _check.rows(keys, "keys")
+        held = read_keys(keys, similar.metric)
+        k = held.rows
         _check.same_width(q, "cues", k.shape[1], "the keys have")
     if isinstance(values, BitMatrix):
         v = values
@@ -76,14 +111,19 @@ def _question(
     b = None if log_weight is None else _check.log_weights(log_weight, len(k))
     if b is not None and not (b > -np.inf).all():
         k, v = blanked(k, b == -np.inf), blanked(v, b == -np.inf)
+        held = Held(k)
     if not isinstance(q, BitMatrix):
         assert not isinstance(k, BitMatrix)
-        exactly = scores_bytes(q, k, similar.metric) and (
-            separate.engine() is None or fused_exactly(q, k, str(similar.metric))
+        weights = _check.known(q, mask, nan)
+        exactly = (
+            weights is None
+            and scores_bytes(q, k, similar.metric)
+            and (separate.engine() is None or fused_exactly(q, k, str(similar.metric)))
         )
         if not exactly:
             dtype = _check.compute_type(*(x for x in (q, k, v) if isinstance(x, np.ndarray)))
             q = q.astype(dtype, copy=False)
+            q, known = knowing.known_rows(q, weights, similar.metric, rescale)
         _check.finite(q, "cues")
     if similar.metric is None or separate.engine() is None:
         for rows, name in ((k, "keys"), (v, "values")):
@@ -91,7 +131,10 @@ def _question(
                 _check.finite(rows, name)
     if isinstance(k, np.ndarray) and isinstance(q, np.ndarray):
         refuse_distance(similar, k[:FEW_ROWS].astype(q.dtype, copy=False))
-    return _Question(q, k, v, b, similar, separate, single)
+    packed = held.engine(engine_rows(q).dtype)
+    if v is None and not isinstance(packed, np.ndarray):
+        v = k
+    return _Question(q, k, v, packed, b, similar, separate, single, known)
 
 
 def retrieve(
@@ -103,6 +146,10 @@ def retrieve(
     separation: str | parts.Separation | parts.WeightFunction = "softmax",
     beta: float | None = None,
     log_weight: Any = None,
+    mask: Any = None,
+    nan: str = "error",
+    rescale: bool = False,
+    where: Any = None,
     threads: int | None = None,
 ) -> Array:
     """Recall values by similarity, without ever holding the (Q, N) scores.
@@ -114,7 +161,7 @@ def retrieve(
     Parameters
     ----------
     cues : (Q, d) or (d,) array, or BitMatrix
-    keys : (N, d) array or BitMatrix, or Blocks
+    keys : (N, d) array or BitMatrix, Keys or Blocks
         Under ``hamming``, as `pairwise` takes them. Of `Blocks` one is in memory while the next is
         read; the answer is that of `partial` and `Partial.merge_all`.
     values : (N, o) array or BitMatrix, optional
@@ -122,11 +169,19 @@ def retrieve(
         `BitMatrix` are -1 and +1; they are
         unpacked a few rows at a time.
     similarity : str, Similarity or callable, default "dot"
+        "dot" (larger is better), a distance: "cosine" (1 - cos), "sqeuclidean", "euclidean",
+        "manhattan", "kl", "reverse_kl", "jensenshannon"; or "hamming" of bits. Formulas, and which
+        to choose: `amfast.kernels`. A distance d scores as -d.
     separation : str, Separation or callable, default "softmax"
+        See `amfast.parts`. A power of a distance is told by a `SeparationWarning`.
     beta : float, optional
         The softmax's inverse temperature, finite and >= 0. None means 1.
     log_weight : (N,) array, optional
         Natural logarithms of item weights; -inf leaves an item out, whatever it holds.
+    mask, nan, rescale
+        Which columns of the cues are known, see `pairwise`.
+    where : (N,) bool array, int array, or (indptr, indices), optional
+        Only these keys are read, see `topk`. Not of `Blocks`.
     threads : int, optional
         None means the setting.
 
@@ -142,25 +197,58 @@ def retrieve(
         a weighted mean leaves the range of its type, or a `Threshold` among bits has a radius
         beyond n_bits.
 
+    See Also
+    --------
+    UniversalHopfield : The same as a memory that keeps the keys, and is told when parts misfit.
+    partial : The same of some of the keys.
+    topk : Which keys, rather than their values.
+
     Examples
     --------
     >>> import amfast as am
+    >>> images = am.datasets.load("fashion_mnist_small", n=300).patterns()
+    >>> noisy = am.corrupt.gaussian(images, 0.3, mode="clip", seed=0)
+    >>> recalled = am.retrieve(noisy, images, similarity="manhattan", beta=1.0)
+    >>> nearest = am.topk(recalled, images, 1, "sqeuclidean")[1][:, 0]
+    >>> float((nearest == range(300)).mean())  # share recalled
+    1.0
     >>> keys = [[1.0, 0.0], [0.0, 1.0]]
     >>> am.retrieve([0.9, 0.1], keys, [[10.0], [20.0]], separation="max")
     array([10.])
     """
     if isinstance(keys, Blocks):
+        others.refuse_blocks(False, where)
         return streaming.read(
-            partial, cues, keys, values, log_weight,
-            similarity=similarity, separation=separation, beta=beta, threads=threads,
+            partial, cues, keys, values, log_weight, similarity=similarity, separation=separation,
+            beta=beta, mask=mask, nan=nan, rescale=rescale, threads=threads,
         )  # fmt: skip
-    asked = _question(cues, keys, values, similarity, separation, beta, log_weight)
+    asked = _question(
+        cues, keys, values, similarity, separation, beta, log_weight, mask, nan, rescale
+    )
     n_threads = resolve_threads(threads)
     _check.nonempty(engine_rows(asked.keys))
-    asked.separation.check(len(asked.keys), bool(asked.similarity.larger_is_better), asked.n_bits)
     stored = asked.keys if asked.values is None else asked.values
     _check.fits((len(asked.cues), stored.shape[1]), asked.dtype, "recalled values")
-    result, _ = read(asked.cues, asked.source, asked.similarity, asked.separation, n_threads)
+    if where is None:
+        result = asked.answer(n_threads)
+    else:
+        some = _check.where(where, len(asked.keys), len(asked.cues))
+        some.check(1)
+        if some.indptr is None:
+            result = asked.among(some.indices).answer(n_threads)
+        elif len(asked.cues):
+            result = np.concatenate(
+                knowing.each_cue(
+                    some,
+                    asked.cues,
+                    asked.known,
+                    lambda cue, index, known: (
+                        asked._replace(cues=cue, known=known).among(index).answer(n_threads)
+                    ),
+                )
+            )
+        else:
+            result = asked.answer(n_threads)
     return result[0] if asked.single else result
 
 
@@ -173,6 +261,9 @@ def partial(
     separation: str | parts.Separation | parts.WeightFunction = "softmax",
     beta: float | None = None,
     log_weight: Any = None,
+    mask: Any = None,
+    nan: str = "error",
+    rescale: bool = False,
     threads: int | None = None,
 ) -> Partial:
     """Recall from some of the keys: what `retrieve` does, in a form that adds up.
@@ -182,7 +273,7 @@ def partial(
 
     Parameters
     ----------
-    cues, keys, values, similarity, separation, beta, log_weight, threads
+    cues, keys, values, similarity, separation, beta, log_weight, mask, nan, rescale, threads
         As `retrieve`, with the rows of ``keys``, ``values`` and ``log_weight`` that are here; there
         may be none.
 
@@ -197,6 +288,11 @@ def partial(
         As `retrieve`; ValueError for sparsemax, entmax and functions, whose weights depend on the
         scores of all keys at once.
 
+    See Also
+    --------
+    retrieve : All keys at once; lists the similarities.
+    merge_topk : The same of searches.
+
     Examples
     --------
     >>> import amfast as am
@@ -205,7 +301,9 @@ def partial(
     >>> first.merge(second).result().round(3)
     array([13.1])
     """
-    asked = _question(cues, keys, values, similarity, separation, beta, log_weight)
+    asked = _question(
+        cues, keys, values, similarity, separation, beta, log_weight, mask, nan, rescale
+    )
     n_threads = resolve_threads(threads)
     reason = asked.separation.why_whole
     if reason:
@@ -214,11 +312,5 @@ def partial(
     asked.separation.check(n, bool(asked.similarity.larger_is_better), asked.n_bits)
     return part_of(
         asked.cues, asked.source, asked.similarity, asked.separation, asked.dtype, asked.single,
-        n_threads,
+        n_threads, asked.known,
     )  # fmt: skip
-
-
-def _numbers(keys: object) -> Array:
-    """Keys that are bits, as the numbers that were given; bools are 0 and 1."""
-    given = _check.read(keys, "keys")
-    return _check.rows(given.astype(np.uint8) if given.dtype.kind == "b" else given, "keys")

@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+import functools
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from amfast import _check, _core, bits
-from amfast._engine import others
-from amfast._engine.scoring import score_types
+from amfast._engine import knowing, others
+from amfast._engine.scoring import engine_rows, score_types
 from amfast._threads import resolve_threads
 from amfast._typing import Array, Int
 from amfast.bits import BitMatrix
-from amfast.kernels import streaming
+from amfast.kernels import buckets, filters, streaming
 from amfast.kernels.blocks import Blocks
+from amfast.kernels.keys import Held, Keys, read_keys
 from amfast.parts import metrics
 from amfast.parts.metrics import METRICS
 
@@ -22,48 +24,83 @@ class _Pair(NamedTuple):
     """Queries and keys as the engine takes them."""
 
     queries: Array
-    keys: Array
+    keys: Array | _core.Keys
+    rows: Array
+    """The keys as rows, whether or not they are packed."""
     scores: np.dtype[Any]
     """The type of their scores."""
     single: bool
     """Whether one 1-d query was given."""
     n_bits: int | None
     """The width of packed rows."""
+    known: Array | None
+    """What columns of queries count, packed bits likewise."""
 
 
-def bit_rows(cues: object, name: str, keys: object) -> tuple[BitMatrix, BitMatrix, bool]:
+def bit_rows(cues: object, name: str, keys: object, metric: str) -> tuple[BitMatrix, Held, bool]:
     """Read cues and keys as bits of one width; whether there is one 1-d cue."""
-    k, kind = bits.binary(keys, "keys")
-    q, asked = bits.binary(cues, name, single=True, like=kind)
-    if q.n_bits != k.n_bits:
-        raise ValueError(f"{name} have {q.n_bits} bits, the keys have {k.n_bits}")
-    return q, k, asked.single
+    held = read_keys(keys, metric)
+    assert isinstance(held.rows, BitMatrix)
+    q, asked = bits.binary(cues, name, single=True, like=held.kind)
+    if q.n_bits != held.rows.n_bits:
+        raise ValueError(f"{name} have {q.n_bits} bits, the keys have {held.rows.n_bits}")
+    return q, held, asked.single
 
 
-def _pair(queries: object, keys: object, metric: str) -> _Pair:
+def _pair(queries: object, keys: object, metric: str, mask: Any, nan: str, rescale: bool) -> _Pair:
+    rescale = _check.flag(rescale, "rescale")
     if METRICS[metric].bits:
-        b, kb, single = bit_rows(queries, "queries", keys)
-        _check.nonempty(kb.to_packed())
-        return _Pair(b.to_packed(), kb.to_packed(), np.dtype(np.int32), single, kb.n_bits)
+        b, held, single = bit_rows(queries, "queries", keys, metric)
+        packed = engine_rows(held.rows)
+        _check.nonempty(packed)
+        known = knowing.known_bits(mask, b, nan, rescale, "queries")
+        return _Pair(b.to_packed(), packed, packed, np.dtype(np.int32), single, b.n_bits, known)
     q, single = _check.cues(queries, "queries")
-    k = _check.rows(keys, "keys")
+    held = read_keys(keys, metric)
+    k = engine_rows(held.rows)
     _check.nonempty(k)
     _check.same_width(q, "queries", k.shape[1], "the keys have")
-    q, dtype = score_types(q, k, metric)
-    return _Pair(q, k, dtype, single, None)
+    known = weights = None
+    if mask is not None or nan != "error":
+        weights = _check.known(q, mask, nan, "queries")
+    if weights is None:
+        q, dtype = score_types(q, k, metric)
+    else:
+        dtype = _check.compute_type(q, k)
+        q, known = knowing.known_rows(q.astype(dtype, copy=False), weights, metric, rescale)
+    return _Pair(q, held.engine(q.dtype), k, dtype, single, None, known)
 
 
 def pairwise(
-    queries: Any, keys: Any, metric: str, *, out: Array | None = None, threads: int | None = None
+    queries: Any,
+    keys: Any,
+    metric: str,
+    *,
+    mask: Any = None,
+    nan: str = "error",
+    rescale: bool = False,
+    out: Array | None = None,
+    threads: int | None = None,
 ) -> Array:
     """Score every query against every key.
 
     Parameters
     ----------
     queries : (Q, d) or (d,) array, or BitMatrix
-    keys : (N, d) array or BitMatrix
+    keys : (N, d) array or BitMatrix, or Keys
     metric : str
-        One of the module's metrics.
+        "dot" (larger is better), a distance: "cosine" (1 - cos), "sqeuclidean", "euclidean",
+        "manhattan", "kl", "reverse_kl", "jensenshannon"; or "hamming" of bits. Formulas, and which
+        to choose: `amfast.kernels`.
+    mask : (Q, d) or (d,) array, or BitMatrix, optional
+        True where an entry of a query is known, or weights >= 0: the sums are taken of these
+        columns alone, ``sum w |q - k|`` and so on, the norms of a cosine too. A (d,) one serves all
+        queries. Bytes are scored as floats then. Not of the KL family.
+    nan : {"error", "missing"}, default "error"
+        "missing" takes a NaN in the queries for an entry that is not known.
+    rescale : bool, default False
+        Whether the weights of a query are brought to the sum d, as
+        ``sklearn.metrics.pairwise.nan_euclidean_distances`` does. Not of bits.
     out : (Q, N) or (N,) array, optional
         Where to write: C-contiguous, writable, of exactly the result's shape and dtype, sharing no
         memory with the inputs.
@@ -78,12 +115,17 @@ def pairwise(
     Raises
     ------
     ValueError
-        For shapes that do not match, NaN or infinity (naming the row), an unknown metric, a score
-        too large for its type.
+        For shapes that do not match, NaN or infinity (naming the row), a query of which nothing is
+        known, an unknown metric, a score too large for its type.
     TypeError
         For element types that are no real numbers.
     MemoryError
         If the result, or a contiguous copy of the arguments, would not fit.
+
+    See Also
+    --------
+    topk : The best keys alone.
+    retrieve : Values, weighed by score, without the scores.
 
     Examples
     --------
@@ -97,16 +139,18 @@ def pairwise(
     """
     name = metrics.resolve(metric)
     n_threads = resolve_threads(threads)
-    q, k, dtype, single, _ = _pair(queries, keys, name)
+    q, k, _, dtype, single, _, known = _pair(queries, keys, name, mask, nan, rescale)
     shape = (len(q), len(k))
     if out is None:
         result = _check.empty(shape, dtype, "scores")
     else:
-        given = [x for x in (queries, keys) if not isinstance(x, BitMatrix)]
-        inputs = [*(_check.read(x, "inputs") for x in given), q, k]
+        given = [x for x in (queries, keys) if not isinstance(x, BitMatrix | Keys)]
+        inputs = [*(_check.read(x, "inputs") for x in given), q]
+        if isinstance(k, np.ndarray):
+            inputs.append(k)
         result = _check.out(out, shape[1:] if single else shape, dtype, inputs).reshape(shape)
     if len(q):
-        _core.pairwise(q, k, name, result, n_threads)
+        _core.pairwise(q, k, name, result, n_threads, known)
     if out is not None:
         return out
     return result[0] if single else result
@@ -119,6 +163,10 @@ def topk(
     metric: str,
     *,
     exclude_self: bool = False,
+    mask: Any = None,
+    nan: str = "error",
+    rescale: bool = False,
+    where: Any = None,
     threads: int | None = None,
 ) -> tuple[Array, Int]:
     """Find the k best keys for every query, best first, ties to the lowest index.
@@ -126,15 +174,22 @@ def topk(
     Parameters
     ----------
     queries : (Q, d) or (d,) array, or BitMatrix
-    keys : (N, d) array or BitMatrix, or Blocks
+    keys : (N, d) array or BitMatrix, Keys or Blocks
         A C-ordered memmap is read in place.
     k : int
         1 to N.
     metric : str
-        One of the module's metrics. Best is largest for ``dot``, smallest for the others.
+        "dot" (larger is better), a distance: "cosine" (1 - cos), "sqeuclidean", "euclidean",
+        "manhattan", "kl", "reverse_kl", "jensenshannon"; or "hamming" of bits. Formulas, and which
+        to choose: `amfast.kernels`. Best is largest for "dot", smallest for the others.
     exclude_self : bool, default False
         Whether queries are the keys and key i is left out for query i; k is at most N - 1 then.
         Not of `Blocks`.
+    mask, nan, rescale
+        Which columns of the queries are known, see `pairwise`.
+    where : (N,) bool array, int array, or (indptr, indices), optional
+        Only these keys are searched: a mask, their indices, or a list per query in CSR. Rows that
+        do not follow one another are copied. Not of `Blocks`.
     threads : int, optional
         None means the setting.
 
@@ -147,32 +202,49 @@ def topk(
     Raises
     ------
     ValueError, TypeError, MemoryError
-        As `pairwise`; ValueError if k is not in 1..N.
+        As `pairwise`; ValueError if k is not in 1..N, or if ``where`` leaves fewer.
+
+    See Also
+    --------
+    self_topk : Rows among themselves.
+    within : All keys within a radius.
+    merge_topk : Put searches of parts together.
 
     Examples
     --------
     >>> import amfast as am
-    >>> scores, indices = am.topk([0.0, 0.0], [[3.0, 4.0], [1.0, 0.0]], 1, "manhattan")
-    >>> scores, indices
-    (array([1.]), array([1]))
+    >>> images = am.datasets.load("fashion_mnist_small", n=300).patterns()
+    >>> noisy = am.corrupt.gaussian(images, 0.3, mode="clip", seed=0)
+    >>> scores, indices = am.topk(noisy, images, 1, "manhattan")
+    >>> float((indices[:, 0] == range(300)).mean())  # share of noisy images whose own is nearest
+    1.0
     """
     name = metrics.resolve(metric)
     n_threads = resolve_threads(threads)
     one_more = _check.flag(exclude_self, "exclude_self")
     if isinstance(keys, Blocks):
-        others.refuse_blocks(one_more)
-        return streaming.topk(topk, queries, keys, k, name, n_threads)
-    q, keys_, dtype, single, _ = _pair(queries, keys, name)
+        others.refuse_blocks(one_more, where)
+        some = functools.partial(topk, mask=mask, nan=nan, rescale=rescale)
+        return streaming.topk(some, queries, keys, k, name, n_threads)
+    q, keys_, rows, dtype, single, _, known = _pair(queries, keys, name, mask, nan, rescale)
     if one_more:
         others.refuse_other(len(q), len(keys_), single)
     k = _check.integer(k, "k", 1, len(keys_) - one_more)
     _check.fits((len(q), k), np.dtype(np.complex128), "scores and indices")
-    if len(q):
-        scores, indices = _core.topk(q, keys_, k + one_more, name, n_threads)
-        if one_more:
-            return others.of_best(scores, indices)
+
+    def search(q: Array, keys: Array | _core.Keys, known: Array | None) -> tuple[Array, Int]:
+        return _core.topk(q, keys, k + one_more, name, n_threads, False, known)
+
+    if len(q) == 0:
+        return np.empty((0, k), dtype), np.empty((0, k), np.int64)
+    if where is None:
+        scores, indices = search(q, keys_, known)
     else:
-        scores, indices = np.empty((0, k), dtype), np.empty((0, k), np.int64)
+        some_keys = _check.where(where, len(keys_), len(q))
+        some_keys.check(k + one_more)
+        scores, indices = filters.topk(search, q, rows, known, some_keys)
+    if one_more:
+        return others.of_best(scores, indices)
     return (scores[0], indices[0]) if single else (scores, indices)
 
 
@@ -183,6 +255,10 @@ def within(
     metric: str,
     *,
     exclude_self: bool = False,
+    mask: Any = None,
+    nan: str = "error",
+    rescale: bool = False,
+    where: Any = None,
     threads: int | None = None,
 ) -> tuple[Int, Int, Array]:
     """Find all keys within a radius of every query.
@@ -190,15 +266,19 @@ def within(
     Parameters
     ----------
     queries : (Q, d) or (d,) array, or BitMatrix
-    keys : (N, d) array or BitMatrix, or Blocks
+    keys : (N, d) array or BitMatrix, Keys or Blocks
     radius : float
         Keys at a distance <= radius are found (>= 0), or with ``dot`` >= radius; infinity finds
         all. Among bits a finite one is at most n_bits. It is rounded to the type of floating scores
         before they are compared, as NumPy does.
     metric : str
-        One of the module's metrics.
+        "dot" (larger is better), a distance: "cosine" (1 - cos), "sqeuclidean", "euclidean",
+        "manhattan", "kl", "reverse_kl", "jensenshannon"; or "hamming" of bits. Formulas, and which
+        to choose: `amfast.kernels`.
     exclude_self : bool, default False
         Whether queries are the keys and key i is left out for query i. Not of `Blocks`.
+    mask, nan, rescale, where
+        Which columns of the queries are known, and which keys are searched, see `topk`.
     threads : int, optional
         None means the setting.
 
@@ -217,6 +297,11 @@ def within(
         As `pairwise`; ValueError for a radius that is NaN, a negative distance or more than
         n_bits.
 
+    See Also
+    --------
+    pairs_within : Pairs among the rows themselves, each once.
+    topk : As many keys for every query.
+
     Examples
     --------
     >>> import amfast as am
@@ -233,9 +318,10 @@ def within(
         _check.radius(radius, larger)
     alone = _check.flag(exclude_self, "exclude_self")
     if isinstance(keys, Blocks):
-        others.refuse_blocks(alone)
-        return streaming.within(within, queries, keys, radius, name, n_threads)
-    q, k, dtype, single, n_bits = _pair(queries, keys, name)
+        others.refuse_blocks(alone, where)
+        some = functools.partial(within, mask=mask, nan=nan, rescale=rescale)
+        return streaming.within(some, queries, keys, radius, name, n_threads)
+    q, k, rows, dtype, single, n_bits, known = _pair(queries, keys, name, mask, nan, rescale)
     if alone:
         others.refuse_other(len(q), len(k), single)
     if not everything:
@@ -244,5 +330,24 @@ def within(
         radius = n_bits
     if len(q) == 0:
         return np.zeros(1, np.int64), np.empty(0, np.int64), np.empty(0, dtype)
-    found = _core.within(q, k, radius, name, n_threads)
+
+    def search(q: Array, keys: Array | _core.Keys, known: Array | None) -> tuple[Int, Int, Array]:
+        return _core.within(q, keys, radius, name, n_threads, known)
+
+    if where is None:
+        found = None
+        if n_bits is not None and known is None and buckets.pays(len(q), len(k), n_bits, radius):
+            found = _near(q, rows, n_bits, radius)
+        found = search(q, k, known) if found is None else found
+    else:
+        found = filters.within(search, q, rows, known, _check.where(where, len(k), len(q)), dtype)
     return others.of_rows(*found) if alone else found
+
+
+def _near(queries: Array, keys: Array, n_bits: int, radius: float) -> tuple[Int, Int, Array] | None:
+    """Find near codes by their pieces, in CSR; None where a scan is cheaper."""
+    found = buckets.Buckets(keys, n_bits, radius).within(queries)
+    if found is None:
+        return None
+    rows, indices, counts = found
+    return np.searchsorted(rows, np.arange(len(queries) + 1)), indices, counts

@@ -36,6 +36,7 @@ class Basins:
     n_spurious: int
     """Different states of that kind."""
     n_starts: int
+    """Random starts."""
 
     def __repr__(self) -> str:
         """Say it in words."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import csv
+import warnings
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
@@ -16,6 +17,7 @@ from amfast._check.savable import Savable
 from amfast._typing import Array, Float, Int
 from amfast.lab import judging, spoiling
 from amfast.memories.base import Memory
+from amfast.parts import SeparationWarning
 
 __all__ = ["Capacity", "capacity"]
 
@@ -119,6 +121,14 @@ class Capacity(Savable):
         shape = len(made.loads), len(made.corruptions)
         if any(x.shape != shape for x in made._measured()):
             raise ValueError(f"measured shares must have the shape {shape}")
+        for name in ("width", "trials"):
+            _check.integer(parts[name], name, 1)
+        loads = made.theory.items()
+        names = (made.memory, made.criterion, *made.theory)
+        if not all(isinstance(x, str) for x in names) or any(
+            type(x) is not float for _, x in loads
+        ):
+            raise ValueError("memory and criterion must be text, theory names and numbers")
         return made
 
     def __repr__(self) -> str:
@@ -235,7 +245,7 @@ def capacity(
         Units of a pattern, d. Needed unless ``patterns`` is an array.
     patterns : {"bipolar", "uniform", "normal"} or array_like, default "bipolar"
         Random int8 signs, float32 numbers in [0, 1) or normal float32 numbers; or (M, d) patterns
-        of which every trial takes as many as it stores, without repeating one.
+        or (M, H, W) images of which every trial takes as many as it stores, without repeating one.
     corrupt : {"flip", "gaussian", "mask", "random_mask", "inpaint"} or callable, optional
         "flip" turns ``level`` of the units of binary patterns over (exactly round(level d) of
         each), "gaussian" adds normal noise of standard deviation ``level``, rounded for integers
@@ -245,7 +255,8 @@ def capacity(
         ``corrupt(patterns, level, generator)``. None is "flip" for patterns of -1 and +1 or of 0
         and 1, "gaussian" for others.
     shape : tuple of int, optional
-        Of one image, for corruptions that work on its rows. None means a column of d units, for
+        Of one image, for corruptions that work on its rows. None means that of images given as
+        ``patterns``, a column of d units for rows, for
         "inpaint" the squarest picture.
     success : {"nearest", "overlap", "exact"} or callable, optional
         What counts as recalled: no stored pattern is nearer to the answer; an overlap (cosine)
@@ -295,6 +306,8 @@ def capacity(
     trials = _check.integer(trials, "trials", 1)
     max_cues = _check.integer(max_cues, "max_cues", 1)
     seed = _check.integer(seed, "seed", 0)
+    if not isinstance(patterns, str):
+        patterns, shape = spoiling.flat(patterns, "patterns", shape)
     draw, d, binary = _source(patterns, width, max(counts))
     table = (3, trials, len(counts), len(levels))
     _check.fits(table, np.dtype(np.float64), "results of all trials")
@@ -312,7 +325,10 @@ def capacity(
                 asked = stored[:max_cues]
                 for j, level in enumerate(levels):
                     cues = spoil(asked, level, np.random.default_rng([seed, t, n, j]))
-                    answers = np.asarray(trial.recall(cues, **recall))
+                    with warnings.catch_warnings():
+                        # The table says where patterns are lost, which it is made to find out.
+                        warnings.simplefilter("ignore", SeparationWarning)
+                        answers = np.asarray(trial.recall(cues, **recall))
                     seen = judging.judge(what, answers, asked, stored)
                     found[:, t, i, j] = [x.mean() for x in seen]
                 step(f"{n} patterns")
@@ -351,7 +367,7 @@ def _source(
 ) -> tuple[Callable[[int, np.random.Generator], Array], int, bool]:
     """Return what draws n patterns, their width, and whether they are -1 and +1, or 0 and 1."""
     if not isinstance(patterns, str):
-        pool = _check.rows(patterns, "patterns")
+        pool = np.asarray(patterns)
         if len(pool) < most:
             raise ValueError(f"patterns has {len(pool)} rows, the largest load is {most}")
         binary = spoiling.is_binary(pool)

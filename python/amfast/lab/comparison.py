@@ -111,13 +111,13 @@ def compare(
     ----------
     memories : {name: memory}
         Empty memories, which are copied, or functions without arguments that make them.
-    X : (N, d) array or BitMatrix
-        Patterns, such as flat images.
+    X : (N, d) array or BitMatrix, or (N, H, W) images
+        Patterns; images are stored as rows, and their shape is known.
     corruptions : {name: corruption}
         ``(kind, level)`` with a kind of `amfast.capacity` ("flip", "gaussian", "mask", ...) or a
         function of `amfast.corrupt`; a function ``(X) -> cues``; or (N, d) cues.
     shape : tuple of int, optional
-        Of one image, for corruptions of its rows and for the picture.
+        Of one image where X is flat, for corruptions of its rows and for the picture.
     success : str or callable, optional
         What counts as recalled, as in `amfast.capacity`. None is "nearest": no stored pattern is
         nearer to the answer.
@@ -143,10 +143,16 @@ def compare(
     Manhattan  100.0% / 100.0%    29.0% / 29.0%
     dot            6.0% / 6.0%      5.0% / 5.0%
     """
+    for given, name, entry in (
+        (memories, "memories", "memory"),
+        (corruptions, "corruptions", "corruption"),
+    ):
+        if not isinstance(given, Mapping):
+            raise TypeError(f"{name} must be a dict {{name: {entry}}}, got {type(given).__name__}")
     if not memories or not corruptions:
         raise ValueError("memories and corruptions must name at least one each")
     packed = isinstance(X, BitMatrix)
-    patterns = X.unpack() if isinstance(X, BitMatrix) else _check.rows(X, "X")
+    patterns, shape = spoiling.flat(X.unpack() if isinstance(X, BitMatrix) else X, "X", shape)
     if len(patterns) == 0:
         raise ValueError("X has no rows; at least one is needed")
     binary = spoiling.is_binary(patterns)
@@ -174,7 +180,7 @@ def compare(
         tuple(memories), tuple(cues), found[0], found[1], found[2], seconds,
         judging.said(what), len(patterns),
         patterns[:_KEPT], {kind: spoilt[:_KEPT] for kind, spoilt in cues.items()}, answers,
-        None if shape is None else tuple(shape),
+        shape,
     )  # fmt: skip
 
 
@@ -191,9 +197,11 @@ def _cues(
         cues = spoil(patterns, _check.number(level, "level of a corruption", 0.0), rng)
     elif callable(given):
         cues = given(patterns)
+    elif isinstance(given, str):
+        raise TypeError(f"a corruption needs a level: ({given!r}, 0.3), got {given!r} alone")
     else:
         cues = given
-    cues = _check.rows(cues, "cues of a corruption")
+    cues, _ = spoiling.flat(cues, "cues of a corruption", None)
     if cues.shape != patterns.shape:
         raise ValueError(f"cues of a corruption have shape {cues.shape}, X {patterns.shape}")
     return cues

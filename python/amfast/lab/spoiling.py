@@ -19,6 +19,15 @@ NAMES = ("flip", "gaussian", "mask", "random_mask", "inpaint")
 _LIBRARY = {getattr(corrupt, name): name for name in NAMES}
 
 
+def flat(x: object, name: str, shape: Sequence[int] | None) -> tuple[Array, tuple[int, ...] | None]:
+    """Read patterns or images (N, H, W) as rows (N, d), and the shape of one of them."""
+    given = _check.array(x, name)
+    if given.ndim > 2 and given.size:
+        shape = given.shape[1:] if shape is None else shape
+        given = given.reshape(len(given), -1)
+    return _check.rows(given, name), None if shape is None else tuple(shape)
+
+
 def spoiler(given: object, binary: bool, shape: Sequence[int] | None) -> Spoil:
     """Return ``spoil(patterns, level, generator)``.
 

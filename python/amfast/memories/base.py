@@ -91,6 +91,11 @@ class Memory(Savable):
             if not _alike(value, defaults[name].default)
         )
 
+    def _bounded(self) -> str:
+        """Name the number of items kept, if there is one, for `repr`."""
+        most = self._parameters()["max_items"]
+        return "" if most is None else f", max_items={most}"
+
     @classmethod
     def _kin(cls) -> type[Memory]:
         """Return the class whose memories merge with this one's."""
@@ -132,7 +137,13 @@ class Memory(Savable):
         if one_row(keys):
             keys = _as_rows(keys)
             values = _as_rows(values) if one_row(values) else values
-        batch = self._admit(keys, values, weights)
+        try:
+            batch = self._admit(keys, values, weights)
+        except TypeError as error:
+            if np.asarray(values).dtype.kind in "US":
+                hint = "labels need not be stored: memory.vote(cues, labels) takes one per item"
+                raise TypeError(f"{error}; {hint}") from None
+            raise
         if len(batch.keys) == 0:
             return np.empty(0, np.int64)
         ids: Int = self._store.append(batch)

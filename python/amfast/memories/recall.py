@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, fields
 from typing import Any
 
+import numpy as np
+
 from amfast._typing import Array, Float, Int, Mask
 from amfast.bits import Kind
 
@@ -73,16 +75,21 @@ class Recall:
 
     def __repr__(self) -> str:
         """Show a line for each field that there is."""
-        lines = [f"{type(self).__name__}("]
-        for known in fields(self):
-            value = getattr(self, known.name)
-            if value is None:
-                continue
-            shape = getattr(value, "shape", ())
-            text = repr(value) if len(shape) == 0 else ""
-            if shape:
-                first = repr(value).splitlines()
-                text = first[0] if len(first) == 1 and len(first[0]) < 70 else ""
-                text = text or f"{value.dtype if hasattr(value, 'dtype') else 'bits'} {shape}"
-            lines.append(f"    {known.name}: {text}")
-        return "\n".join([*lines, ")"])
+        return in_lines(self)
+
+
+def in_lines(result: Any) -> str:
+    """Show a dataclass, a line for each field that is not None."""
+    held = ((known.name, getattr(result, known.name)) for known in fields(result))
+    lines = (f"    {name}: {_shown(value)}" for name, value in held if value is not None)
+    return "\n".join([f"{type(result).__name__}(", *lines, ")"])
+
+
+def _shown(value: Any) -> str:
+    """Return a field in one line: what is long by its type and shape."""
+    if isinstance(value, list):
+        return f"{len(value)} arrays"
+    text = repr(value.item() if isinstance(value, np.generic) else value)
+    if "\n" not in text and len(text) < 70:
+        return text
+    return f"{getattr(value, 'dtype', 'bits')} {value.shape}"

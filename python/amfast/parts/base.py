@@ -7,6 +7,9 @@ of what its weights are the gradient (`Separation.why_no_energy`, `integral`, `p
 
 from __future__ import annotations
 
+import os
+import sys
+import warnings
 from collections.abc import Callable
 from dataclasses import FrozenInstanceError
 from typing import Any, ClassVar
@@ -18,6 +21,8 @@ from amfast._typing import Array, Float
 
 WeightFunction = Callable[[Array], Any]
 
+_PACKAGE = os.path.dirname(os.path.dirname(os.path.abspath(__file__))) + os.sep
+
 
 class SeparationWarning(UserWarning):
     """Recall from these items, with these parts, is not what a user is likely to expect.
@@ -26,6 +31,14 @@ class SeparationWarning(UserWarning):
     half of the items are separated, or a power is taken of distances. The text has the numbers,
     and says what helps.
     """
+
+
+def warn(text: str) -> None:
+    """Warn whoever called the library, however deep inside it this is."""
+    frame, level = sys._getframe(1), 2
+    while frame.f_back is not None and frame.f_code.co_filename.startswith(_PACKAGE):
+        frame, level = frame.f_back, level + 1
+    warnings.warn(text, SeparationWarning, stacklevel=level)
 
 
 class Separation:

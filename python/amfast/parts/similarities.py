@@ -11,6 +11,7 @@ import numpy as np
 from amfast import _check
 from amfast._typing import Array
 from amfast.parts import metrics
+from amfast.parts.base import Separation
 
 ScoreFunction = Callable[[Array, Array], Any]
 
@@ -152,6 +153,16 @@ def refuse_distance(similar: Similarity, rows: Array) -> None:
             "recall would return the farthest item; pass am.Similarity("
             f"{similar.name}, larger_is_better=False), or larger_is_better=True if that is meant"
         )
+
+
+def misfit(similar: Similarity, separation: Separation) -> str:
+    """Say what a separation makes of this similarity's scores; empty if nothing goes wrong."""
+    wrong = separation.misfit(bool(similar.larger_is_better))
+    return wrong and (
+        f"{similar.name!r} is a distance d and scores as -d, of which {wrong}: use 'softmax', "
+        "'max', am.TopK or am.Threshold, or a memory with convention='paper', where scores are "
+        "reciprocal"
+    )
 
 
 @dataclass(frozen=True)

@@ -118,7 +118,7 @@ def distribution(rows: Float) -> Float:
     return np.asarray(scaled / sums)
 
 
-def pairwise(queries: Array, keys: Array, metric: str) -> Float:
+def pairwise(queries: Array, keys: Array, metric: str, mask: Array | None = None) -> Float:
     """Score every query against every key, by direct differences, shape (Q, N).
 
     ``dot`` is the inner product. ``cosine`` is 1 - cos, as half the squared distance of the rows
@@ -127,9 +127,24 @@ def pairwise(queries: Array, keys: Array, metric: str) -> Float:
     KL(query || key) of the rows normalised to sum 1, in nats. ``jensenshannon`` is the square root
     of the Jensen-Shannon divergence. ``hamming`` counts the entries that differ, in whatever coding
     both are; the engine counts them in packed bits.
+
+    ``mask`` (Q, d) has weights >= 0 of the columns. They multiply the squares of a squared
+    distance, the magnitudes of a Manhattan distance, the products and both norms of a cosine, and
+    choose the bits that are counted.
     """
     q, k = np.asarray(queries, np.float64), np.asarray(keys, np.float64)
     out = np.empty((len(q), len(k)))
-    for row, query in zip(out, q, strict=True):
-        row[:] = METRICS[metric](query, k)
+    if mask is None:
+        for row, query in zip(out, q, strict=True):
+            row[:] = METRICS[metric](query, k)
+    else:
+        for row, query, w in zip(out, q, np.asarray(mask, np.float64), strict=True):
+            known = w > 0
+            share = w[known]
+            if metric not in ("dot", "manhattan", "hamming"):
+                share = np.sqrt(share)
+            # A product takes a weight once, by the query; whether bits differ takes none.
+            by_query = 1.0 if metric == "hamming" else share
+            by_key = 1.0 if metric in ("dot", "hamming") else share
+            row[:] = METRICS[metric](query[known] * by_query, k[:, known] * by_key)
     return out

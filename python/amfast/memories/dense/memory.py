@@ -12,14 +12,14 @@ import numpy as np
 
 from amfast import _check, bits, theory
 from amfast._engine import scoring
-from amfast._stores.items import Items, Stored
+from amfast._stores.items import Stored
 from amfast._threads import resolve_threads
 from amfast._typing import Array, Float, Int, Mask, Signs
 from amfast.bits import Kind
 from amfast.memories.dense.fields import Binary, Fields, Real
 from amfast.memories.dense.interaction import interaction as read_interaction
 from amfast.memories.recall import Recall
-from amfast.memories.units.base import Units, of_values, one_step, overlaps, told
+from amfast.memories.units.base import Units, bounded, of_values, one_step, overlaps, told
 from amfast.memories.units.path import by_unit
 from amfast.parts import dynamics
 from amfast.parts.dynamics import Motion, Settled
@@ -65,6 +65,8 @@ class DenseAssociativeMemory(Units):
     real : bool, default False
         Whether the stored patterns are real numbers, kept as float64, instead of bits. Cues and
         answers are binary all the same.
+    max_items : int, optional
+        How many patterns are kept: when one more is stored, the oldest goes.
 
     Notes
     -----
@@ -128,6 +130,7 @@ class DenseAssociativeMemory(Units):
         beta: float = 1.0,
         bias: Any = None,
         real: bool = False,
+        max_items: int | None = None,
     ) -> None:
         self._interaction = read_interaction(interaction, n, beta)
         self._real = _check.flag(real, "real")
@@ -136,7 +139,7 @@ class DenseAssociativeMemory(Units):
             raise ValueError(
                 "bias: the exponential interaction has no common scale of energies to add it in"
             )
-        self._store = Items()
+        self._store = bounded(max_items)
         self._unit = "columns" if real else "bits"
 
     _counted = "units"
@@ -171,12 +174,13 @@ class DenseAssociativeMemory(Units):
         f = self._interaction
         return {
             "n": f.n, "interaction": f.kind, "beta": f.beta, "bias": self._given_bias,
-            "real": self._real,
+            "real": self._real, "max_items": self._store.max_items,
         }  # fmt: skip
 
     def _same_parameters(self, other: DenseAssociativeMemory) -> bool:
         f, mine, theirs = self._interaction, self._parameters(), other._parameters()
         # What the interaction makes no use of may differ.
+        theirs["max_items"] = mine["max_items"]
         theirs["n" if f.exponential else "beta"] = mine["n" if f.exponential else "beta"]
         return all(np.array_equal(mine[name], theirs[name]) for name in mine)
 
@@ -250,6 +254,12 @@ class DenseAssociativeMemory(Units):
             If the memory is empty, widths differ, values are not binary or codings are mixed.
         TypeError, MemoryError
             For element types that are no real numbers; for what does not fit.
+
+        Warns
+        -----
+        SeparationWarning
+            Once per memory, if most of 16 stored patterns do not come back from themselves. It
+            looks when 32 cues or more are recalled.
         """
         details = _check.flag(details, "details")
         if max_iter is not None:
@@ -275,8 +285,13 @@ class DenseAssociativeMemory(Units):
         mask = dynamics.clamped(clamp, len(states), now.width)
         motion = Motion(self._bias(now), mask, rules, n_threads)
         fields = self._fields(now)
-        end = fields.step(states, motion) if once else fields.flip(states, motion)
+        settle = fields.step if once else fields.flip
+        self._look(states, now, motion, lambda some: settle(some, motion))
+        end = settle(states, motion)
         return told(kind, end.states, end, end.undecided, details)
+
+    def _helps(self, d: int) -> str:
+        return "steeper energies hold more: a larger n, or interaction='exponential'"
 
     def _voted(self, cues: Signs, now: Stored, motion: Motion) -> tuple[Settled, Mask]:
         """Recall values in one step."""
@@ -409,7 +424,7 @@ class DenseAssociativeMemory(Units):
         bias = self._given_bias
         if bias is not None:
             text += ", bias=..." if bias.ndim else f", bias={float(bias):g}"
-        return text + (", real=True" if self._real else "")
+        return text + (", real=True" if self._real else "") + self._bounded()
 
 
 def _beside_keys(bias: Float | None, d: int) -> Float | None:

@@ -40,7 +40,9 @@ class Crosstalk(NamedTuple):
     """Mean cosine between different patterns, before and after one recall."""
 
     before: float
+    """Of the patterns as they are."""
     after: float
+    """Of what one recall makes of them."""
 
 
 class HebbianMemory(Memory):

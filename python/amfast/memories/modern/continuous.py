@@ -94,8 +94,10 @@ class ContinuousSDM(WidthBeta):
         # The engine's cosine is a distance, 1 - cos, and scores as its negative.
         return np.asarray(1 + super().scores(cues, threads=threads))
 
-    def _step(self, cues: Array, now: Stored, threads: int) -> tuple[Array, Float]:
-        state, log_scale = super()._step(cues, now, threads)
+    def _step(
+        self, cues: Array, now: Stored, threads: int, known: Array | None = None
+    ) -> tuple[Array, Float]:
+        state, log_scale = super()._step(cues, now, threads, known)
         return state, log_scale + (self.beta or 0.0)
 
     def _described(self) -> str:

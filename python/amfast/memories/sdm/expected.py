@@ -1,14 +1,18 @@
-"""What theory expects of a sparse distributed memory, from its own sizes."""
+"""The sizes of a sparse distributed memory, and what theory expects of them."""
 
 from __future__ import annotations
-
-from typing import Any
 
 import numpy as np
 
 from amfast._typing import Float, Int
 from amfast.memories.base import Memory
-from amfast.theory.sdm import sdm_critical_distance, sdm_new_distance, sdm_radius
+from amfast.memories.sdm.locations import Counters
+from amfast.theory.sdm import (
+    activation_probability,
+    sdm_critical_distance,
+    sdm_new_distance,
+    sdm_radius,
+)
 from amfast.theory.sdm_choice import sdm_best_p
 from amfast.theory.sdm_recall import sdm_convergence_distance
 
@@ -16,11 +20,37 @@ from amfast.theory.sdm_recall import sdm_convergence_distance
 class _Expected(Memory):
     """The part of the memory that asks `amfast.theory` about itself."""
 
-    n_bits: Any
-    n_locations: Any
-    radius: Any
-    value_bits: Any
-    expected_active: Any
+    _store: Counters
+
+    @property
+    def n_bits(self) -> int:
+        """Bits of an address."""
+        return self._store.locations.n_bits
+
+    @property
+    def n_locations(self) -> int:
+        """Hard locations."""
+        return self._store.locations.n_locations
+
+    @property
+    def value_bits(self) -> int:
+        """Bits of the data."""
+        return self._store.value_bits
+
+    @property
+    def radius(self) -> int:
+        """Largest Hamming distance at which a location is active."""
+        return self._store.locations.radius
+
+    @property
+    def p(self) -> float:
+        """Probability that a random location is active: the radius's, not the one asked for."""
+        return activation_probability(self.n_bits, self.radius)
+
+    @property
+    def expected_active(self) -> float:
+        """Locations that a word activates on average if locations are random."""
+        return self._store.locations.expected_active
 
     def _why_no_energy(self) -> str:
         return "the sums of active counters are not the gradient of one"

@@ -21,10 +21,9 @@ from amfast._typing import Array, Bytes, Int, Mask
 from amfast.bits import BitMatrix, binary, n_bytes
 from amfast.memories.recall import Recall
 from amfast.memories.sdm.expected import _Expected
-from amfast.memories.sdm.locations import Counters, Locations, zeros
-from amfast.memories.sdm.ties import decide, reach, sizes, tie_rule, warn_of_radius
+from amfast.memories.sdm.locations import Counters, Locations
+from amfast.memories.sdm.ties import check_counters, decide, reach, sizes, tie_rule, warn_of_radius
 from amfast.parts.dynamics import settle
-from amfast.theory.sdm import activation_probability
 
 # Sums that a read holds at a time.
 _SUMS = 1 << 23
@@ -82,6 +81,11 @@ class SparseDistributedMemory(_Expected):
     UserWarning
         If the radius activates less than one random location on average, or more than nine in ten.
 
+    See Also
+    --------
+    ContinuousSDM : The same as attention, on real vectors.
+    Hopfield, DenseAssociativeMemory : Binary patterns without addresses.
+
     Notes
     -----
     Memory: M (n_bits / 8 + value_bits * 1, 2 or 4) bytes, 2.1 GB for 1,000,000 x 1000 in int16. The
@@ -103,6 +107,11 @@ class SparseDistributedMemory(_Expected):
     question. Results do not depend on the number of threads. Many threads may read one memory at a
     time; `write`, `merge` and `reset` must not run beside other calls.
 
+    **Which sizes?** `n_locations` ten times the words or more, and `sdm_best_radius`; `theory` says
+    what the memory that you have should do. Words should be random: images are kept as values under
+    random names. The only metric is Hamming's; for others, or the nearest word itself, use
+    `UniversalHopfield` ("hamming", "max"), where "cosine" is the distance 1 - cos.
+
     References
     ----------
     Kanerva, *Sparse Distributed Memory*, MIT Press 1988; Kanerva, in *Associative Neural Memories*,
@@ -111,6 +120,13 @@ class SparseDistributedMemory(_Expected):
     Examples
     --------
     >>> import amfast as am
+    >>> images = am.datasets.load("fashion_mnist_small", n=100).patterns() > 0.5  # black and white
+    >>> names = am.BitMatrix.random(100, 1000, seed=1).unpack("bool")
+    >>> memory = am.SparseDistributedMemory(1000, 50_000, value_bits=784)
+    >>> active = memory.write(names, images)
+    >>> recalled = memory.read(am.corrupt.flip(names, 0.1, seed=0))
+    >>> float((recalled == images).all(axis=1).mean()) > 0.9  # share without a wrong pixel
+    True
     >>> memory = am.SparseDistributedMemory(256, 10_000, seed=1)
     >>> words = am.BitMatrix.random(20, 256, seed=2).unpack()
     >>> active = memory.write(words)
@@ -125,8 +141,6 @@ class SparseDistributedMemory(_Expected):
         "activated(cues) lists the locations of a cue, and write(address, data, weight=-1) takes a "
         "word back"
     )
-
-    _store: Counters
 
     def __init__(
         self,
@@ -152,16 +166,13 @@ class SparseDistributedMemory(_Expected):
                 raise ValueError(f"addresses have {len(given)} rows, n_locations is {m}")
         else:
             warn_of_radius(n, m, radius)
-        what = f"{m} locations of {n} bits with {o} {dtype} counters each"
         need = self.required(n, m, o, dtype)
-        _check.room(need, what)
-        try:
-            counters = zeros(m, o, dtype)
-            self._store = Counters(Locations(n, m, radius, seed, given), counters)
-        except MemoryError as error:
-            raise MemoryError(
-                f"{what} take {need / 1e9:.2f} GB, which cannot be allocated"
-            ) from error
+        self._store = Counters.made(n, (m, o), dtype, radius, seed, given, need)
+
+    @classmethod
+    def _restored(cls, parts: dict[str, Any], arrays: dict[str, Array]) -> Any:
+        check_counters(parts["parameters"], arrays["counters"])
+        return super()._restored(parts, arrays)
 
     def _parameters(self) -> dict[str, Any]:
         places, bits = self._store.locations, self.value_bits
@@ -303,6 +314,7 @@ class SparseDistributedMemory(_Expected):
         raw: bool = False,
         details: bool = False,
         *,
+        max_sweeps: int | None = None,
         threads: int | None = None,
     ) -> Any:
         """Sum the counters of the active locations and decide bit by bit.
@@ -317,6 +329,8 @@ class SparseDistributedMemory(_Expected):
             Whether to return the sums of the last read instead of bits.
         details : bool, default False
             Whether to return an `SdmRecall`.
+        max_sweeps : int, optional
+            Another name of ``max_iter``.
         threads : int, optional
             None means the setting.
 
@@ -331,7 +345,7 @@ class SparseDistributedMemory(_Expected):
         TypeError, MemoryError
             For element types that are no real numbers; for what does not fit.
         """
-        steps = _check.integer(max_iter, "max_iter", 1)
+        steps = _check.integer(max_iter if max_sweeps is None else max_sweeps, "max_iter", 1)
         raw, details = _check.flag(raw, "raw"), _check.flag(details, "details")
         n_threads = resolve_threads(threads)
         now, places = self._store.now, self._store.locations
@@ -346,10 +360,8 @@ class SparseDistributedMemory(_Expected):
                 f"max_iter > 1 needs data as wide as addresses: {n_bits} bits are no address of "
                 f"{places.n_bits}"
             )
-        q = len(cues)
-        sums = _check.empty((q, n_bits), np.dtype(np.int64), "sums") if raw else None
-        active, undecided = np.empty(q, np.int64), np.empty(q, np.int64)
-
+        sums = _check.empty((len(cues), n_bits), np.dtype(np.int64), "sums") if raw else None
+        active, undecided = np.empty(len(cues), np.int64), np.empty(len(cues), np.int64)
         width = cues.shape[1] if alike else n_bytes(n_bits)
 
         def step(words: Bytes, rows: Int) -> tuple[Array, None]:
@@ -388,8 +400,7 @@ class SparseDistributedMemory(_Expected):
         threads: int | None = None,
     ) -> Any:
         """`read`, under the name all memories share; ``max_sweeps`` is another of ``max_iter``."""
-        steps = max_iter if max_sweeps is None else max_sweeps
-        return self.read(cues, steps, details=details, threads=threads)
+        return self.read(cues, max_iter, False, details, max_sweeps=max_sweeps, threads=threads)
 
     def activated(self, addresses: Any, *, threads: int | None = None) -> Any:
         """Find the hard locations that words activate.
@@ -427,36 +438,6 @@ class SparseDistributedMemory(_Expected):
         return found[0] if kind.single else found
 
     # -- looking at it ----------------------------------------------------------------------------
-
-    @property
-    def n_bits(self) -> int:
-        """Bits of an address."""
-        return self._store.locations.n_bits
-
-    @property
-    def n_locations(self) -> int:
-        """Hard locations."""
-        return self._store.locations.n_locations
-
-    @property
-    def value_bits(self) -> int:
-        """Bits of the data."""
-        return self._store.value_bits
-
-    @property
-    def radius(self) -> int:
-        """Largest Hamming distance at which a location is active."""
-        return self._store.locations.radius
-
-    @property
-    def p(self) -> float:
-        """Probability that a random location is active: the radius's, not the one asked for."""
-        return activation_probability(self.n_bits, self.radius)
-
-    @property
-    def expected_active(self) -> float:
-        """Locations that a word activates on average if locations are random."""
-        return self._store.locations.expected_active
 
     @property
     def counter_dtype(self) -> np.dtype[Any]:

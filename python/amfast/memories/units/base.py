@@ -8,18 +8,22 @@ it is 0 among -1 and +1, and bit 0 in the kinds that have no third value.
 
 from __future__ import annotations
 
+import sys
+from collections.abc import Callable
 from typing import Any, ClassVar
 
 import numpy as np
 
-from amfast import bits
+from amfast import _check, bits
 from amfast._engine import scoring
-from amfast._stores.items import Batch
+from amfast._stores.items import Batch, Items
 from amfast._typing import Array, Float, Mask, Signs
 from amfast.bits import BitMatrix, Kind
 from amfast.memories.base import Memory, check_alike
 from amfast.memories.recall import Recall
-from amfast.parts.dynamics import Settled
+from amfast.memories.units import doubts
+from amfast.parts.base import warn
+from amfast.parts.dynamics import Motion, Settled
 
 # Energies beyond this are refused: sums of a few such terms are still float64 numbers.
 ENERGY_MAX = float(np.finfo(np.float64).max) / 64
@@ -29,6 +33,8 @@ class _Units(Memory):
     """A memory whose states are units of -1 and +1 that follow their fields."""
 
     _given_bias: Float | None
+    _look_from = 2
+    """How many patterns make recall look whether they come back."""
     _unit: str = "bits"
     """What errors call the entries of a pattern."""
     _counted: ClassVar[str] = "bits"
@@ -98,6 +104,26 @@ class _Units(Memory):
             return None
         return np.ascontiguousarray(np.broadcast_to(self._given_bias, now.value_width))
 
+    def _look(
+        self, states: Signs, now: Any, motion: Motion, settle: Callable[[Signs], Settled]
+    ) -> None:
+        """Warn, once, if stored patterns do not come back from themselves.
+
+        It looks when many cues are recalled, and after the store doubled.
+        """
+        known = motion.clamp is not None or motion.rules.temperature
+        if len(states) < doubts.MANY or now.n_items < self._look_from or known:
+            return
+        self._look_from = 2 * now.n_items
+        text = doubts.told(now, settle)
+        if text:
+            self._look_from = sys.maxsize
+            warn(f"{text}; {self._helps(now.width)}")
+
+    def _helps(self, d: int) -> str:
+        """Say what holds more patterns of d units."""
+        raise NotImplementedError
+
     # -- looking at it ----------------------------------------------------------------------------
 
     def _no_rows(self) -> Any:
@@ -111,6 +137,12 @@ class _Units(Memory):
 
 # For the memories that stand on it; by its own name it is no memory that users make.
 Units = _Units
+
+
+def bounded(max_items: int | None) -> Items:
+    """Make an empty store of at most so many patterns, if a number is given."""
+    most = None if max_items is None else _check.integer(max_items, "max_items", 1)
+    return Items(max_items=most)
 
 
 def told(kind: Kind, state: Array, end: Settled, undecided: Mask | None, details: bool) -> Any:

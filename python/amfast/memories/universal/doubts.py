@@ -8,9 +8,6 @@ known, and some of the cues themselves.
 from __future__ import annotations
 
 import math
-import os
-import sys
-import warnings
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -22,7 +19,7 @@ from amfast._typing import Array, Float, Int, Mask
 from amfast.bits import BitMatrix
 from amfast.memories.universal.paper import Paper
 from amfast.memories.universal.standard import Standard
-from amfast.parts.similarities import FEW_ROWS, refuse_distance
+from amfast.parts.similarities import FEW_ROWS, misfit, refuse_distance
 
 MANY = 32
 """Cues from which the number of their answers says something."""
@@ -33,8 +30,8 @@ _ENTRIES = 1 << 22  # scores at a time
 _WORK = 1 << 29  # entries of keys times rows, where the engine scores
 _SLOW_WORK = 1 << 24  # where a Python function does
 _ROUNDING = 1e-5  # scores that differ by less of the largest are the same
+_FAR = 16  # times as large are cues of another scale
 _FEW_ANSWERS = 8  # cues to one answer that are too many
-_PACKAGE = os.path.dirname(os.path.abspath(parts.__file__))[: -len("parts")]
 
 
 class _Look(NamedTuple):
@@ -85,12 +82,8 @@ def told(model: Standard | Paper, now: Stored, cues: Any, threads: int) -> str:
     similar = model.similarity
     if isinstance(similar, parts.Similarity) and similar.metric is None:
         refuse_distance(similar, _some(now.keys, np.arange(min(now.n_items, FEW_ROWS)), now))
-    misfit = model.separation.misfit(model.larger_is_better)
-    if misfit:
-        return (
-            f"{_named(similar)} is a distance d and scores as -d, of which {misfit}: use 'softmax',"
-            " 'max', am.TopK or am.Threshold, or convention='paper', where scores are reciprocal"
-        )
+    if isinstance(model, Standard) and misfit(model.similarity, model.separation):
+        return misfit(model.similarity, model.separation)
     try:
         return _seen(model, now, cues, threads)
     except ValueError:  # scores of keys leave the range of floats, those of the cues need not
@@ -115,7 +108,7 @@ def _seen(model: Standard | Paper, now: Stored, cues: Any, threads: int) -> str:
         for text in (
             said,
             "" if said else _of_weights(model, now, answers),
-            _of_answers(answers, _distinct(cues, asked), now.n_items),
+            _of_answers(answers, _distinct(cues, asked), now.n_items, _scales(cues, asked, now)),
         )
         if text
     )
@@ -149,6 +142,12 @@ def _of_keys(model: Standard | Paper, now: Stored, seen: _Look, known: Int) -> s
             f"{named} another item{long}scores more there, and the {n} keys have {answers} "
             f"different answers. {_other_similarity(named)}"
         )
+    if _falls(now, seen, own, known):
+        return (
+            f"{model.separation!r} does not rise with the score: at most of the {n} stored keys "
+            f"looked at, {at_all}, an item that scores less than the key's own has more weight (a "
+            "distance d scores as -d)"
+        )
     if model.separation.beta is None or now.heteroassociative:
         return ""
     weak = seen.share(own) < 0.5
@@ -159,6 +158,17 @@ def _of_keys(model: Standard | Paper, now: Stored, seen: _Look, known: Int) -> s
         f"{int(weak.sum())} of {n} items looked at, {at_all}, get less than half of the weight at "
         f"their own key, so recall blends items; {_enough(seen, own)}"
     )
+
+
+def _falls(now: Stored, seen: _Look, own: Float, known: Int) -> bool:
+    """Whether most keys give more weight to an item that scores less than their own."""
+    if now.weighted:
+        return False
+    row = np.arange(len(known))
+    heaviest = seen.weights.argmax(axis=1)
+    more = seen.weights[row, heaviest] > (1 + _ROUNDING) * seen.weights[row, known]
+    less = seen.scores[row, heaviest] < (own - seen.slack)[:, 0]
+    return bool((more & less).mean() > 0.5)
 
 
 def _of_weights(model: Standard | Paper, now: Stored, seen: _Look) -> str:
@@ -179,12 +189,23 @@ def _of_weights(model: Standard | Paper, now: Stored, seen: _Look) -> str:
     )
 
 
-def _of_answers(seen: _Look, distinct: int, n_items: int) -> str:
+def _scales(cues: Any, asked: Int, now: Stored) -> str:
+    """Say how large cues and keys are where they are far apart, as 0..1 and 0..255."""
+    if isinstance(now.keys, BitMatrix):
+        return ""
+    one = float(np.abs(cues[asked].astype(np.float64)).max(initial=0.0))
+    other = float(np.abs(now.keys[: len(asked)].astype(np.float64)).max(initial=0.0))
+    if _FAR * min(one, other) > max(one, other):
+        return ""
+    return f"cues are as large as {one:.3g} and keys as {other:.3g}: bring them to one scale; and "
+
+
+def _of_answers(seen: _Look, distinct: int, n_items: int, scales: str) -> str:
     answers = len(np.unique(seen.weights.argmax(axis=1)))
     if distinct < MANY or n_items < distinct or answers * _FEW_ANSWERS > distinct:
         return ""
     return (
-        f"{distinct} different cues looked at have {answers} different answer"
+        f"{scales}{distinct} different cues looked at have {answers} different answer"
         f"{'s' * (answers != 1)} among {n_items} items: if they are cues of different items, a few "
         "items attract all; compare another similarity ('cosine', 'manhattan', 'sqeuclidean'), or "
         "centre the data"
@@ -224,11 +245,3 @@ def _some(rows: Any, index: Int, now: Stored) -> Any:
 def _distinct(rows: Any, index: Int) -> int:
     some = rows[index]
     return len(np.unique(some.to_packed() if isinstance(some, BitMatrix) else some, axis=0))
-
-
-def warn(text: str) -> None:
-    """Warn whoever called the library, however deep inside it this is."""
-    frame, level = sys._getframe(1), 2
-    while frame.f_back is not None and frame.f_code.co_filename.startswith(_PACKAGE):
-        frame, level = frame.f_back, level + 1
-    warnings.warn(text, parts.SeparationWarning, stacklevel=level)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import sys
 from typing import Any, ClassVar
 
@@ -15,13 +16,15 @@ from amfast._typing import Array, Float, Int, Mask
 from amfast.bits import BitMatrix, Kind
 from amfast.memories.base import Memory, check_alike
 from amfast.memories.recall import Recall
-from amfast.memories.universal import doubts, winners
+from amfast.memories.universal import doubts, partly, winners
+from amfast.memories.universal.looks import _Looks
 from amfast.memories.universal.paper import Paper
 from amfast.memories.universal.standard import Standard
+from amfast.parts.base import warn
 from amfast.parts.dynamics import Settled, settle
 
 
-class UniversalHopfield(Memory):
+class UniversalHopfield(_Looks):
     """An associative memory made of a similarity, a separation and a readout.
 
     Recall is ``readout(sum_i w_i v_i / sum_i |w_i|)`` with the weights
@@ -31,14 +34,13 @@ class UniversalHopfield(Memory):
     Parameters
     ----------
     similarity : str, Similarity or callable, default "dot"
-        A metric's name; a distance d scores as -d. "hamming" makes it a memory of bits, see the
-        notes. A function is called on tiles, see `Similarity`. In the paper convention a name of
-        `amfast.memories.universal.paper`.
+        "dot", or a distance d, which scores as -d: "cosine" (1 - cos), "sqeuclidean", "euclidean",
+        "manhattan", "kl", "reverse_kl", "jensenshannon" (see `amfast.kernels`). "hamming" makes it
+        a memory of bits, see the notes. A function is called on tiles, see `Similarity`. In the
+        paper convention a name of `amfast.memories.universal.paper`.
     separation : str, Separation or callable, default "softmax"
         "identity", "log", "sqrt", "square", "cube", "quartic", "softmax", "max" or an object of
-        `amfast.parts`. With a distance choose softmax, max, `TopK` or `Threshold`: its scores are
-        <= 0, so odd powers give negative weights, even powers lift the farthest item, rectified
-        ones give zeros, and sqrt and log raise.
+        `amfast.parts`. With a distance choose softmax, max, `TopK` or `Threshold`.
     beta : float, optional
         Shorthand for the softmax's inverse temperature, finite and >= 0; None means 1. A
         ValueError where it would have no effect.
@@ -61,8 +63,21 @@ class UniversalHopfield(Memory):
     max_items : int, optional
         How many items are kept: when one more is stored, the oldest goes.
 
+    See Also
+    --------
+    ModernHopfield : dot and softmax, with the bounds of its theory.
+    Hopfield, DenseAssociativeMemory : Binary patterns that fall down an energy.
+    amfast.retrieve : The same without a memory.
+    amfast.compare : Several memories beside each other on your own patterns.
+
     Notes
     -----
+    **Which parts?** Noisy images or vectors: "manhattan" with beta=1, or "sqeuclidean". Vectors of
+    which the direction counts: "cosine", beta=100. Parts of images black: "reverse_kl", beta=50.
+    One item, unmixed: "max". Bits: "hamming". The default, dot, favours long keys: normalise them.
+    A softmax tells items apart whose scores differ by more than about ln(N) / beta; below that it
+    averages them, and `recall` warns.
+
     Item weights are finite and >= 0 and multiply an item's separated score; the exceptions are
     `TopK` and `Max`, which choose k distinct items by score and then weigh those. Of an item of
     weight 0, which is never recalled, neither key nor value is looked at or kept.
@@ -72,25 +87,21 @@ class UniversalHopfield(Memory):
     else float32. Beside the keys a packed copy is kept for the engine. Many threads may read one
     memory at a time; `store`, `delete` and `merge` must not run beside other calls.
 
-    Under "hamming" keys and cues are a `BitMatrix`, bools, or arrays of {0, 1} or {-1, +1}; keys
-    are stored packed, a bit per unit and only once, and `keys` is a `BitMatrix`.
-    Values may be one too. Stored bits are recalled as the numbers -1 and +1: a mixture of them is
-    float32 in [-1, 1] (in 0..1 after ``(x + 1) / 2``). Where the answer is bits again, because the
-    readout is "sign" or the separation chooses one item, it comes in the kind that the cues had:
-    `BitMatrix`, bool, {0, 1} or {-1, +1} of their type; only then can it be the cue of a next step.
+    Under "hamming" keys and cues are bits: a `BitMatrix`, bools, or arrays of {0, 1} or {-1, +1},
+    kept packed, as values may be. They are recalled as the numbers -1 and +1, mixtures as float32
+    in [-1, 1]. Where the answer is bits again, because the readout is "sign" or the separation
+    chooses one item, it comes in the kind that the cues had, and can be the cue of a next step.
 
     Examples
     --------
     >>> import amfast as am
-    >>> memory = am.UniversalHopfield("manhattan", "softmax", beta=10.0)
-    >>> memory.store([[0.0, 0.0, 1.0], [1.0, 1.0, 0.0]])
-    array([0, 1])
-    >>> memory.recall([0.9, 0.8, 0.0]).round(3)
-    array([1., 1., 0.])
-    >>> memory = am.UniversalHopfield("hamming", beta=1.0)
-    >>> ids = memory.store([[1, 1, 1, 0, 0], [0, 0, 1, 1, 1]])
-    >>> memory.recall([1, 0, 1, 0, 0]).round(2)
-    array([ 0.76,  0.76,  1.  , -0.76, -0.76], dtype=float32)
+    >>> images = am.datasets.load("fashion_mnist_small", n=300).patterns()  # (300, 784) in 0..1
+    >>> memory = am.UniversalHopfield("manhattan", beta=1.0)
+    >>> ids = memory.store(images)
+    >>> noisy = am.corrupt.gaussian(images, 0.3, mode="clip", seed=0)
+    >>> found = memory.recall(noisy, details=True)
+    >>> float((found.best == ids).mean()), float(abs(found.state - images).mean()) < 0.01
+    (1.0, True)
     >>> memory = am.UniversalHopfield("hamming", beta=1.0, readout="sign")
     >>> ids = memory.store([[1, 1, 1, 0, 0], [0, 0, 1, 1, 1]])
     >>> memory.recall([1, 0, 1, 0, 0])
@@ -187,6 +198,10 @@ class UniversalHopfield(Memory):
         max_iter: int = 1,
         tol: float = 1e-4,
         details: bool = False,
+        mask: Any = None,
+        nan: str = "error",
+        keep_known: bool = False,
+        where: Any = None,
         max_sweeps: int | None = None,
         threads: int | None = None,
     ) -> Any:
@@ -202,6 +217,16 @@ class UniversalHopfield(Memory):
             A row stops when a step changes none of its entries by more than this.
         details : bool, default False
             Whether to return a `Recall`; its ``best`` costs the scores of all items.
+        mask : (Q, d) or (d,) array, or BitMatrix, optional
+            True where an entry of a cue is known, or weights >= 0, see `amfast.pairwise`: what is
+            not known does not count. It is for the first step; others ask with whole states.
+        nan : {"error", "missing"}, default "error"
+            "missing" takes a NaN in the cues for an entry that is not known.
+        keep_known : bool, default False
+            Whether known entries are put back into every state that is recalled.
+        where : (N,) bool array, ids, or (indptr, ids), optional
+            Recall from these items alone: a mask in the order of `ids`, or ids, or a list per cue
+            in CSR. They are copied for the call; a list per cue takes the cues one by one.
         max_sweeps : int, optional
             Another name of ``max_iter``, as memories of units call it.
         threads : int, optional
@@ -234,10 +259,24 @@ class UniversalHopfield(Memory):
         tol = _check.number(tol, "tol", 0.0)
         details = _check.flag(details, "details")
         n_threads = resolve_threads(threads)
-        now = self._stored()
-        given, kind = self._cues(cues, "cues", now)
-        if now.n_items >= self._look_from or len(given) >= self._look_wide > 0:
-            self._look(now, given, n_threads)
+        keep_known = _check.flag(keep_known, "keep_known")
+        if isinstance(where, tuple) and len(where) == 2:
+            if details:
+                raise ValueError("details=True needs one where for all cues, got (indptr, ids)")
+            again = functools.partial(
+                self.recall, max_iter=steps, tol=tol, nan=nan, keep_known=keep_known,
+                threads=n_threads,
+            )  # fmt: skip
+            return partly.one_by_one(again, cues, where, mask)
+        now = partly.among(self._stored(), where)
+        first: partly.First | None = None
+        if mask is not None or nan != "error" or keep_known:
+            given, kind, first = partly.cues(self._model, cues, now, mask, nan, keep_known)
+        else:
+            given, kind = self._cues(cues, "cues", now)
+            looks = now.n_items >= self._look_from or len(given) >= self._look_wide > 0
+            if looks and where is None:
+                self._look(now, given, n_threads)
         auto = not now.heteroassociative
         if steps > 1 and not auto:
             raise ValueError("max_iter > 1 needs an autoassociative memory: values are no cues")
@@ -247,10 +286,10 @@ class UniversalHopfield(Memory):
                 "max_iter > 1 under 'hamming' needs states of bits: readout='sign', or separation "
                 "'max'"
             )
-        if steps == 1 and not details:
+        if steps == 1 and not details and first is None:
             state, _ = self._step(given, now, n_threads)
             return kind.answer(winners.packed(state) if binary else state)
-        end, log_scale = self._settled(given, now, steps, tol, details, binary, n_threads)
+        end, log_scale = self._settled(given, now, steps, tol, details, binary, first, n_threads)
         state = end.states
         answer = kind.answer(winners.packed(state) if binary else state)
         if not details:
@@ -266,7 +305,13 @@ class UniversalHopfield(Memory):
             energy=energy,
             log_scale=log_scale,
             energy_trace=end.trace,
-            best=winners.best(self._model, self._asked(given, now, steps, state), now, n_threads),
+            best=winners.best(
+                self._model,
+                self._asked(given, now, steps, state),
+                now,
+                n_threads,
+                first.known if first and steps == 1 else None,
+            ),  # fmt: skip
         )
 
     def _asked(self, cues: Any, now: Stored, steps: int, state: Any) -> Any:
@@ -287,7 +332,7 @@ class UniversalHopfield(Memory):
         text = self._doubts(now, cues, threads)
         if text:
             self._look_from, self._look_wide = sys.maxsize, 0
-            doubts.warn(text)
+            warn(text)
 
     def _doubts(self, now: Stored, cues: Any, threads: int) -> str:
         """Say what speaks against recalling these cues from these items."""
@@ -301,16 +346,19 @@ class UniversalHopfield(Memory):
         tol: float,
         details: bool,
         binary: bool,
+        first: partly.First | None,
         threads: int,
     ) -> tuple[Settled, Float]:
         """Step until rows rest, and the log scales of their last steps."""
+        known = iter([first.known] if first else [])
         log_scale = np.empty(len(cues))
         traces = details and self._traces and not self._why_no_energy()
 
         def step(states: Any, rows: Int) -> tuple[Array, Float | None]:
             if binary and not isinstance(states, BitMatrix):
                 states = winners.packed(states)
-            new, log_scale[rows] = self._step(states, now, threads)
+            new, log_scale[rows] = self._step(states, now, threads, next(known, None))
+            new = first.put_back(new, rows) if first else new
             return new, self._traced(states, now, threads) if traces else None
 
         def still(new: Array, old: Any, rows: Int) -> Mask:
@@ -350,9 +398,11 @@ class UniversalHopfield(Memory):
         dtype = _check.compute_type(cues, now.keys, now.values)
         return cues.astype(dtype, copy=False), kind
 
-    def _step(self, cues: Any, now: Stored, threads: int) -> tuple[Array, Float]:
+    def _step(
+        self, cues: Any, now: Stored, threads: int, known: Array | None = None
+    ) -> tuple[Array, Float]:
         """One read of all cues with the readout, and the log scale."""
-        summed, log_scale = self._model.read(cues, now, threads)
+        summed, log_scale = self._model.read(cues, now, threads, known)
         if self._readout.kind == "identity":
             return summed, log_scale
         return self._readout(summed, None if now.heteroassociative else numbers(cues)), log_scale
@@ -448,48 +498,3 @@ class UniversalHopfield(Memory):
         if self._readout.kind != "identity":
             return f"the readout {self._readout.kind!r} changes the step"
         return self._model.why_no_energy()
-
-    # -- looking at it ----------------------------------------------------------------------------
-
-    @property
-    def log_weight(self) -> Float:
-        """Natural logarithms of the items' weights (N,), read-only."""
-        now = self._store.now
-        return np.empty(0) if now is None else now.log_weight
-
-    @property
-    def similarity(self) -> str | parts.Similarity:
-        """The similarity; a name of `amfast.memories.universal.paper` in the paper convention."""
-        return self._model.similarity
-
-    @property
-    def separation(self) -> parts.Separation:
-        """The separation."""
-        return self._model.separation
-
-    @property
-    def readout(self) -> parts.Readout:
-        """The readout."""
-        return self._readout
-
-    @property
-    def convention(self) -> str:
-        """``"standard"`` or ``"paper"``."""
-        return self._model.name
-
-    def _contents(self) -> str:
-        now = self._stored()
-        values = f" -> {winners.width(now.values, ' of')}" if now.heteroassociative else ""
-        return f"{len(self)} items, {winners.width(now.keys, ' columns of')}{values}"
-
-    def _described(self) -> str:
-        """Name the parts, as `repr` shows them."""
-        text = repr(self._model)
-        if self._readout.kind != "identity":
-            text += f", readout={self._readout.kind!r}"
-        return text + self._bounded()
-
-    def _bounded(self) -> str:
-        """Name the number of items kept, if there is one."""
-        most = self._given["max_items"]
-        return "" if most is None else f", max_items={most}"

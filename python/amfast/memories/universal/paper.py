@@ -104,7 +104,9 @@ class Paper:
         if self.similarity in DIVERGENCES:
             _check.nonnegative(rows, name, f"{self.similarity} compares distributions")
 
-    def read(self, cues: Array, items: Stored, threads: int) -> tuple[Array, Float]:
+    def read(
+        self, cues: Array, items: Stored, threads: int, known: Array | None = None
+    ) -> tuple[Array, Float]:
         """Weighted sum of the values (Q, o) and ln of the sum of magnitudes (Q,)."""
         out = _check.empty((len(cues), items.values.shape[1]), cues.dtype, "recalled values")
         log_scale = np.empty(len(cues))
@@ -120,7 +122,9 @@ class Paper:
             out[tile] = self._scores(cues[tile], items, threads)
         return out
 
-    def weights(self, cues: Array, items: Stored, threads: int) -> Array:
+    def weights(
+        self, cues: Array, items: Stored, threads: int, known: Array | None = None
+    ) -> Array:
         """Weights that sum to 1 (Q, N)."""
         out = _check.empty((len(cues), len(items)), cues.dtype, "weights")
         for tile in cue_tiles(len(cues), len(items)):

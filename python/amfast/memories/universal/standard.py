@@ -9,6 +9,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 from amfast import _check, parts
+from amfast._engine.knowing import known_of
 from amfast._engine.reading import Source, read, result_type, tile_weights
 from amfast._engine.scoring import cue_tiles, engine_rows, fused_exactly, scores, scores_bytes
 from amfast._stores.items import Items, Stored
@@ -97,12 +98,23 @@ class Standard:
             cues, items.keys, self.similarity.metric
         )
 
-    def read(self, cues: Array | BitMatrix, items: Stored, threads: int) -> tuple[Array, Float]:
-        """Weighted sum of the values (Q, o) and ln of the sum of magnitudes (Q,)."""
+    def read(
+        self,
+        cues: Array | BitMatrix,
+        items: Stored,
+        threads: int,
+        known: Array | None = None,
+    ) -> tuple[Array, Float]:
+        """Weighted sum of the values (Q, o) and ln of the sum of magnitudes (Q,).
+
+        ``known`` is what columns of the cues count, as the engine takes it.
+        """
         cues = self._weighed(cues, items)
         source, prepared = self._source(items, cues), self._prepared(cues)
         try:
-            summed, log_scale = read(prepared, source, self.similarity, self.separation, threads)
+            summed, log_scale = read(
+                prepared, source, self.similarity, self.separation, threads, known
+            )
         except ValueError as error:
             if self.separation.hint:
                 raise ValueError(f"{error}{self.separation.hint}") from error
@@ -124,14 +136,22 @@ class Standard:
         out = scores(self._prepared(cues), source.keys, source.packed, self.similarity, threads)
         return out if self.larger_is_better else np.negative(out, out=out)
 
-    def weights(self, cues: Array | BitMatrix, items: Stored, threads: int) -> Array:
+    def weights(
+        self,
+        cues: Array | BitMatrix,
+        items: Stored,
+        threads: int,
+        known: Array | None = None,
+    ) -> Array:
         """Weights of all items (Q, N)."""
         dtype = result_type(cues, items.values)
         out = _check.empty((len(cues), len(items)), dtype, "weights")
         source = self._source(items, cues)
         for tile in cue_tiles(len(cues), len(items)):
             prepared = self._prepared(cues[tile])
-            w, log_scale = tile_weights(prepared, source, self.similarity, self.separation, threads)
+            w, log_scale = tile_weights(
+                prepared, source, self.similarity, self.separation, threads, known_of(known, tile)
+            )
             out[tile] = w
             if self.raw:
                 out[tile] = _rescaled(out[tile], log_scale)

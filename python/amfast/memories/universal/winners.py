@@ -7,17 +7,19 @@ from typing import Any
 import numpy as np
 
 from amfast import bits, parts
+from amfast._engine.knowing import known_of
 from amfast._engine.scoring import cue_tiles
 from amfast._stores.items import Stored
 from amfast._typing import Array, Float, Int
 from amfast.bits import BitMatrix
 
 
-def best(model: Any, cues: Any, now: Stored, threads: int) -> Int:
+def best(model: Any, cues: Any, now: Stored, threads: int, known: Array | None) -> Int:
     """Ids of the items with the largest weight (Q,), ties to the lowest; a tile at a time."""
     index = np.empty(len(cues), np.int64)
     for tile in cue_tiles(len(cues), now.n_items):
-        index[tile] = model.weights(cues[tile], now, threads).argmax(axis=1)
+        some = known_of(known, tile)
+        index[tile] = model.weights(cues[tile], now, threads, some).argmax(axis=1)
     return np.asarray(now.ids[index])
 
 
