@@ -192,6 +192,35 @@ def test_the_sparse_interface_is_followed(X):
             assert type(RadiusNeighborsTransformer().fit_transform(X)) is kind
 
 
+@pytest.mark.parametrize("metric", ["euclidean", "manhattan", "cosine"])
+def test_missing_entries_of_queries_do_not_count(X, rng, metric):
+    queries = rng.normal(size=(9, 7))
+    queries[rng.random((9, 7)) < 0.3] = np.nan
+    search = NearestNeighbors(4, metric=metric, radius=1.5, nan="missing").fit(X)
+    distances, indices = search.kneighbors(queries)
+    near = search.radius_neighbors(queries, return_distance=False)
+    graph = KNeighborsTransformer(3, metric=metric, nan="missing").fit(X).transform(queries)
+    for i, row in enumerate(queries):
+        known = ~np.isnan(row)
+        alone = NearestNeighbors(4, metric=metric, radius=1.5).fit(X[:, known])
+        expected, at = alone.kneighbors(row[None, known])
+        np.testing.assert_array_equal(indices[i], at[0])
+        np.testing.assert_allclose(distances[i], expected[0], atol=1e-12)
+        found = alone.radius_neighbors(row[None, known], return_distance=False)[0]
+        np.testing.assert_array_equal(near[i], found)
+        np.testing.assert_allclose(graph[i].data, expected[0], atol=1e-12)
+    if metric == "euclidean":
+        from sklearn.metrics.pairwise import nan_euclidean_distances
+
+        scaled = distances * np.sqrt(7 / (~np.isnan(queries)).sum(axis=1))[:, None]
+        theirs = np.sort(nan_euclidean_distances(queries, X), axis=1)[:, :4]
+        np.testing.assert_allclose(scaled, theirs)
+    with pytest.raises(ValueError, match="X contains NaN"):
+        search.fit(np.full((3, 2), np.nan))
+    with pytest.raises(ValueError, match="nan must be one of"):
+        NearestNeighbors(nan="zero").fit(X)
+
+
 # -- bad input ------------------------------------------------------------------------------------
 
 

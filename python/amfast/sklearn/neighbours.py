@@ -26,6 +26,7 @@ class _Search(BaseEstimator):
 
     metric: str
     n_jobs: int | None
+    nan: str
 
     def fit(self, X: Any, y: Any = None) -> Any:
         """Keep the rows that are searched.
@@ -50,11 +51,13 @@ class _Search(BaseEstimator):
 
     def _check_parameters(self) -> None:
         metrics.resolve(sharing.metric(self.metric))
+        _check.choice(self.nan, "nan", ("error", "missing"))
 
     def _queries(self, X: Any) -> Any:
         """Return checked queries; None, the kept rows themselves, stays None."""
         check_is_fitted(self)
-        return X if X is None else sharing.asked(self, X)
+        finite: Any = "allow-nan" if self.nan == "missing" else True
+        return X if X is None else sharing.asked(self, X, ensure_all_finite=finite)
 
     def _asked(self, X: Any) -> dict[str, Any]:
         """Return the arguments that say who asks whom, and how."""
@@ -63,6 +66,7 @@ class _Search(BaseEstimator):
             "keys": self._fit_X,
             "metric": self.effective_metric_,
             "exclude_self": X is None,
+            "nan": self.nan,
             "threads": sharing.threads(self.n_jobs),
         }
 
@@ -254,6 +258,8 @@ class NearestNeighbors(_Nearest, _Near):
         divides by their number. With "dot" the largest come first, and a radius is a least score.
     n_jobs : int, optional
         Threads; None means the setting, -1 all cores.
+    nan : {"error", "missing"}, default "error"
+        "missing": an entry that is NaN in a query does not count. Kept rows are complete.
 
     Attributes
     ----------
@@ -277,11 +283,13 @@ class NearestNeighbors(_Nearest, _Near):
         radius: float = 1.0,
         metric: str = "euclidean",
         n_jobs: int | None = None,
+        nan: str = "error",
     ) -> None:
         self.n_neighbors = n_neighbors
         self.radius = radius
         self.metric = metric
         self.n_jobs = n_jobs
+        self.nan = nan
 
 
 class _Graph(ClassNamePrefixFeaturesOutMixin, TransformerMixin):
@@ -327,6 +335,8 @@ class KNeighborsTransformer(_Graph, _Nearest):
         A distance of `amfast.kernels`; "minkowski" is "euclidean".
     n_jobs : int, optional
         Threads; None means the setting, -1 all cores.
+    nan : {"error", "missing"}, default "error"
+        "missing": an entry that is NaN in a query does not count. Kept rows are complete.
 
     Attributes
     ----------
@@ -354,11 +364,13 @@ class KNeighborsTransformer(_Graph, _Nearest):
         mode: str = "distance",
         metric: str = "euclidean",
         n_jobs: int | None = None,
+        nan: str = "error",
     ) -> None:
         self.n_neighbors = n_neighbors
         self.mode = mode
         self.metric = metric
         self.n_jobs = n_jobs
+        self.nan = nan
 
     @property
     def _entries(self) -> int:
@@ -414,6 +426,8 @@ class RadiusNeighborsTransformer(_Graph, _Near):
         A distance of `amfast.kernels`; "minkowski" is "euclidean".
     n_jobs : int, optional
         Threads; None means the setting, -1 all cores.
+    nan : {"error", "missing"}, default "error"
+        "missing": an entry that is NaN in a query does not count. Kept rows are complete.
 
     Attributes
     ----------
@@ -440,11 +454,13 @@ class RadiusNeighborsTransformer(_Graph, _Near):
         mode: str = "distance",
         metric: str = "euclidean",
         n_jobs: int | None = None,
+        nan: str = "error",
     ) -> None:
         self.radius = radius
         self.mode = mode
         self.metric = metric
         self.n_jobs = n_jobs
+        self.nan = nan
 
     def transform(self, X: Any) -> Any:
         """Return the graph from rows to those that were fitted.

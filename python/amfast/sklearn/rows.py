@@ -105,8 +105,8 @@ class AssociativeImputer(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
 
     Parameters
     ----------
-    similarity : str, Similarity or callable, default "sqeuclidean"
-        As `amfast.retrieve` takes it; asked about the known columns.
+    similarity : str, default "sqeuclidean"
+        A metric that takes masks: "dot", "cosine", "sqeuclidean", "euclidean", "manhattan".
     separation : str, Separation or callable, default "softmax"
         As `amfast.retrieve` takes it; ``am.TopK(k, beta=0.0)`` is the mean of the k nearest.
     beta : float, default 1.0
@@ -177,7 +177,7 @@ class AssociativeImputer(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
             raise ValueError(f"X has no complete row among n_samples = {len(X)}")
         self._keys = X[~missing] if missing.any() else X
         self.n_samples_fit_ = len(self._keys)
-        self._recall(self._keys[:1], self._keys)  # looks at every parameter
+        self._recall(self._keys[:1])  # looks at every parameter
         return self
 
     def transform(self, X: Any) -> Array:
@@ -205,20 +205,17 @@ class AssociativeImputer(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
             nothing = rows[missing[rows].all(axis=1)]
             if len(nothing):
                 raise ValueError(f"X row {nothing[0]} has no known entry to recall the others from")
-            # Rows that miss the same columns are asked together, about the others.
-            patterns, pattern = np.unique(missing[rows], axis=0, return_inverse=True)
-            for i, hidden in enumerate(patterns):
-                alike = rows[pattern.ravel() == i]
-                recalled = self._recall(X[np.ix_(alike, ~hidden)], self._keys[:, ~hidden])
-                X[np.ix_(alike, hidden)] = recalled[:, hidden]
+            recalled = self._recall(X[rows], nan="missing")
+            X[rows] = np.where(missing[rows], recalled, X[rows])
         return np.asarray(X)
 
-    def _recall(self, X: Array, keys: Array) -> Array:
+    def _recall(self, X: Array, **options: Any) -> Array:
         return kernels.retrieve(
-            X, keys, self._keys,
+            X, self._keys,
             similarity=sharing.metric(self.similarity),
             separation=sharing.separation(self.separation, self.beta),
             threads=sharing.threads(self.n_jobs),
+            **options,
         )  # fmt: skip
 
     def __sklearn_tags__(self) -> Any:
