@@ -126,8 +126,8 @@ def load(path: str | os.PathLike[str], *, mmap: bool = False, verify: bool | Non
     Returns
     -------
     object
-        A memory, `BitMatrix`, `SecondMoment`, `DenseAssociativeClassifier` or `Capacity`; of a
-        folder, `Shards`.
+        A memory, `Keys`, `BitMatrix`, `SecondMoment`, `DenseAssociativeClassifier` or `Capacity`;
+        of a folder, `Shards`.
 
     Raises
     ------

@@ -232,13 +232,11 @@ def topk(
     k = _check.integer(k, "k", 1, len(keys_) - one_more)
     _check.fits((len(q), k), np.dtype(np.complex128), "scores and indices")
 
-    def search(q: Array, keys: Array | _core.Keys, known: Array | None) -> tuple[Array, Int]:
-        return _core.topk(q, keys, k + one_more, name, n_threads, False, known)
-
+    search = functools.partial(_core.topk, k=k + one_more, metric=name, threads=n_threads)
     if len(q) == 0:
         return np.empty((0, k), dtype), np.empty((0, k), np.int64)
     if where is None:
-        scores, indices = search(q, keys_, known)
+        scores, indices = search(q, keys_, known=known)
     else:
         some_keys = _check.where(where, len(keys_), len(q))
         some_keys.check(k + one_more)
@@ -330,15 +328,12 @@ def within(
         radius = n_bits
     if len(q) == 0:
         return np.zeros(1, np.int64), np.empty(0, np.int64), np.empty(0, dtype)
-
-    def search(q: Array, keys: Array | _core.Keys, known: Array | None) -> tuple[Int, Int, Array]:
-        return _core.within(q, keys, radius, name, n_threads, known)
-
+    search = functools.partial(_core.within, radius=radius, metric=name, threads=n_threads)
     if where is None:
         found = None
         if n_bits is not None and known is None and buckets.pays(len(q), len(k), n_bits, radius):
             found = _near(q, rows, n_bits, radius)
-        found = search(q, k, known) if found is None else found
+        found = search(q, k, known=known) if found is None else found
     else:
         found = filters.within(search, q, rows, known, _check.where(where, len(k), len(q)), dtype)
     return others.of_rows(*found) if alone else found
