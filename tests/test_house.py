@@ -35,7 +35,7 @@ FLOORS = [
     "plot",
     "lab shards",
     "__init__",
-    "dask",
+    "dask polars sklearn",
     "bench reproduce",
     "demo",
     "cli",
