@@ -6,7 +6,7 @@ import math
 
 import numpy as np
 
-from amfast._check.elements import is_bfloat16, number_type
+from amfast._check.elements import number_type
 from amfast._check.foreign import foreign, refuse_masked, stacked
 from amfast._check.outputs import retyped
 from amfast._typing import Array, Float
@@ -25,7 +25,7 @@ def array(x: object, name: str, *, short: bool = False) -> Array:
 
 def frozen(x: Array) -> Array:
     """Return a view that its holder cannot make writable, to hand out what must not change."""
-    if is_bfloat16(x.dtype):  # which buffers do not know
+    if x.dtype.isbuiltin == 2:  # bfloat16, which buffers do not know
         return frozen(x.view(np.uint16)).view(x.dtype)
     return np.asarray(x.data.toreadonly()) if x.size else x.copy()
 
