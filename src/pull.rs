@@ -196,7 +196,11 @@ pub unsafe fn pull<I: Isa, V: Vector + 'static, S: Slope>(
                 to_cues: to_cues.at::<V>(cue, column),
                 to_keys: to_keys.at::<V>(0, column),
             };
-            if eight { enter::<I, V, S, 8>(&stripe) } else { enter::<I, V, S, STEP>(&stripe) }
+            if eight {
+                enter::<I, V, S, 8>(&stripe)
+            } else {
+                enter::<I, V, S, STEP>(&stripe)
+            }
             column += V::LANES;
         }
         cue += rows;

@@ -380,7 +380,8 @@ fn run<E: Scored + Real, S: Slope>(
     let by_cues = q > n;
     let shorter = if by_cues { n * (width + out_width) } else { q * width } * size_of::<E>();
     let count = TASKS.div_ceil(heads.len()).min((HELD / shorter.max(1)).max(1));
-    let cut = |n: usize, by: bool, step: usize| pieces(n, if by { n.div_ceil(count).next_multiple_of(step) } else { n });
+    let cut =
+        |n: usize, by: bool, step: usize| pieces(n, if by { n.div_ceil(count).next_multiple_of(step) } else { n });
     let (cues, keys) = (cut(q, by_cues, GROUP), cut(n, !by_cues, first.scores.block));
     let places: Vec<_> = cues.iter().flat_map(|cues| keys.iter().map(move |keys| (cues, keys))).collect();
     let shared = (
