@@ -177,11 +177,13 @@ impl<T: Score> Queries<T> {
                 if alone {
                     continue;
                 }
-                for w in 0..words {
-                    // SAFETY: word w of row r lies inside the part that `arrange` made room for.
-                    unsafe {
-                        let to = base.add((w * part.tile.rows + r) * kernel.layout.word);
-                        std::ptr::copy_nonoverlapping(row.as_ptr().add(w * kernel.layout.word), to, kernel.layout.word);
+                // SAFETY: word w of row r lies inside the part that `arrange` made room for, at a multiple of a word.
+                unsafe {
+                    let to = base.add(r * kernel.layout.word);
+                    match kernel.layout.word {
+                        4 => spread::<u32>(row, to, part.tile.rows),
+                        8 => spread::<u64>(row, to, part.tile.rows),
+                        _ => unreachable!("words of floats, or of four or eight bytes"),
                     }
                 }
             }
@@ -196,5 +198,16 @@ impl<T: Score> Queries<T> {
     /// Where a part's terms are.
     pub fn terms(&self, part: &Part<T>) -> *const T {
         self.terms[part.term..].as_ptr()
+    }
+}
+
+/// Copies the words of a row to every `stride`-th place.
+///
+/// # Safety
+/// Row and places are aligned for words; there are places for all of them.
+unsafe fn spread<W: Copy>(row: &[u8], to: *mut u8, stride: usize) {
+    let (from, to) = (row.as_ptr().cast::<W>(), to.cast::<W>());
+    for w in 0..row.len() / size_of::<W>() {
+        *to.add(w * stride) = *from.add(w);
     }
 }

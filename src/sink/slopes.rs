@@ -427,7 +427,6 @@ fn run<E: Scored + Real, S: Slope>(
         add(&mut into.log_weight[key..], &piece.log_weight);
         into.beta[head] += piece.beta;
     }
-    let finite = |x: &[E]| x.iter().all(|x| x.to_f64().is_finite());
     if finite(into.cues) && finite(into.keys) && finite(into.values) {
         return Ok(());
     }
@@ -443,4 +442,9 @@ fn add<T: Copy + std::ops::AddAssign>(to: &mut [T], more: &[T]) {
     for (to, &more) in to.iter_mut().zip(more) {
         *to += more;
     }
+}
+
+/// Whether all numbers are finite, looked at many at a time.
+fn finite<E: Real>(x: &[E]) -> bool {
+    x.chunks(256).all(|some| some.iter().fold(true, |all, &x| all & (x - x == E::ZERO)))
 }
