@@ -89,7 +89,9 @@ def test_keys_that_are_the_values(similarity):
 
 @pytest.mark.parametrize("causal", [False, True])
 @pytest.mark.parametrize("similarity", SIMILARITIES)
-@pytest.mark.parametrize("sizes", [(1, 1, 1, 1), (3, 35, 35, 20), (1, 130, 300, 7), (2, 70, 33, 65)])
+@pytest.mark.parametrize(
+    "sizes", [(1, 1, 1, 1), (3, 35, 35, 20), (1, 130, 300, 7), (2, 70, 33, 65)]
+)
 def test_as_torch_with_all_scores_in_memory(similarity, causal, sizes):
     heads, q, n, d = sizes
     inputs = [random(heads, rows, d, dtype=torch.float32) for rows in (q, n, n)]
@@ -136,7 +138,7 @@ def test_the_engine_has_the_slopes_of_its_twin(rng, metric, causal):
     q, k, v, g = (rng.normal(size=s) for s in [(7, 5), (9, 5), (9, 3), (7, 3)])
     k[2], k[3, :2] = q[1], q[4, :2]  # kinks
     b = rng.normal(size=9)
-    tensors = [torch.tensor(x, requires_grad=True) for x in (q, k, v, 0.7, b)]
+    tensors = [torch.tensor(x, requires_grad=True) for x in (q, k, v, np.float64(0.7), b)]
     out = at.retrieve(
         *tensors[:3], similarity=metric, beta=tensors[3], log_weight=tensors[4], causal=causal
     )
@@ -205,7 +207,6 @@ def test_leading_dimensions_broadcast():
 
 def test_layouts():
     q = random(4, 5, 3).transpose(0, 1)
-    k = random(6, 4, 5).permute(2, 0, 1)[..., :].transpose(1, 2)
     k = random(5, 3, 7).transpose(1, 2)
     v = random(5, 14, 4)[:, ::2, 1:3]
     inputs = [x.detach().requires_grad_() for x in (q, k, v)]
@@ -261,9 +262,7 @@ def test_opcheck_of_the_way_back():
     out, scale = OPERATOR(*given)
     checks = ("test_schema", "test_faketensor")
     backward = torch.ops.amfast.retrieve_backward.default
-    torch.library.opcheck(
-        backward, (torch.randn_like(out), out, scale, *given), test_utils=checks
-    )
+    torch.library.opcheck(backward, (torch.randn_like(out), out, scale, *given), test_utils=checks)
 
 
 def test_vmap():
@@ -300,9 +299,7 @@ def test_compile():
     inputs = random(2, 5, 4), random(6, 4), random(6)
     compiled = torch.compile(loss, fullgraph=True)
     expected = torch.autograd.grad(loss(*inputs), inputs)
-    for mine, other in zip(
-        torch.autograd.grad(compiled(*inputs), inputs), expected, strict=True
-    ):
+    for mine, other in zip(torch.autograd.grad(compiled(*inputs), inputs), expected, strict=True):
         torch.testing.assert_close(mine, other)
 
 
@@ -351,11 +348,11 @@ def test_no_scores_are_ever_held():
 
 @pytest.mark.parametrize(("change", "error", "words"), [
     (dict(cues=np.zeros((2, 4))), TypeError, "cues must be a torch tensor, got ndarray"),
-    (dict(cues=torch.zeros(2, 4).half()), TypeError, "cues must be float32 or float64, got torch.float16"),
+    (dict(cues=torch.zeros(2, 4).half()), TypeError, "float32 or float64, got torch.float16"),
     (dict(cues=torch.zeros(2, 4).bfloat16()), TypeError, "torch.bfloat16"),
     (dict(cues=torch.zeros(2, 4, dtype=torch.int64)), TypeError, "torch.int64"),
     (dict(keys=torch.zeros(3, 4).double()), TypeError, "keys must have the type of the cues"),
-    (dict(keys=torch.zeros(3, 4, device="meta")), TypeError, "keys must be on the CPU, got a tensor on meta"),
+    (dict(keys=torch.zeros(3, 4, device="meta")), TypeError, "keys must be on the CPU, .* meta"),
     (dict(keys=torch.zeros(3, 4).to_sparse()), TypeError, "keys must be a dense tensor"),
     (dict(keys=torch.zeros(3, 5)), ValueError, "cues have 4 columns, the keys have 5"),
     (dict(keys=torch.zeros(0, 4)), ValueError, "no keys"),
@@ -367,7 +364,7 @@ def test_no_scores_are_ever_held():
     (dict(beta=-1.0), ValueError, "beta must be finite and at least 0, got -1"),
     (dict(beta=float("nan")), ValueError, "beta must be finite"),
     (dict(log_weight=torch.zeros(2)), ValueError, "log_weight must be"),
-    (dict(log_weight=torch.tensor([0.0, torch.nan, 0.0])), ValueError, "log_weight must be finite or -inf"),
+    (dict(log_weight=torch.tensor([0.0, torch.nan, 0.0])), ValueError, "finite or -inf, got NaN"),
     (dict(threads=0), ValueError, "threads"),
     (dict(threads=1.5), TypeError, "threads"),
     (dict(cues=torch.tensor([[0.0] * 4, [torch.nan] * 4])), ValueError, "queries row 1 has a NaN"),

@@ -43,7 +43,7 @@ def slopes_of_heads(
     causal: bool,
     threads: int,
 ) -> tuple[Array, Array, Array, Float, Float]:
-    """Derivatives of ``sum(grad * out)`` by cues, keys, values, beta (B,) and log_weight (B, N).
+    """Derive ``sum(grad * out)`` by cues, keys, values, beta (B,) and log_weight (B, N).
 
     ``out`` and ``log_scale`` are what `read_heads` gave; weights are taken again tile by tile.
     """

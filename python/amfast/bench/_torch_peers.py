@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
@@ -64,4 +65,5 @@ def _run(read: Any, data: Data, backward: bool) -> Call:
 
 
 def _beta(data: Data) -> float:
-    return float(data.keys.shape[1]) ** -0.5
+    width: int = data.keys.shape[1]
+    return 1.0 / math.sqrt(width)

@@ -57,7 +57,7 @@ def retrieve_backward(
     log_weight: Array | None = None,
     causal: bool = False,
 ) -> Gradients:
-    """Derivatives of ``sum(grad * out)`` of `causal_retrieve`.
+    """Derive ``sum(grad * out)`` of `causal_retrieve`.
 
     With ``w = softmax(s)``, ``s = beta sim + log_weight`` (sim is -d of a distance d) and
     ``ds_ij = w_ij (G_i . v_j - G_i . out_i)``: ``dV = w^T G``, ``dlog_weight_j = sum_i ds_ij``,
@@ -84,7 +84,7 @@ def retrieve_backward(
 
 
 def _slopes(q: Float, k: Float, metric: str) -> tuple[Float, Float]:
-    """Derivatives of sim by the cue and by the key, (Q, N, d) both."""
+    """Derive sim by the cue and by the key, (Q, N, d) both."""
     if metric == "dot":
         return k + 0 * q, q + 0 * k
     if metric == "manhattan":

@@ -199,9 +199,7 @@ class HopfieldLayer(nn.Module):
     def forward(self, states: Tensor) -> Tensor:
         """Read (..., dim) of states (..., dim)."""
         rows = states.reshape(-1, states.shape[-1])
-        read = retrieve(
-            rows, self.keys, self.values, similarity=self.similarity, beta=self.beta
-        )
+        read = retrieve(rows, self.keys, self.values, similarity=self.similarity, beta=self.beta)
         return read.reshape(states.shape)
 
     def extra_repr(self) -> str:

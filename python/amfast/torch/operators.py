@@ -61,11 +61,14 @@ def slopes(
     cues: Tensor, keys: Tensor, values: Tensor, beta: Tensor, log_weight: Tensor | None,
     similarity: str, causal: bool, threads: int,
 ) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:  # fmt: skip
-    """Derivatives by cues, keys, values, beta and log_weight (B, N)."""
+    """Derive by cues, keys, values, beta and log_weight (B, N)."""
     if cues.shape[0] * cues.shape[1] == 0:
         return tuple(x.zero_() for x in _like_inputs(cues, keys, values, beta))  # type: ignore[return-value]
-    rows = (_array(x) for x in (grad, out, log_scale, cues, keys, values))
-    found = slopes_of_heads(*rows, *_options(beta, log_weight, similarity, causal, threads))
+    found = slopes_of_heads(
+        _array(grad), _array(out), _array(log_scale),
+        _array(cues), _array(keys), _array(values),
+        *_options(beta, log_weight, similarity, causal, threads),
+    )  # fmt: skip
     return tuple(torch.from_numpy(x).to(cues.dtype) for x in found)  # type: ignore[return-value]
 
 
