@@ -136,16 +136,22 @@ impl<E: Element + Float> Stripes<E> {
         Ok(())
     }
 
-    /// Adds row `i` to `out`.
+    /// Adds row `i` to `out`; false if a sum is not finite.
     ///
     /// # Safety
     /// Only below [`Isa::call`]; `out` is writable for a row.
     #[inline(always)]
-    pub unsafe fn give<V: Vector<E = E>>(&mut self, i: usize, out: *mut E) {
+    pub unsafe fn give<V: Vector<E = E>>(&mut self, i: usize, out: *mut E) -> bool {
+        let zero = V::splat(E::ZERO);
+        let mut odd = zero;
         for column in (0..self.width).step_by(V::LANES) {
             let (n, to) = (self.width - column, out.add(column));
-            V::load_up_to(to, n).add(V::load(self.at::<V>(i, column))).store_up_to(to, n);
+            let sum = V::load_up_to(to, n).add(V::load(self.at::<V>(i, column)));
+            sum.store_up_to(to, n);
+            // Zero times a finite number is zero, times anything else a NaN, and a NaN stays in a sum.
+            odd = sum.fma(zero, odd);
         }
+        odd.sum() == E::ZERO
     }
 
     /// Whether both have the same shape.
@@ -177,9 +183,9 @@ pub unsafe fn pull<I: Isa, V: Vector + 'static, S: Slope>(
 ) where
     V::E: Element,
 {
-    assert!(from_cues.width == from_keys.width && n <= from_keys.rows && n <= to_keys.rows);
+    assert!(from_cues.width == from_keys.width && n <= from_keys.rows);
     assert!(cues.start.is_multiple_of(STEP) && cues.end <= from_cues.rows);
-    assert!(from_keys.width == to_keys.width && (!S::PULLS_CUES || to_cues.same(from_cues)));
+    assert!(to_keys.same(from_keys) && (!S::PULLS_CUES || to_cues.same(from_cues)));
     let mut cue = cues.start;
     while cue < cues.end {
         let weights = weights.add((cue - cues.start) * STRIDE);
@@ -195,19 +201,23 @@ pub unsafe fn pull<I: Isa, V: Vector + 'static, S: Slope>(
                 keys: from_keys.at::<V>(0, column),
                 to_cues: to_cues.at::<V>(cue, column),
                 to_keys: to_keys.at::<V>(0, column),
+                apart: [from_cues.rows * V::LANES, from_keys.rows * V::LANES],
             };
-            if eight {
-                enter::<I, V, S, 8>(&stripe)
-            } else {
-                enter::<I, V, S, STEP>(&stripe)
+            // Where nothing pulls cues, registers are left for a second stripe.
+            let two = !S::PULLS_CUES && column + V::LANES < from_cues.width;
+            match (eight, two) {
+                (true, true) => enter::<I, V, S, 8, 2>(&stripe),
+                (true, false) => enter::<I, V, S, 8, 1>(&stripe),
+                (false, true) => enter::<I, V, S, STEP, 2>(&stripe),
+                (false, false) => enter::<I, V, S, STEP, 1>(&stripe),
             }
-            column += V::LANES;
+            column += if two { 2 * V::LANES } else { V::LANES };
         }
         cue += rows;
     }
 }
 
-/// A few cues and the keys of a block, a register of their columns.
+/// A few cues and the keys of a block, a register of their columns or two.
 struct Stripe<'a, E> {
     weights: *const E,
     list: &'a [u32],
@@ -215,48 +225,63 @@ struct Stripe<'a, E> {
     keys: *const E,
     to_cues: *mut E,
     to_keys: *mut E,
+    /// From a stripe of cues, and of keys, to the next.
+    apart: [usize; 2],
 }
 
-struct Body<'a, V: Vector, S, const R: usize>(&'a Stripe<'a, V::E>, PhantomData<S>);
+struct Body<'a, V: Vector, S, const R: usize, const C: usize>(&'a Stripe<'a, V::E>, PhantomData<S>);
 
-impl<V: Vector, S: Slope, const R: usize> Work for Body<'_, V, S, R> {
+impl<V: Vector, S: Slope, const R: usize, const C: usize> Work for Body<'_, V, S, R, C> {
     type Out = ();
     #[inline(always)]
     unsafe fn run<I: Isa>(self) {
-        striped::<V, S, R>(self.0)
+        striped::<V, S, R, C>(self.0)
     }
 }
 
 /// A function of its own, because inlined into a larger one its sums do not stay in registers.
 #[inline(never)]
-unsafe fn enter<I: Isa, V: Vector, S: Slope, const R: usize>(stripe: &Stripe<V::E>) {
-    I::call(Body::<V, S, R>(stripe, PhantomData))
+unsafe fn enter<I: Isa, V: Vector, S: Slope, const R: usize, const C: usize>(stripe: &Stripe<V::E>) {
+    I::call(Body::<V, S, R, C>(stripe, PhantomData))
 }
 
 #[inline(always)]
-unsafe fn striped<V: Vector, S: Slope, const R: usize>(stripe: &Stripe<V::E>) {
-    let &Stripe { weights, list, cues, keys, to_cues, to_keys } = stripe;
-    let (mut cue, mut to_cue) = ([V::splat(V::E::ZERO); R], [V::splat(V::E::ZERO); R]);
+unsafe fn striped<V: Vector, S: Slope, const R: usize, const C: usize>(stripe: &Stripe<V::E>) {
+    let &Stripe { weights, list, cues, keys, to_cues, to_keys, apart: [cues_apart, keys_apart] } = stripe;
+    let zero = V::splat(V::E::ZERO);
+    let (mut cue, mut to_cue) = ([[zero; C]; R], [[zero; C]; R]);
     for r in 0..R {
-        cue[r] = V::load(cues.add(r * V::LANES));
-        if S::PULLS_CUES {
-            to_cue[r] = V::load(to_cues.add(r * V::LANES));
+        for c in 0..C {
+            cue[r][c] = V::load(cues.add(c * cues_apart + r * V::LANES));
+            if S::PULLS_CUES {
+                to_cue[r][c] = V::load(to_cues.add(c * cues_apart + r * V::LANES));
+            }
         }
     }
     for &j in list {
         let j = j as usize;
-        let (key, place) = (V::load(keys.add(j * V::LANES)), to_keys.add(j * V::LANES));
         // Two chains, since one would wait for itself at every cue.
-        let mut to_key = [V::load(place), V::splat(V::E::ZERO)];
+        let (mut key, mut to_key) = ([zero; C], [[zero; C]; 2]);
+        for c in 0..C {
+            key[c] = V::load(keys.add(c * keys_apart + j * V::LANES));
+            to_key[0][c] = V::load(to_keys.add(c * keys_apart + j * V::LANES));
+        }
         for r in 0..R {
             let weight = V::splat(*weights.add(r * STRIDE + j));
-            (to_cue[r], to_key[r % 2]) = S::pull(weight, cue[r], key, to_cue[r], to_key[r % 2]);
+            for c in 0..C {
+                let pulled = S::pull(weight, cue[r][c], key[c], to_cue[r][c], to_key[r % 2][c]);
+                (to_cue[r][c], to_key[r % 2][c]) = pulled;
+            }
         }
-        to_key[0].add(to_key[1]).store(place);
+        for c in 0..C {
+            to_key[0][c].add(to_key[1][c]).store(to_keys.add(c * keys_apart + j * V::LANES));
+        }
     }
     if S::PULLS_CUES {
-        for (r, to) in to_cue.into_iter().enumerate() {
-            to.store(to_cues.add(r * V::LANES));
+        for (r, row) in to_cue.into_iter().enumerate() {
+            for (c, to) in row.into_iter().enumerate() {
+                to.store(to_cues.add(c * cues_apart + r * V::LANES));
+            }
         }
     }
 }

@@ -54,7 +54,7 @@ pub struct Slopes<'a, E> {
 }
 
 /// The most cues in a group; a multiple of the heights of the common tiles.
-const GROUP: usize = 60;
+const GROUP: usize = 120;
 /// Rows that the largest tile may write behind those of a group.
 const BEHIND: usize = 20;
 /// Tasks that a call is cut into, at the least, where there is so much to do.
@@ -94,8 +94,8 @@ struct Prepared<'a, E> {
 impl<'a, E: Scored + Real> Prepared<'a, E> {
     fn new(level: Level, metric: MetricName, head: Head<'a>) -> Result<Self, Error> {
         let kernel = |metric, rows: &Rows| E::kernel(level, metric, E::DTYPE, E::DTYPE, rows.width());
-        // A block's keys and values stand there as stripes, too, and so does what pulls them.
-        let extra = 3 * (head.keys.width() + head.values.width()) * size_of::<E>();
+        // A block's keys and values stand there as stripes, too.
+        let extra = (head.keys.width() + head.values.width()) * size_of::<E>();
         let of_metric = kernel(metric, &head.keys);
         let product = kernel(MetricName::Dot, &head.values);
         let log_weight = head.log_weight.unwrap_or(&[]);
@@ -180,8 +180,8 @@ struct Task<'a, 'b, E, S> {
 }
 
 impl<E: Scored + Real, S: Slope> Work for Task<'_, '_, E, S> {
-    /// The derivative by beta.
-    type Out = Result<f64, Error>;
+    /// The derivative by beta, and whether all others are finite.
+    type Out = Result<(f64, bool), Error>;
     #[inline(always)]
     unsafe fn run<I: Isa>(self) -> Self::Out {
         let Task { of, hand, cues, keys, causal, to, stop, .. } = self;
@@ -196,7 +196,7 @@ impl<E: Scored + Real, S: Slope> Work for Task<'_, '_, E, S> {
         hand.scores.0.renew();
         hand.gains.0.renew();
         let groups = pieces(cues.len(), GROUP);
-        let mut beta = 0.0;
+        let (mut beta, mut finite) = (0.0, true);
         for block in pieces(keys.len(), of.scores.block) {
             let block = keys.start + block.start..keys.start + block.end;
             if met_by_some(&cues, &block, causal).is_empty() {
@@ -240,14 +240,14 @@ impl<E: Scored + Real, S: Slope> Work for Task<'_, '_, E, S> {
                 );
             }
             for (i, key) in (block.start - keys.start..block.end - keys.start).enumerate() {
-                hand.to_keys.give::<E::Register<I>>(i, to.keys.add(key * width));
-                hand.to_values.give::<E::Register<I>>(i, to.values.add(key * out_width));
+                finite &= hand.to_keys.give::<E::Register<I>>(i, to.keys.add(key * width));
+                finite &= hand.to_values.give::<E::Register<I>>(i, to.values.add(key * out_width));
             }
         }
         for i in 0..cues.len() {
-            hand.to_cues.give::<E::Register<I>>(i, to.cues.add(i * width));
+            finite &= hand.to_cues.give::<E::Register<I>>(i, to.cues.add(i * width));
         }
-        Ok(beta)
+        Ok((beta, finite))
     }
 }
 
@@ -355,6 +355,7 @@ struct Piece<E> {
     values: Vec<E>,
     log_weight: Vec<f64>,
     beta: f64,
+    finite: bool,
 }
 
 fn run<E: Scored + Real, S: Slope>(
@@ -400,6 +401,7 @@ fn run<E: Scored + Real, S: Slope>(
             values: own(met.len(), cues.len() > 1, out_width)?,
             log_weight: room::filled(if cues.len() > 1 { met.len() } else { 0 }, 0.0)?,
             beta: 0.0,
+            finite: true,
         };
         let (cue, key) = (head * q + some.start, head * n + met.start);
         let to = To {
@@ -410,7 +412,7 @@ fn run<E: Scored + Real, S: Slope>(
         };
         let of = &heads[head];
         let (cues, keys, slope) = (some.clone(), met.clone(), PhantomData::<S>);
-        piece.beta = level.run(Task { of, hand, cues, keys, causal, to, stop, slope })?;
+        (piece.beta, piece.finite) = level.run(Task { of, hand, cues, keys, causal, to, stop, slope })?;
         Ok(piece)
     };
     let cost = 3 * heads.len() * (first.scores.cost() + first.gains.cost());
@@ -418,6 +420,7 @@ fn run<E: Scored + Real, S: Slope>(
     for (at, head) in heads.iter().enumerate() {
         head.check().map_err(|error| error.of_head(at, heads.len()))?;
     }
+    let mut finite = true;
     for (task, piece) in found.iter().enumerate() {
         let (head, (some, met)) = (task / places.len(), places[task % places.len()]);
         let (cue, key) = (head * q + some.start, head * n + met.start);
@@ -426,8 +429,12 @@ fn run<E: Scored + Real, S: Slope>(
         add(&mut into.values[key * out_width..], &piece.values);
         add(&mut into.log_weight[key..], &piece.log_weight);
         into.beta[head] += piece.beta;
+        finite &= piece.finite;
     }
-    if finite(into.cues) && finite(into.keys) && finite(into.values) {
+    // What was added here may be beyond the type, too.
+    finite &= cues.len() == 1 || all_finite(into.keys) && all_finite(into.values);
+    finite &= keys.len() == 1 || all_finite(into.cues);
+    if finite && all_finite(into.beta) && all_finite(into.log_weight) {
         return Ok(());
     }
     Err(Error::Argument("a gradient is too large for its type; scale the loss or the data, or use float64".into()))
@@ -445,6 +452,6 @@ fn add<T: Copy + std::ops::AddAssign>(to: &mut [T], more: &[T]) {
 }
 
 /// Whether all numbers are finite, looked at many at a time.
-fn finite<E: Real>(x: &[E]) -> bool {
+fn all_finite<E: Real>(x: &[E]) -> bool {
     x.chunks(256).all(|some| some.iter().fold(true, |all, &x| all & (x - x == E::ZERO)))
 }
