@@ -94,7 +94,9 @@ def retrieve_heads(
     log_weight: NDArray[float64] | None,
     causal: bool,
     threads: int,
-) -> tuple[NDArray[Any], NDArray[float64]]:
+    out: NDArray[Any],
+    log_scale: NDArray[float64],
+) -> None:
     """Read by softmax; arrays have three dimensions, the first is the head."""
 
 def retrieve_heads_backward(
@@ -109,7 +111,8 @@ def retrieve_heads_backward(
     log_weight: NDArray[float64] | None,
     causal: bool,
     threads: int,
-) -> tuple[NDArray[Any], NDArray[Any], NDArray[Any], NDArray[float64], NDArray[float64]]: ...
+    into: tuple[NDArray[Any], NDArray[Any], NDArray[Any], NDArray[float64], NDArray[float64]],
+) -> None: ...
 def hebbian(
     x: NDArray[Any],
     y: NDArray[Any] | None,

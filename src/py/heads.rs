@@ -1,6 +1,6 @@
 //! Softmax retrieval by many heads in one call, and its derivatives. Arrays have three dimensions, the first of which is the head.
 
-use super::edge::{dtype, elements, engine, fresh, level, metric, zeros};
+use super::edge::{Out, dtype, elements, engine, level, metric};
 use crate::metric::MetricName;
 use crate::pack::{Keys, Scored};
 use crate::projection::BLOCK;
@@ -9,7 +9,8 @@ use crate::sink::retrieve::{Retrieval, retrieve_heads};
 use crate::sink::slopes::{Head, Slopes, slopes};
 use crate::sweep::Search;
 use crate::table::{Dtype, Rows};
-use numpy::{Element, PyArray1, PyArray2, PyUntypedArray, PyUntypedArrayMethods};
+use numpy::ndarray::{Dimension, Ix1, Ix2, Ix3};
+use numpy::{Element, PyArray, PyArray1, PyArray2, PyUntypedArray, PyUntypedArrayMethods};
 use pyo3::exceptions::{PyTypeError, PyValueError};
 use pyo3::prelude::*;
 
@@ -85,7 +86,27 @@ impl<'a> Asked<'a> {
     }
 }
 
-type Read<'py> = (Bound<'py, PyAny>, Bound<'py, PyArray2<f64>>);
+/// An array of that type and shape, to be written to.
+fn room<'a, 'py, T: Element, D: Dimension>(
+    array: &'a Bound<'py, PyUntypedArray>,
+    shape: &[usize],
+    name: &str,
+) -> PyResult<Out<'a, 'py, T, D>> {
+    let wrong = || PyValueError::new_err(format!("{name} must have shape {shape:?} and the right type"));
+    let array = array.cast::<PyArray<T, D>>().map_err(|_| wrong())?;
+    if array.shape() == shape { Out::new(array, name) } else { Err(wrong()) }
+}
+
+/// Runs a generic call for the type of the cues.
+macro_rules! by_type {
+    ($asked:expr, $call:ident($($argument:expr),*)) => {
+        match $asked.cues[0].dtype() {
+            Dtype::F32 => $call::<f32>($($argument),*),
+            Dtype::F64 => $call::<f64>($($argument),*),
+            other => Err(PyTypeError::new_err(format!("heads take float32 and float64, got {other:?}"))),
+        }
+    };
+}
 
 #[pyfunction(name = "retrieve_heads")]
 #[allow(clippy::too_many_arguments)] // The Python signature.
@@ -99,19 +120,22 @@ fn retrieve_heads_py<'py>(
     log_weight: Option<&Bound<'py, PyArray2<f64>>>,
     causal: bool,
     threads: usize,
-) -> PyResult<Read<'py>> {
-    fn run<'py, E: Scored + Real + Element>(
-        py: Python<'py>,
+    out: &Bound<'py, PyUntypedArray>,
+    log_scale: &Bound<'py, PyUntypedArray>,
+) -> PyResult<()> {
+    fn run<E: Scored + Real + Element>(
+        py: Python<'_>,
         asked: &Asked<'_>,
         causal: bool,
         threads: usize,
-    ) -> PyResult<Read<'py>> {
-        let (q, width) = (asked.cues[0].len(), asked.values[0].width());
+        [out, log_scale]: [&Bound<'_, PyUntypedArray>; 2],
+    ) -> PyResult<()> {
+        let (count, q, width) = (asked.cues.len(), asked.cues[0].len(), asked.values[0].width());
         let dtype = asked.cues[0].dtype();
         let kernel = E::kernel(level(), asked.metric, dtype, dtype, asked.cues[0].width());
         let sign = if asked.metric.larger_is_better() { 1.0 } else { -1.0 };
         let mut searches = Vec::new();
-        for head in 0..asked.cues.len() {
+        for head in 0..count {
             let keys = Keys::Rows(asked.keys[head]);
             let separation = Separation::parse("softmax", asked.beta[head])?;
             let retrieval = Retrieval::new(separation, asked.values[head], asked.weights(head), sign)?;
@@ -119,22 +143,17 @@ fn retrieve_heads_py<'py>(
             searches.push((search, retrieval.causal(causal)));
         }
         let heads: Vec<_> = searches.iter().map(|(search, retrieval)| (search, retrieval)).collect();
-        let out = zeros::<E, 3>(py, [heads.len(), q, width])?;
-        let scale = zeros::<f64, 2>(py, [heads.len(), q])?;
-        let (rows, scales) = (fresh(&out)?, fresh(&scale)?);
-        engine(py, threads, |context| retrieve_heads(context, level(), &heads, rows, scales))?;
-        Ok((out.into_any(), scale))
+        let mut out = room::<E, Ix3>(out, &[count, q, width], "out")?;
+        let mut scale = room::<f64, Ix2>(log_scale, &[count, q], "log_scale")?;
+        let (rows, scales) = (out.slice()?, scale.slice()?);
+        engine(py, threads, |context| retrieve_heads(context, level(), &heads, rows, scales))
     }
     let asked = Asked::new([cues, keys, values], metric, beta, log_weight)?;
-    match asked.cues[0].dtype() {
-        Dtype::F32 => run::<f32>(py, &asked, causal, threads),
-        Dtype::F64 => run::<f64>(py, &asked, causal, threads),
-        other => Err(PyTypeError::new_err(format!("heads take float32 and float64, got {other:?}"))),
-    }
+    by_type!(asked, run(py, &asked, causal, threads, [out, log_scale]))
 }
 
-type Derivatives<'py> =
-    (Bound<'py, PyAny>, Bound<'py, PyAny>, Bound<'py, PyAny>, Bound<'py, PyArray1<f64>>, Bound<'py, PyArray2<f64>>);
+/// Where derivatives go: by cues, keys, values, beta and log-weights.
+type Into<'py> = [Bound<'py, PyUntypedArray>; 5];
 
 #[pyfunction(name = "retrieve_heads_backward")]
 #[allow(clippy::too_many_arguments)] // The Python signature.
@@ -151,29 +170,32 @@ fn retrieve_heads_backward_py<'py>(
     log_weight: Option<&Bound<'py, PyArray2<f64>>>,
     causal: bool,
     threads: usize,
-) -> PyResult<Derivatives<'py>> {
-    fn run<'py, E: Scored + Real + Element>(
-        py: Python<'py>,
+    into: Into<'py>,
+) -> PyResult<()> {
+    fn run<E: Scored + Real + Element>(
+        py: Python<'_>,
         metric: MetricName,
         heads: &[Head<'_>],
         causal: bool,
         threads: usize,
-    ) -> PyResult<Derivatives<'py>> {
+        into: &Into<'_>,
+    ) -> PyResult<()> {
         let Head { cues, keys, values, .. } = heads[0];
-        let (count, n) = (heads.len(), keys.len());
-        let to_cues = zeros::<E, 3>(py, [count, cues.len(), cues.width()])?;
-        let to_keys = zeros::<E, 3>(py, [count, n, keys.width()])?;
-        let to_values = zeros::<E, 3>(py, [count, n, values.width()])?;
-        let (beta, log_weight) = (zeros::<f64, 1>(py, [count])?, zeros::<f64, 2>(py, [count, n])?);
+        let (count, q, n) = (heads.len(), cues.len(), keys.len());
+        let [to_cues, to_keys, to_values, to_beta, to_log_weight] = into;
+        let mut to_cues = room::<E, Ix3>(to_cues, &[count, q, cues.width()], "the gradient of cues")?;
+        let mut to_keys = room::<E, Ix3>(to_keys, &[count, n, keys.width()], "the gradient of keys")?;
+        let mut to_values = room::<E, Ix3>(to_values, &[count, n, values.width()], "the gradient of values")?;
+        let mut to_beta = room::<f64, Ix1>(to_beta, &[count], "the gradient of beta")?;
+        let mut to_log_weight = room::<f64, Ix2>(to_log_weight, &[count, n], "the gradient of log_weight")?;
         let into = Slopes {
-            cues: fresh(&to_cues)?,
-            keys: fresh(&to_keys)?,
-            values: fresh(&to_values)?,
-            beta: fresh(&beta)?,
-            log_weight: fresh(&log_weight)?,
+            cues: to_cues.slice()?,
+            keys: to_keys.slice()?,
+            values: to_values.slice()?,
+            beta: to_beta.slice()?,
+            log_weight: to_log_weight.slice()?,
         };
-        engine(py, threads, |context| slopes(context, level(), metric, heads, causal, into))?;
-        Ok((to_cues.into_any(), to_keys.into_any(), to_values.into_any(), beta, log_weight))
+        engine(py, threads, |context| slopes(context, level(), metric, heads, causal, into))
     }
     let asked = Asked::new([cues, keys, values], metric, beta, log_weight)?;
     let (q, width, of) = (asked.cues[0].len(), asked.values[0].width(), asked.cues[0].dtype());
@@ -194,11 +216,7 @@ fn retrieve_heads_backward_py<'py>(
         grad: grad[h],
     };
     let all: Vec<_> = (0..asked.cues.len()).map(head).collect();
-    match of {
-        Dtype::F32 => run::<f32>(py, asked.metric, &all, causal, threads),
-        Dtype::F64 => run::<f64>(py, asked.metric, &all, causal, threads),
-        other => Err(PyTypeError::new_err(format!("heads take float32 and float64, got {other:?}"))),
-    }
+    by_type!(asked, run(py, asked.metric, &all, causal, threads, &into))
 }
 
 /// Registers what is here.

@@ -39,7 +39,7 @@ pub struct Head<'a> {
     pub grad: Rows<'a>,
 }
 
-/// Room for the derivatives of heads of one shape, one after another, all zero.
+/// Room for the derivatives of heads of one shape, one after another, whatever it holds.
 pub struct Slopes<'a, E> {
     /// Queries by width.
     pub cues: &'a mut [E],
@@ -405,10 +405,10 @@ fn run<E: Scored + Real, S: Slope>(
         };
         let (cue, key) = (head * q + some.start, head * n + met.start);
         let to = To {
-            cues: place(&mut piece.cues, &shared.0, cue * width),
-            keys: place(&mut piece.keys, &shared.1, key * width),
-            values: place(&mut piece.values, &shared.2, key * out_width),
-            log_weight: place(&mut piece.log_weight, &shared.3, key),
+            cues: place(&mut piece.cues, &shared.0, cue * width, some.len() * width),
+            keys: place(&mut piece.keys, &shared.1, key * width, met.len() * width),
+            values: place(&mut piece.values, &shared.2, key * out_width, met.len() * out_width),
+            log_weight: place(&mut piece.log_weight, &shared.3, key, met.len()),
         };
         let of = &heads[head];
         let (cues, keys, slope) = (some.clone(), met.clone(), PhantomData::<S>);
@@ -419,6 +419,15 @@ fn run<E: Scored + Real, S: Slope>(
     let found = map(context, heads.len() * places.len(), cost, Hand::new, body)?;
     for (at, head) in heads.iter().enumerate() {
         head.check().map_err(|error| error.of_head(at, heads.len()))?;
+    }
+    into.beta.fill(0.0);
+    if cues.len() > 1 {
+        into.keys.fill(E::ZERO);
+        into.values.fill(E::ZERO);
+        into.log_weight.fill(0.0);
+    }
+    if keys.len() > 1 {
+        into.cues.fill(E::ZERO);
     }
     let mut finite = true;
     for (task, piece) in found.iter().enumerate() {
@@ -440,9 +449,15 @@ fn run<E: Scored + Real, S: Slope>(
     Err(Error::Argument("a gradient is too large for its type; scale the loss or the data, or use float64".into()))
 }
 
-/// Where a task adds: to what it keeps, or, where it keeps nothing, to its own part of the whole.
-fn place<T>(own: &mut [T], whole: &Shared<T>, at: usize) -> *mut T {
-    if own.is_empty() { whole.0.wrapping_add(at) } else { own.as_mut_ptr() }
+/// Where a task adds, zeros for now: to what it keeps, or, where it keeps nothing, to its own part of the whole.
+fn place<T: Copy + Default>(own: &mut [T], whole: &Shared<T>, at: usize, n: usize) -> *mut T {
+    if !own.is_empty() {
+        return own.as_mut_ptr();
+    }
+    let part = whole.0.wrapping_add(at);
+    // SAFETY: no other task has this part, and the whole was asserted to have it.
+    unsafe { std::slice::from_raw_parts_mut(part, n) }.fill(T::default());
+    part
 }
 
 fn add<T: Copy + std::ops::AddAssign>(to: &mut [T], more: &[T]) {

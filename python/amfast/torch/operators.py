@@ -12,9 +12,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from amfast._engine.heads import read_heads, slopes_of_heads
+from amfast._engine.heads import Read, read_heads, slopes_of_heads
 from amfast._threads import resolve_threads
-from amfast._typing import Array
+from amfast._typing import Array, Float
 
 _INPUTS = (
     "Tensor cues, Tensor keys, Tensor values, Tensor beta, Tensor? log_weight, "
@@ -26,28 +26,19 @@ def _array(x: Tensor) -> Array:
     return np.asarray(x.detach().contiguous().numpy())
 
 
-def _options(
-    beta: Tensor, log_weight: Tensor | None, similarity: str, causal: bool, threads: int
-) -> tuple[Any, ...]:
-    """Read what follows the rows, as the engine takes it."""
-    b = None if log_weight is None else _array(log_weight).astype(np.float64, order="C")
-    beta_of = _array(beta).astype(np.float64, order="C")
-    return similarity, beta_of, b, causal, resolve_threads(threads or None)
+def _double(x: Tensor) -> Float:
+    return _array(x).astype(np.float64, order="C")
 
 
 @torch.library.custom_op(
     "amfast::retrieve", mutates_args=(), schema=f"({_INPUTS}) -> (Tensor, Tensor)"
 )
-def read(
-    cues: Tensor, keys: Tensor, values: Tensor, beta: Tensor, log_weight: Tensor | None,
-    similarity: str, causal: bool, threads: int,
-) -> tuple[Tensor, Tensor]:  # fmt: skip
+def read(*inputs: Any) -> tuple[Tensor, Tensor]:
     """Read values (B, Q, o) and the logarithms (B, Q), float64, of the sums of weights."""
-    if cues.shape[0] * cues.shape[1] == 0:
-        return _no_values(cues, keys, values)
-    options = _options(beta, log_weight, similarity, causal, threads)
-    out, log_scale = read_heads(_array(cues), _array(keys), _array(values), *options)
-    return torch.from_numpy(out), torch.from_numpy(log_scale)
+    out, log_scale = _no_values(*inputs)
+    if log_scale.numel():
+        read_heads(_asked(*inputs), out.numpy(), log_scale.numpy())
+    return out, log_scale
 
 
 @torch.library.custom_op(
@@ -57,41 +48,46 @@ def read(
     "-> (Tensor, Tensor, Tensor, Tensor, Tensor)",
 )
 def slopes(
-    grad: Tensor, out: Tensor, log_scale: Tensor,
+    grad: Tensor, out: Tensor, log_scale: Tensor, *inputs: Any
+) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:
+    """Derive by cues, keys, values, beta and log_weight (B, N)."""
+    found = _no_slopes(*inputs)
+    if not log_scale.numel():
+        return tuple(x.zero_() for x in found)
+    beta, log_weight = (x.to(torch.float64) for x in found[3:])
+    into = *(x.numpy() for x in found[:3]), beta.numpy(), log_weight.numpy()
+    slopes_of_heads(_asked(*inputs), _array(out), _array(log_scale), _array(grad), into)
+    return (*found[:3], beta.to(grad.dtype), log_weight.to(grad.dtype))
+
+
+def _asked(
     cues: Tensor, keys: Tensor, values: Tensor, beta: Tensor, log_weight: Tensor | None,
     similarity: str, causal: bool, threads: int,
-) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:  # fmt: skip
-    """Derive by cues, keys, values, beta and log_weight (B, N)."""
-    if cues.shape[0] * cues.shape[1] == 0:
-        return tuple(x.zero_() for x in _like_inputs(cues, keys, values, beta))  # type: ignore[return-value]
-    found = slopes_of_heads(
-        _array(grad), _array(out), _array(log_scale),
-        _array(cues), _array(keys), _array(values),
-        *_options(beta, log_weight, similarity, causal, threads),
+) -> Read:  # fmt: skip
+    """Return the inputs as the engine takes them."""
+    return Read(
+        _array(cues), _array(keys), _array(values), similarity, _double(beta),
+        None if log_weight is None else _double(log_weight), causal,
+        resolve_threads(threads or None),
     )  # fmt: skip
-    return tuple(torch.from_numpy(x).to(cues.dtype) for x in found)  # type: ignore[return-value]
 
 
-def _no_values(cues: Tensor, keys: Tensor, values: Tensor) -> tuple[Tensor, Tensor]:
+def _no_values(cues: Tensor, keys: Tensor, values: Tensor, *_: Any) -> tuple[Tensor, Tensor]:
     """Make room for what is read."""
     head = cues.shape[:2]
     return cues.new_empty((*head, values.shape[2])), cues.new_empty(head, dtype=torch.float64)
 
 
-def _like_inputs(*inputs: Tensor) -> tuple[Tensor, ...]:
-    """Make room for the derivatives by these four and by the log-weights of the keys."""
-    found = [x.new_empty(x.shape) for x in inputs]
-    return (*found, inputs[1].new_empty(inputs[1].shape[:2]))
+def _no_slopes(
+    cues: Tensor, keys: Tensor, values: Tensor, beta: Tensor, *_: Any
+) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:
+    """Make room for the derivatives."""
+    by = (x.new_empty(x.shape) for x in (cues, keys, values, beta))
+    return (*by, keys.new_empty(keys.shape[:2]))
 
 
-@read.register_fake
-def _(cues, keys, values, beta, log_weight, similarity, causal, threads):  # type: ignore[no-untyped-def]
-    return _no_values(cues, keys, values)
-
-
-@slopes.register_fake
-def _(grad, out, log_scale, cues, keys, values, beta, *rest):  # type: ignore[no-untyped-def]
-    return _like_inputs(cues, keys, values, beta)
+read.register_fake(_no_values)
+slopes.register_fake(lambda grad, out, log_scale, *inputs: _no_slopes(*inputs))
 
 
 def _save(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, Tensor]) -> None:
