@@ -136,7 +136,7 @@ impl<E: Element + Float> Stripes<E> {
         Ok(())
     }
 
-    /// Adds row `i` to `out`; false if a sum is not finite.
+    /// Puts row `i` into `out`; false if an entry is not finite.
     ///
     /// # Safety
     /// Only below [`Isa::call`]; `out` is writable for a row.
@@ -146,10 +146,10 @@ impl<E: Element + Float> Stripes<E> {
         let mut odd = zero;
         for column in (0..self.width).step_by(V::LANES) {
             let (n, to) = (self.width - column, out.add(column));
-            let sum = V::load_up_to(to, n).add(V::load(self.at::<V>(i, column)));
-            sum.store_up_to(to, n);
+            let entries = V::load(self.at::<V>(i, column));
+            entries.store_up_to(to, n);
             // Zero times a finite number is zero, times anything else a NaN, and a NaN stays in a sum.
-            odd = sum.fma(zero, odd);
+            odd = entries.fma(zero, odd);
         }
         odd.sum() == E::ZERO
     }

@@ -172,3 +172,15 @@ def test_a_layer_learns_what_it_is_shown():
         optimizer.step()
         losses.append(float(loss.detach()))
     assert losses[-1] < 0.1 * losses[0]
+
+
+def test_the_transformer_of_appendix_f_learns(tmp_path):
+    from amfast.reproduce import _registry, uhn_attention
+
+    sentence = "In the beginning was the word , and the word was brief . "
+    for name in ("train.txt", "valid.txt"):
+        (tmp_path / name).write_text(100 * sentence)
+    text = uhn_attention._text(_registry.Context("quick", data=tmp_path))
+    perplexity, entropy = uhn_attention._train(text, "manhattan", 3e-3, 1.0, 25, 0)
+    assert 1.0 <= perplexity < 0.5 * text.unigram
+    assert 0.0 < entropy < 3.6  # ln 36

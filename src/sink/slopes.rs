@@ -11,7 +11,7 @@ use super::retrieve::{met, met_by_some};
 use crate::error::room;
 use crate::error::{Error, Side};
 use crate::metric::MetricName;
-use crate::pack::{Keys, Scored};
+use crate::pack::{Keys, Scored, Strided};
 use crate::parallel::{Context, Shared, Stop, map, pieces};
 use crate::projection::{BLOCK, List, STRIDE};
 use crate::pull::{Onto, STEP, Slope, Stripes, WithSlope, pull, with_slope};
@@ -67,6 +67,7 @@ struct Held<'a, E> {
     scores: &'a mut [E],
     group: usize,
     block: usize,
+    follows: [Strided; 2],
 }
 
 impl<E: Real> Sink<E> for Held<'_, E> {
@@ -78,6 +79,10 @@ impl<E: Real> Sink<E> for Held<'_, E> {
     }
     #[inline(always)]
     unsafe fn tile(&mut self, _query: usize, _rows: usize, _key: usize, _keys: usize) {}
+
+    fn follows(&self) -> [Strided; 2] {
+        self.follows
+    }
 }
 
 /// A head with the two products of rows that it takes.
@@ -158,7 +163,7 @@ impl<E: Real> Hand<E> {
     }
 }
 
-/// Where a task adds what it finds: the first cue's and the first key's place, which nobody else writes to.
+/// Where a task puts what it finds: the first cue's and the first key's place, which nobody else writes to.
 #[derive(Clone, Copy)]
 struct To<E> {
     cues: *mut E,
@@ -175,6 +180,8 @@ struct Task<'a, 'b, E, S> {
     keys: Range<usize>,
     causal: bool,
     to: To<E>,
+    /// Memory that is likely to be read next: keys and values, cues and gradients.
+    next: [[Strided; 2]; 2],
     stop: &'a Stop<'a>,
     slope: PhantomData<S>,
 }
@@ -184,7 +191,7 @@ impl<E: Scored + Real, S: Slope> Work for Task<'_, '_, E, S> {
     type Out = Result<(f64, bool), Error>;
     #[inline(always)]
     unsafe fn run<I: Isa>(self) -> Self::Out {
-        let Task { of, hand, cues, keys, causal, to, stop, .. } = self;
+        let Task { of, hand, cues, keys, causal, to, next, stop, .. } = self;
         let head = &of.head;
         let (width, out_width) = (head.keys.width(), head.values.width());
         hand.cues.load::<E::Register<I>>(&head.cues, cues.clone())?;
@@ -195,12 +202,16 @@ impl<E: Scored + Real, S: Slope> Work for Task<'_, '_, E, S> {
         hand.relative.extend(cues.clone().map(|cue| relative::<E::Register<I>>(head, cue)));
         hand.scores.0.renew();
         hand.gains.0.renew();
+        std::slice::from_raw_parts_mut(to.log_weight, keys.len()).fill(0.0);
         let groups = pieces(cues.len(), GROUP);
         let (mut beta, mut finite) = (0.0, true);
         for block in pieces(keys.len(), of.scores.block) {
             let block = keys.start + block.start..keys.start + block.end;
+            let place = block.start - keys.start;
             if met_by_some(&cues, &block, causal).is_empty() {
-                break;
+                std::slice::from_raw_parts_mut(to.keys.add(place * width), block.len() * width).fill(E::ZERO);
+                std::slice::from_raw_parts_mut(to.values.add(place * out_width), block.len() * out_width).fill(E::ZERO);
+                continue;
             }
             hand.keys.load::<E::Register<I>>(&head.keys, block.clone())?;
             hand.values.load::<E::Register<I>>(&head.values, block.clone())?;
@@ -213,13 +224,16 @@ impl<E: Scored + Real, S: Slope> Work for Task<'_, '_, E, S> {
                     continue;
                 }
                 let n = met.len();
-                for (search, (worker, scores)) in [(&of.scores, &mut hand.scores), (&of.gains, &mut hand.gains)] {
-                    let mut sink = Held { scores, group: own.start, block: block.start };
+                let last = met.end == keys.end && own.end == cues.end;
+                let searches = [(&of.scores, &mut hand.scores), (&of.gains, &mut hand.gains)];
+                for ((search, (worker, scores)), next) in searches.into_iter().zip(next) {
+                    let follows = if last { next } else { [Strided::of(&[]); 2] };
+                    let mut sink = Held { scores, group: own.start, block: block.start, follows };
                     search.sweep::<I, _>(worker, own.clone(), met.clone(), &mut sink, stop)?;
                 }
                 beta += weighed::<E::Register<I>, S>(of, hand, cues.start, own, &met, causal);
                 for (i, sum) in hand.to_log_weight[..n].iter_mut().enumerate() {
-                    *to.log_weight.add(block.start - keys.start + i) += sum.to_f64();
+                    *to.log_weight.add(place + i) += sum.to_f64();
                     *sum = E::ZERO;
                 }
                 pull::<I, E::Register<I>, Onto>(
@@ -239,9 +253,9 @@ impl<E: Scored + Real, S: Slope> Work for Task<'_, '_, E, S> {
                     &mut hand.list,
                 );
             }
-            for (i, key) in (block.start - keys.start..block.end - keys.start).enumerate() {
-                finite &= hand.to_keys.give::<E::Register<I>>(i, to.keys.add(key * width));
-                finite &= hand.to_values.give::<E::Register<I>>(i, to.values.add(key * out_width));
+            for i in 0..block.len() {
+                finite &= hand.to_keys.give::<E::Register<I>>(i, to.keys.add((place + i) * width));
+                finite &= hand.to_values.give::<E::Register<I>>(i, to.values.add((place + i) * out_width));
             }
         }
         for i in 0..cues.len() {
@@ -405,14 +419,21 @@ fn run<E: Scored + Real, S: Slope>(
         };
         let (cue, key) = (head * q + some.start, head * n + met.start);
         let to = To {
-            cues: place(&mut piece.cues, &shared.0, cue * width, some.len() * width),
-            keys: place(&mut piece.keys, &shared.1, key * width, met.len() * width),
-            values: place(&mut piece.values, &shared.2, key * out_width, met.len() * out_width),
-            log_weight: place(&mut piece.log_weight, &shared.3, key, met.len()),
+            cues: place(&mut piece.cues, &shared.0, cue * width),
+            keys: place(&mut piece.keys, &shared.1, key * width),
+            values: place(&mut piece.values, &shared.2, key * out_width),
+            log_weight: place(&mut piece.log_weight, &shared.3, key),
         };
-        let of = &heads[head];
+        let then = task + context.threads;
+        let next = heads.get(then / places.len()).map(|next| {
+            let (cues, keys) = places[then % places.len()];
+            let of = |rows: Rows, range: &Range<usize>| Strided::of(rows.memory(range.clone()));
+            let Head { cues: q, keys: k, values: v, grad: g, .. } = next.head;
+            [[of(k, keys), of(v, keys)], [of(q, cues), of(g, cues)]]
+        });
+        let (of, next) = (&heads[head], next.unwrap_or([[Strided::of(&[]); 2]; 2]));
         let (cues, keys, slope) = (some.clone(), met.clone(), PhantomData::<S>);
-        (piece.beta, piece.finite) = level.run(Task { of, hand, cues, keys, causal, to, stop, slope })?;
+        (piece.beta, piece.finite) = level.run(Task { of, hand, cues, keys, causal, to, next, stop, slope })?;
         Ok(piece)
     };
     let cost = 3 * heads.len() * (first.scores.cost() + first.gains.cost());
@@ -449,15 +470,9 @@ fn run<E: Scored + Real, S: Slope>(
     Err(Error::Argument("a gradient is too large for its type; scale the loss or the data, or use float64".into()))
 }
 
-/// Where a task adds, zeros for now: to what it keeps, or, where it keeps nothing, to its own part of the whole.
-fn place<T: Copy + Default>(own: &mut [T], whole: &Shared<T>, at: usize, n: usize) -> *mut T {
-    if !own.is_empty() {
-        return own.as_mut_ptr();
-    }
-    let part = whole.0.wrapping_add(at);
-    // SAFETY: no other task has this part, and the whole was asserted to have it.
-    unsafe { std::slice::from_raw_parts_mut(part, n) }.fill(T::default());
-    part
+/// Where a task puts what it finds: into what it keeps or, where it keeps nothing, its own part of the whole.
+fn place<T>(own: &mut [T], whole: &Shared<T>, at: usize) -> *mut T {
+    if own.is_empty() { whole.0.wrapping_add(at) } else { own.as_mut_ptr() }
 }
 
 fn add<T: Copy + std::ops::AddAssign>(to: &mut [T], more: &[T]) {
