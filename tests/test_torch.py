@@ -363,6 +363,7 @@ def test_no_scores_are_ever_held():
     (dict(similarity=None), ValueError, "similarity must be one of .*got None"),
     (dict(beta=-1.0), ValueError, "beta must be finite and at least 0, got -1"),
     (dict(beta=float("nan")), ValueError, "beta must be finite"),
+    (dict(beta="steep"), TypeError, "beta must be a number or a tensor, got str"),
     (dict(log_weight=torch.zeros(2)), ValueError, "log_weight must be"),
     (dict(log_weight=torch.tensor([0.0, torch.nan, 0.0])), ValueError, "finite or -inf, got NaN"),
     (dict(threads=0), ValueError, "threads"),

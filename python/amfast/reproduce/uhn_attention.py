@@ -153,8 +153,8 @@ def _words(text: str) -> list[str]:
 def _numbered(name: str, train: list[str], valid: list[str], n_words: int) -> Text:
     frequent = [word for word, _ in Counter(train).most_common(n_words - 1)]
     number = {word: i for i, word in enumerate(frequent, 1)}
-    ids = (np.array([number.get(word, 0) for word in words], np.int64) for words in (train, valid))
-    return Text(name, *ids, len(frequent) + 1)
+    ids = [np.array([number.get(word, 0) for word in words]) for words in (train, valid)]
+    return Text(name, ids[0], ids[1], len(frequent) + 1)
 
 
 # -- the transformer ------------------------------------------------------------------------------

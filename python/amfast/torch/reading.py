@@ -85,7 +85,7 @@ def retrieve(
     asked = 0 if threads is None else _check.integer(threads, "threads", 1, _check.MAX_THREADS)
     if similarity == "cosine":
         cues, keys, similarity = _unit(cues), _unit(keys), "dot"
-    steep = beta if isinstance(beta, Tensor) else cues.new_full((), 1.0 if beta is None else beta)
+    steep = beta if isinstance(beta, Tensor) else _number(beta, cues)
     if not causal and keys.dim() == values.dim() == 2 and _shared(steep, log_weight):
         # All cues meet the same keys: they are one head's.
         out = _read(cues.flatten(0, -2), keys, values, similarity, steep, log_weight, False, asked)
@@ -118,6 +118,14 @@ def _read(
     rows = (heads(x, 2) for x in (cues, keys, values))
     out, _ = read(*rows, heads(beta, 0), weights, similarity, causal, threads)
     return out.reshape(*batch, *out.shape[1:])
+
+
+def _number(beta: float | None, cues: Tensor) -> Tensor:
+    try:
+        return cues.new_full((), 1.0 if beta is None else beta)
+    except TypeError as error:
+        told = f"beta must be a number or a tensor, got {type(beta).__name__}"
+        raise TypeError(told) from error
 
 
 def _shared(beta: Tensor, log_weight: Tensor | None) -> bool:
