@@ -273,8 +273,9 @@ unsafe fn striped<V: Vector, S: Slope, const R: usize, const C: usize>(stripe: &
                 (to_cue[r][c], to_key[r % 2][c]) = pulled;
             }
         }
-        for c in 0..C {
-            to_key[0][c].add(to_key[1][c]).store(to_keys.add(c * keys_apart + j * V::LANES));
+        let [some, others] = to_key;
+        for (c, (a, b)) in some.into_iter().zip(others).enumerate() {
+            a.add(b).store(to_keys.add(c * keys_apart + j * V::LANES));
         }
     }
     if S::PULLS_CUES {

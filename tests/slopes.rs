@@ -154,8 +154,8 @@ impl<E: Real> Case<E> {
                     let slope = weights[j] * (gain(j) - mean);
                     all.beta[h] += slope * sims[j];
                     all.log_weight[h * n + j] += slope;
-                    for c in 0..o {
-                        all.values[(h * n + j) * o + c] += weights[j] * grad[c];
+                    for (to, g) in all.values[(h * n + j) * o..].iter_mut().zip(&grad) {
+                        *to += weights[j] * g;
                     }
                     let key = doubles(&keys, j);
                     for c in 0..d {

@@ -483,5 +483,5 @@ fn add<T: Copy + std::ops::AddAssign>(to: &mut [T], more: &[T]) {
 
 /// Whether all numbers are finite, looked at many at a time.
 fn all_finite<E: Real>(x: &[E]) -> bool {
-    x.chunks(256).all(|some| some.iter().fold(true, |all, &x| all & (x - x == E::ZERO)))
+    x.chunks(256).all(|some| some.iter().fold(true, |all, &x| all & x.to_f64().is_finite()))
 }
