@@ -36,6 +36,7 @@ from amfast.reproduce import (  # noqa: F401  (importing an experiment registers
     sdm_critical,
     sparse_recovery,
     timbre,
+    uhn_attention,
     uhn_capacity,
     uhn_hetero,
     uhn_perturbations,
