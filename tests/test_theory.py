@@ -254,14 +254,21 @@ GIVEN = {
     **dict(p=0.01, error=0.01, beta=1.0, n_components=4, margin=1.0, excess=3.0, n_features=3),
     **dict(n_tokens=5, alpha=1.0, norm=2.0, spread=1.0, undersampling=0.5, n_constraints=30),
     **dict(rank=5, levels=2, n_pairs=10, label_noise=0.1, n_steps=10, step=3, lr=0.1),
-    **dict(frequency=0.2, power=2.0, interaction="power", zero_diagonal=True, autoassociative=True),
+    **dict(
+        o=32,
+        frequency=0.2,
+        power=2.0,
+        interaction="power",
+        zero_diagonal=True,
+        autoassociative=True,
+    ),
 }
 FUNCTIONS = [name for name in theory.__all__ if not isinstance(getattr(theory, name), type)]
 # The least integer that each takes, where it is not that of the argument's other owners.
 LEAST = {
     **dict(n_constraints=1, n_pairs=1, n_components=1, n_features=1, n_tokens=1, n_steps=1, d=1),
     **dict(n=1, k=1, n_bits=1, n_locations=1, radius=0, n_items=1, distance=0, max_iter=1, step=0),
-    **dict(rank=0, levels=1),
+    **dict(rank=0, levels=1, o=2),
 }
 LEAST_OF = {
     ("attention_beta", "radius"): 1,
@@ -270,6 +277,7 @@ LEAST_OF = {
     **{(name, "d"): 2 for name in ("hopfield_capacity", "hopfield_n50", "dense_capacity")},
     **{(name, "d"): 2 for name in ("dense_bit_error", "dense_bit_error_tail", "dense_n50")},
     **{(name, "d"): 2 for name in ("modern_capacity", "modern_capacity_base")},
+    **{(name, "d"): 2 for name in ("bidirectional_n50", "storkey_capacity")},
     **{(name, "n"): 2 for name in ("dense_capacity", "dense_bit_error_tail")},
 }
 INTEGERS = [

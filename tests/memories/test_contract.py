@@ -105,6 +105,7 @@ CASES: dict[str, list[Case]] = {
         Case(lambda: am.Hopfield(rule="projection"), rows=signs),
         Case(am.Hopfield, rows=signs, values=True),
     ],
+    "BidirectionalMemory": [Case(am.BidirectionalMemory, rows=signs, values=True)],
     "DenseAssociativeMemory": [
         Case(am.DenseAssociativeMemory, rows=signs),
         Case(lambda: am.DenseAssociativeMemory(4), rows=signs, recall={"update": "one-step"}),

@@ -217,7 +217,9 @@ def test_files_of_version_1_are_read_for_ever(path):
     found = am.load(path, verify=True)
     twin = am.load(path, mmap=True)
     assert type(found) is type(twin) and am.inspect(path)["version"] == 1
-    answers = np.load(DATA / "answers.npz")
+    answers = dict(np.load(DATA / "answers.npz"))
+    # Classes that came later have their answers in a file of their own.
+    answers |= {other.stem: np.load(other) for other in DATA.glob("*.npy")}
     if isinstance(found, am.BitMatrix):
         assert found == am.BitMatrix.random(5, 13, seed=4)
     elif isinstance(found, am.SecondMoment):

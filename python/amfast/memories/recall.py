@@ -20,6 +20,8 @@ class Recall:
 
     state: Any
     """(Q, o) recalled values, in the kind that the cues had."""
+    partner: Any = None
+    """(Q, d) where the side of the cue came to rest, of a `BidirectionalMemory`."""
     n_iter: Int | None = None
     """(Q,) steps or sweeps taken."""
     converged: Mask | None = None

@@ -29,6 +29,7 @@ from amfast.theory.dense import (
     onestep_union_exponent,
 )
 from amfast.theory.hopfield import (
+    bidirectional_n50,
     hopfield_bit_bound,
     hopfield_bit_error,
     hopfield_capacity,
@@ -36,6 +37,7 @@ from amfast.theory.hopfield import (
     hopfield_n50,
     hopfield_overlap,
     hopfield_union_bound,
+    storkey_capacity,
 )
 from amfast.theory.learned import (
     gd_noiseless_loss,
@@ -92,6 +94,7 @@ __all__ = [
     "activation_probability",
     "attention_beta",
     "attention_target_weight",
+    "bidirectional_n50",
     "circle_overlap",
     "dense_bit_error",
     "dense_bit_error_tail",
@@ -142,5 +145,6 @@ __all__ = [
     "sdm_radius",
     "sdm_read",
     "sdm_snr",
+    "storkey_capacity",
     "subspace_messages",
 ]

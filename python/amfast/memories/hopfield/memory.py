@@ -14,9 +14,9 @@ from amfast.memories.hopfield.sums import Running, Summed, SumStore
 from amfast.memories.hopfield.synapses import Synapses
 from amfast.memories.recall import Recall
 from amfast.memories.units.base import (
-    ENERGY_MAX,
     Units,
     bounded,
+    check_energies,
     of_values,
     one_step,
     overlaps,
@@ -145,12 +145,7 @@ class Hopfield(Units):
         super()._check_room(keys, values, total)
         total += self._load(self._store.now)
         units = max(int(rows.shape[1]) for rows in (keys, values) if rows is not None)
-        # Of sums over the patterns and two states.
-        if not total * units * units <= ENERGY_MAX:
-            raise ValueError(
-                f"weights: their magnitudes sum to {total:.3g}, and energies of {units} units "
-                f"would be beyond float64; scale them down"
-            )
+        check_energies(total, units)
 
     def _load(self, now: Any) -> float:
         return now.load if isinstance(now, Summed) else super()._load(now)
