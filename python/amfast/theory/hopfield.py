@@ -252,8 +252,8 @@ def bidirectional_n50(d: int, o: int) -> float:
 
     A pair is held if it is a fixed point: a bit of y errs with probability
     ``p_y = Q(sqrt(d / (n - 1)))``, one of x with ``p_x = Q(sqrt(o / (n - 1)))``, and the n that is
-    returned solves ``n (o p_y + d p_x) = ln 2``, as `hopfield_n50` does for one side. The narrower side decides: about ``min(d, o) / (4 ln min(d, o))`` pairs, where Kosko's
-    estimate was ``min(d, o)``.
+    returned solves ``n (o p_y + d p_x) = ln 2``, as `hopfield_n50` does for one side. The narrower
+    side decides: about ``min(d, o) / (4 ln min(d, o))`` pairs; Kosko's estimate was ``min(d, o)``.
 
     Parameters
     ----------
