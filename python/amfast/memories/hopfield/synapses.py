@@ -60,7 +60,7 @@ class Synapses:
 
     Parameters
     ----------
-    rule : {"hebbian", "projection"}
+    rule : {"hebbian", "projection", "storkey"}
     zero_diagonal : bool
         Whether the fields of an autoassociative memory leave out a unit's own state.
     storage : {"auto", "matrix", "patterns"}
