@@ -129,6 +129,8 @@ CASES: dict[str, list[Case]] = {
         Case(lambda: am.HebbianMemory(decay=0.9), tolerance=1e-6, values=True),
         Case(lambda: am.HebbianMemory(features="elu"), tolerance=1e-6, values=True),
         Case(lambda: am.HebbianMemory(rule="delta"), tolerance=1e-6),
+        Case(lambda: am.HebbianMemory(rule="projection"), tolerance=1e-6),
+        Case(lambda: am.HebbianMemory(rule="projection"), tolerance=1e-6, values=True),
     ],
     "LinearAssociativeMemory": [
         Case(lambda: am.LinearAssociativeMemory(n_steps=5), trained=True),
