@@ -188,6 +188,12 @@ def test_onestep() -> None:
     assert np.rint(birthday).tolist() == [75, 151, 301, 603, 1206, 2411, 4823]
     assert theory.onestep_union_exponent() == pytest.approx(0.1716, abs=5e-5)
     assert theory.onestep_union_exponent() < theory.exponential_exponent()
+    for d in (12, 20, 24, 100):
+        assert theory.onestep_width(theory.onestep_birthday(d)) == pytest.approx(d)
+    # S3: one given pair of n = 9.8e3 at d = 16, of 8.5e5 at d = 24 with arbitrary values.
+    assert theory.onestep_width(9.8e3, "one") == pytest.approx(16, abs=0.5)
+    assert theory.onestep_width(8.5e5, "one") == pytest.approx(24, abs=0.5)
+    assert theory.onestep_width(1) == theory.onestep_width(1, "one") == 1
 
 
 def test_radii_of_a_memory_with_every_address() -> None:
@@ -234,6 +240,8 @@ def test_capacity_p_is_a_maximum(locations) -> None:
         (lambda: theory.sdm_capacity_p(0), "n_locations must be an int >= 1, got 0"),
         (lambda: theory.sdm_capacity_p(10, 0.5), "error must be between 0 and 1/2, got 0.5"),
         (lambda: theory.onestep_birthday(0), "d must be an int >= 1, got 0"),
+        (lambda: theory.onestep_width(0.5), "n must be a finite number >= 1, got 0.5"),
+        (lambda: theory.onestep_width(5, "some"), "which must be one of 'one', 'all'"),
     ],
 )
 def test_refused(call, message) -> None:

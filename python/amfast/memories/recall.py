@@ -61,7 +61,9 @@ class Recall:
     residual: Float | None = None
     """(Q,) Euclidean norm of what the constraints give on ``state``; 0 for a stored pattern."""
     certified: Mask | None = None
-    """(Q,) whether ``error`` is proven to be the corruption, see `SparseRecoveryMemory`."""
+    """(Q,) of `SparseRecoveryMemory`: whether ``error`` is proven to be the corruption. Of memories
+    made of similarities: whether ``best`` outweighs all other items together, so that the signs of
+    values of -1 and +1 are its own, whatever the others are (weight above 1/2)."""
     n_errors: Int | None = None
     """(Q,) nonzero entries of ``error``."""
 

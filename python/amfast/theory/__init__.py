@@ -27,6 +27,7 @@ from amfast.theory.dense import (
     onestep_birthday,
     onestep_exponent,
     onestep_union_exponent,
+    onestep_width,
 )
 from amfast.theory.hopfield import (
     bidirectional_n50,
@@ -132,6 +133,7 @@ __all__ = [
     "onestep_birthday",
     "onestep_exponent",
     "onestep_union_exponent",
+    "onestep_width",
     "recovery_unique",
     "sdm_best_p",
     "sdm_best_radius",
