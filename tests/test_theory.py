@@ -196,6 +196,19 @@ def test_onestep() -> None:
     assert theory.onestep_width(1) == theory.onestep_width(1, "one") == 1
 
 
+def test_sequences() -> None:
+    assert theory.sequence_critical_load() == pytest.approx(0.269, abs=5e-4)  # Duering et al.
+    for d in (64, 256, 1024):
+        # One step of a Hopfield network between random pairs is the same with n = 1.
+        assert theory.sequence_n50(d) == pytest.approx(theory.hopfield_n50(d, "all"))
+    for n, odd in ((1, 1), (2, 3), (3, 15)):
+        d = 10**5
+        p = theory.sequence_n50(d, n)
+        assert p * d * math.erfc(math.sqrt(d**n / odd / (p - 1) / 2)) / 2 == pytest.approx(
+            math.log(2), rel=1e-3
+        )
+
+
 def test_radii_of_a_memory_with_every_address() -> None:
     """Bricken and Pehlevan's radii at n = 64, m = 1024, r = 2^64 (S8)."""
     assert theory.sdm_best_p(2**64, 1024) == pytest.approx(2.98e-8, rel=2e-3)
@@ -285,7 +298,7 @@ LEAST_OF = {
     **{(name, "d"): 2 for name in ("hopfield_capacity", "hopfield_n50", "dense_capacity")},
     **{(name, "d"): 2 for name in ("dense_bit_error", "dense_bit_error_tail", "dense_n50")},
     **{(name, "d"): 2 for name in ("modern_capacity", "modern_capacity_base")},
-    **{(name, "d"): 2 for name in ("bidirectional_n50", "storkey_capacity")},
+    **{(name, "d"): 2 for name in ("bidirectional_n50", "sequence_n50", "storkey_capacity")},
     **{(name, "n"): 2 for name in ("dense_capacity", "dense_bit_error_tail")},
 }
 INTEGERS = [

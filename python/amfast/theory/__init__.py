@@ -89,6 +89,7 @@ from amfast.theory.sdm_choice import (
     sdm_capacity_radius,
 )
 from amfast.theory.sdm_recall import sdm_convergence_distance, sdm_iterated_distance
+from amfast.theory.sequence import sequence_critical_load, sequence_n50
 
 __all__ = [
     "SdmRead",
@@ -147,6 +148,8 @@ __all__ = [
     "sdm_radius",
     "sdm_read",
     "sdm_snr",
+    "sequence_critical_load",
+    "sequence_n50",
     "storkey_capacity",
     "subspace_messages",
 ]
