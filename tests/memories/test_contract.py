@@ -113,6 +113,7 @@ CASES: dict[str, list[Case]] = {
         Case(lambda: am.DenseAssociativeMemory(4), rows=signs, recall={"update": "one-step"}),
         Case(lambda: am.DenseAssociativeMemory(interaction="exponential"), rows=signs, values=True),
         Case(lambda: am.DenseAssociativeMemory(real=True), rows=signs),
+        Case(lambda: am.DenseAssociativeMemory(interaction="logistic", beta=0.3), rows=signs),
     ],
     "SparseDistributedMemory": [
         Case(lambda: am.SparseDistributedMemory(D, 60, radius=9), rows=signs),
