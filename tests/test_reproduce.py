@@ -24,6 +24,7 @@ IMAGES = [
 # Experiments without images that are done in a second or two; .ci/run runs every one.
 FAST = [
     "chain-capacity",
+    "dam-duality",
     "dam-recall",
     "dam-xor",
     "hopfield-biased",

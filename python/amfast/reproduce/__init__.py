@@ -18,6 +18,7 @@ from amfast.reproduce import (  # noqa: F401  (importing an experiment registers
     chain_capacity,
     dam_capacity,
     dam_digits,
+    dam_duality,
     dam_fashion,
     dam_mnist,
     dam_recall,

@@ -141,8 +141,8 @@ def interaction(kind: object, n: object, beta: object) -> Interaction:
 
 def _rise(low: Float, high: Float) -> Float:
     """``ln(1 + e^high) - ln(1 + e^low)`` for low < high, to the last digits at both ends."""
-    with np.errstate(over="ignore"):
-        near = np.log1p(np.exp(high) * -np.expm1(low - high) / (1.0 + np.exp(low)))
+    few, fewer = np.minimum(high, 1.0), np.minimum(low, 1.0)
+    near = np.log1p(np.exp(few) * -np.expm1(low - high) / (1.0 + np.exp(fewer)))
     return np.where(high < 1.0, near, np.logaddexp(0.0, high) - np.logaddexp(0.0, low))
 
 
