@@ -138,6 +138,7 @@ CASES: dict[str, list[Case]] = {
     ],
     "SparseRecoveryMemory": [
         Case(lambda: am.SparseRecoveryMemory("irls"), rows=subspace, tolerance=1e-6),
+        Case(lambda: am.SparseRecoveryMemory("bregman"), rows=subspace, tolerance=1e-6),
     ],
 }
 EVERY = [

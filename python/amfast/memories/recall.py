@@ -64,6 +64,9 @@ class Recall:
     """(Q,) of `SparseRecoveryMemory`: whether ``error`` is proven to be the corruption. Of memories
     made of similarities: whether ``best`` outweighs all other items together, so that the signs of
     values of -1 and +1 are its own, whatever the others are (weight above 1/2)."""
+    fallback: Mask | None = None
+    """(Q,) of `SparseRecoveryMemory` ("expander"): whether peeling stopped early and the errors are
+    those of the least sum of magnitudes instead."""
     n_errors: Int | None = None
     """(Q,) nonzero entries of ``error``."""
 
