@@ -59,7 +59,7 @@ class SparseRecoveryMemory(Memory):
         with samples in float64, since the second moment resolves no less.
     fallback : bool, default True
         Whether "expander" looks for the least |e|_1, by the steps of "bregman", where peeling
-        stops early: see `Recall.fallback`. It takes some 100 times as long, for those cues alone.
+        stops early: see `Recall.fallback`. Those cues take hundreds of times as long.
     tol : float, default 1e-6
         How large the residual may be, relative to the cue's norm, for s to count as reproduced.
         Corruption below it is not seen.
