@@ -136,4 +136,5 @@ def test_what_is_refused():
     ):
         with pytest.raises(ValueError, match=match):
             call()
+    assert am.BidirectionalMemory().nbytes == 0 and memory.nbytes >= memory.W.nbytes
     assert memory.recall(x[:0]).shape == (0, 40) and len(memory) == 4

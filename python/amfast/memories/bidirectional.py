@@ -191,6 +191,13 @@ class BidirectionalMemory(Units):
         return {"every pair from both sides, half of the time": n50}
 
     @property
+    def nbytes(self) -> int:
+        """Bytes of the sum, and of what is packed of it for both directions."""
+        now: Summed | None = self._store.now
+        sides = () if now is None else self._sides(now)
+        return super().nbytes + sum(side.keys.nbytes for side in sides)
+
+    @property
     def W(self) -> Float:
         """The weights (o, d) float64, a copy."""
         return _sum(self._pairs()).astype(np.float64)
