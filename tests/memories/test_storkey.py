@@ -85,6 +85,16 @@ def test_patterns_that_go_were_never_there():
     np.testing.assert_allclose(kept.W, written_down(x[-4:]) * (1 - np.eye(30)), atol=1e-13)
 
 
+def test_far_too_many_patterns_are_refused_and_nothing_is_stored():
+    memory = am.Hopfield("storkey", storage="matrix")
+    memory.store(patterns(3, 5))
+    before = memory.W
+    with pytest.raises(ValueError, match=r"range of float64 at pattern \d+ of 5 units"):
+        memory.store(patterns(9000, 5))
+    assert len(memory) == 3
+    np.testing.assert_array_equal(memory.W, before)
+
+
 def test_what_is_refused(tmp_path):
     x = patterns(4, 20)
     memory = am.Hopfield("storkey", storage="matrix")

@@ -29,6 +29,13 @@ def learned(before: Matrix | None, patterns: BitMatrix) -> Matrix:
         g = (dot(x, c, threads) - diagonal * x) / d
         c *= 1.0 + 2.0 / d
         np.fill_diagonal(c, diagonal)
-        total(np.vstack([x - g, g]), None, np.array([1.0, -1.0]), c, True, threads, double=True)
+        try:
+            total(np.vstack([x - g, g]), None, np.array([1.0, -1.0]), c, True, threads, double=True)
+        except ValueError as error:
+            raise ValueError(
+                f"Storkey's rule leaves the range of float64 at pattern {before.count + i} of {d} "
+                "units: each lets the weights grow by a factor of up to 1 + 2 / d; it is for fewer "
+                "patterns than units"
+            ) from error
     count = before.count + len(patterns)
     return before.replaced(c, float(count), float(np.abs(c).max(initial=0.0)), count)
