@@ -22,7 +22,16 @@ IMAGES = [
     "uhn-threshold",
 ]
 # Experiments without images that are done in a second or two; .ci/run runs every one.
-FAST = ["dam-recall", "dam-xor", "hopfield-biased", "identities", "mchn-bounds", "sdm-attention"]
+FAST = [
+    "chain-capacity",
+    "dam-duality",
+    "dam-recall",
+    "dam-xor",
+    "hopfield-biased",
+    "identities",
+    "mchn-bounds",
+    "sdm-attention",
+]
 
 
 @pytest.fixture(scope="module")

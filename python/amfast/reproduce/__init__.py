@@ -15,8 +15,10 @@ those that learn; every other module is one experiment.
 from __future__ import annotations
 
 from amfast.reproduce import (  # noqa: F401  (importing an experiment registers it)
+    chain_capacity,
     dam_capacity,
     dam_digits,
+    dam_duality,
     dam_fashion,
     dam_mnist,
     dam_recall,

@@ -298,6 +298,9 @@ class UniversalHopfield(_Looks):
         energy = end.energy
         if energy is None and not self._why_no_energy():
             energy = self._traced(state, now, n_threads)
+        asked = self._asked(given, now, steps, state)
+        known = first.known if first and steps == 1 else None
+        best, certified = winners.best(self._model, asked, now, n_threads, known)
         return Recall.of(
             kind,
             answer,
@@ -306,13 +309,8 @@ class UniversalHopfield(_Looks):
             energy=energy,
             log_scale=log_scale,
             energy_trace=end.trace,
-            best=winners.best(
-                self._model,
-                self._asked(given, now, steps, state),
-                now,
-                n_threads,
-                first.known if first and steps == 1 else None,
-            ),  # fmt: skip
+            best=best,
+            certified=certified,
         )
 
     def _asked(self, cues: Any, now: Stored, steps: int, state: Any) -> Any:
