@@ -13,18 +13,18 @@ use pyo3::prelude::*;
 use std::ops::Range;
 use std::sync::{Mutex, MutexGuard, OnceLock};
 
-static LEVEL: OnceLock<Level> = OnceLock::new();
+/// The instruction set, or what is wrong with the one that was asked for.
+static LEVEL: OnceLock<Result<Level, Error>> = OnceLock::new();
 
-/// Chooses the instruction set, once and for all calls: the best one, or that which `AMFAST_ISA` names.
-pub(super) fn choose() -> PyResult<()> {
-    let level = Level::detect(std::env::var("AMFAST_ISA").ok().as_deref())?;
-    LEVEL.get_or_init(|| level);
-    Ok(())
+/// Chooses the instruction set, once and for all calls: the best one, or that which `AMFAST_ISA` names. A name that is none
+/// is told by the first call, not to who only imports.
+pub(super) fn chosen() -> PyResult<Level> {
+    LEVEL.get_or_init(|| Level::detect(std::env::var("AMFAST_ISA").ok().as_deref())).clone().map_err(PyErr::from)
 }
 
-/// The instruction set of all calls.
+/// The instruction set of all calls, of which [`engine`] lets none begin without one.
 pub(super) fn level() -> Level {
-    LEVEL.get().copied().unwrap_or(Level::Portable)
+    chosen().unwrap_or(Level::Portable)
 }
 
 impl From<Error> for PyErr {
@@ -42,6 +42,7 @@ pub(super) fn engine<R: Send>(
     threads: usize,
     call: impl FnOnce(&Context) -> Result<R, Error> + Send,
 ) -> PyResult<R> {
+    chosen()?;
     if threads == 0 {
         return Err(PyValueError::new_err("threads must be at least 1, got 0"));
     }

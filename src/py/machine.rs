@@ -1,6 +1,6 @@
 //! What the engine knows and what it runs on.
 
-use super::edge::{engine, level};
+use super::edge::{chosen, engine};
 use crate::metric::MetricName;
 use crate::separation::Separation;
 use crate::simd::Level;
@@ -11,7 +11,7 @@ use pyo3::types::PyDict;
 #[pyfunction]
 fn cpu_info(py: Python<'_>) -> PyResult<Bound<'_, PyDict>> {
     let info = PyDict::new(py);
-    info.set_item("isa", level().name())?;
+    info.set_item("isa", chosen()?.name())?;
     info.set_item("available", Level::available().iter().map(|level| level.name()).collect::<Vec<_>>())?;
     info.set_item("version", env!("CARGO_PKG_VERSION"))?;
     info.set_item("cores", std::thread::available_parallelism().map_or(1, |n| n.get()))?;

@@ -18,7 +18,6 @@ use pyo3::prelude::*;
 
 #[pymodule]
 fn _core(module: &Bound<'_, PyModule>) -> PyResult<()> {
-    edge::choose()?;
     keys::register(module)?;
     search::register(module)?;
     retrieve::register(module)?;
