@@ -20,7 +20,7 @@ from amfast.sklearn import (
 )
 
 # How steep a softmax must be for the blobs that the checks draw. "hamming" takes bits alone, which
-# the checks have none of: test_neighbours.py and test_targets.py have it.
+# the checks have none of: test_nearest.py and test_targets.py have it.
 BETAS = {
     "dot": 1.0,
     "cosine": 20.0,
