@@ -60,6 +60,7 @@ from amfast.parts import (
     Sqrt,
     Threshold,
     TopK,
+    fit_similarity,
 )
 from amfast.parts.entmax import Entmax, Sparsemax
 from amfast.parts.features import Elu, Fourier
@@ -121,6 +122,7 @@ __all__ = [
     "datasets",
     "effective_rank",
     "expander",
+    "fit_similarity",
     "get_num_threads",
     "hebbian",
     "inspect",

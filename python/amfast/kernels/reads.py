@@ -96,6 +96,7 @@ def _question(
         q, single = _check.cues(cues)
         k = _check.rows(keys, "keys")
         _check.same_width(q, "cues", k.shape[1], "the keys have")
+        similar.check_width(k, "keys")
     if isinstance(values, BitMatrix):
         v = values
     elif values is not None:
@@ -116,7 +117,7 @@ def _question(
         if not exactly:
             dtype = _check.compute_type(*(x for x in (q, k, v) if isinstance(x, np.ndarray)))
             q = q.astype(dtype, copy=False)
-            q, known = knowing.known_rows(q, weights, similar.metric, rescale)
+            q, known = knowing.known_rows(q, weights, similar.engine_metric, rescale)
         _check.finite(q, "cues")
     if similar.metric is None or separate.engine() is None:
         for rows, name in ((k, "keys"), (v, "values")):

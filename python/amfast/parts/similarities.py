@@ -89,6 +89,14 @@ class Similarity:
         """The engine's name of the metric, None for a Python function."""
         return self.fn if isinstance(self.fn, str) else None
 
+    @property
+    def engine_metric(self) -> str | None:
+        """The metric by which the engine reads the keys, None if it does not."""
+        return self.metric
+
+    def check_width(self, rows: Array, name: str) -> None:
+        """Refuse rows of a width that this similarity does not know."""
+
     def tile(self, cues: Array, keys: Array) -> Array:
         """Call the function on one tile and check what it returns, (q, n) as given.
 

@@ -101,6 +101,8 @@ class Paper:
 
     def check_domain(self, rows: Array, name: str) -> None:
         """Refuse what the similarity is not defined for."""
+        if isinstance(self.similarity, Similarity):
+            self.similarity.check_width(rows, name)
         if self.similarity in DIVERGENCES:
             _check.nonnegative(rows, name, f"{self.similarity} compares distributions")
 

@@ -76,10 +76,11 @@ class Standard:
 
     def items(self) -> Items:
         """Make an empty store that packs its keys for the metric."""
-        return Items(self.similarity.metric, self.prepare)
+        return Items(self.similarity.engine_metric, self.prepare)
 
     def check_domain(self, rows: Array, name: str) -> None:
         """Refuse what the similarity is not defined for."""
+        self.similarity.check_width(rows, name)
         if self.distributions:
             _check.nonnegative(rows, name, f"{self.similarity.metric} compares distributions")
 
