@@ -10,10 +10,11 @@ import pytest
 
 import amfast as am
 from amfast import datasets, reproduce
-from amfast.reproduce import _cues, _fit, _measure, _random, _registry, _report
+from amfast.reproduce import _cues, _fit, _measure, _random, _registry, _report, learned_similarity
 from amfast.reproduce._images import ImageSet, find, rows
 
 IMAGES = [
+    "learned-similarity",
     "uhn-capacity",
     "uhn-hetero",
     "uhn-perturbations",
@@ -21,6 +22,8 @@ IMAGES = [
     "uhn-separation",
     "uhn-threshold",
 ]
+# Whose figures are the paper's: as the caption says, and as the code runs.
+CAPTIONED = [name for name in IMAGES if name != "learned-similarity"]
 # Experiments without images that are done in a second or two; .ci/run runs every one.
 FAST = ["dam-recall", "dam-xor", "hopfield-biased", "identities", "mchn-bounds", "sdm-attention"]
 
@@ -172,7 +175,7 @@ def test_every_experiment_is_registered() -> None:
         reproduce.run("uhn-nothing")
 
 
-@pytest.mark.parametrize("name", IMAGES)
+@pytest.mark.parametrize("name", CAPTIONED)
 def test_quick(name, tmp_path, capsys) -> None:
     assert reproduce.run(name, "quick", out=tmp_path) == 0
     printed = capsys.readouterr().out
@@ -190,6 +193,27 @@ def test_quick(name, tmp_path, capsys) -> None:
     assert len(list(tmp_path.glob("*.png"))) == len(variants)
     if name != "uhn-perturbations":  # whose caption and code agree
         assert any("code" in v for v in variants) and any("caption" in v for v in variants)
+
+
+def test_quick_learned_similarity(tmp_path, capsys) -> None:
+    assert reproduce.run("learned-similarity", "quick", out=tmp_path) == 0
+    assert "does not hold" in capsys.readouterr().out
+    with (tmp_path / "learned-similarity.csv").open(encoding="utf-8", newline="") as file:
+        points = [p for p in csv.DictReader(file) if p["variant"] == "mask"]
+    mean = {(p["line"], p["level of the corruption"]): float(p["mean"]) for p in points}
+    assert mean["learned", "0.5"] == mean["best possible", "0.5"] == 1
+    assert mean["manhattan", "0.5"] < 0.5
+    pytest.importorskip("matplotlib")
+    assert len(list(tmp_path.glob("*.png"))) == 6
+
+
+@pytest.mark.parametrize("sigma", [0.3, 1.0])
+def test_the_likelihood_of_noise_is_that_of_what_is_drawn(sigma) -> None:
+    """Densities of folded and clipped noise, and the mass at 1, add up to 1."""
+    x, fine = 0.4, np.linspace(0, 1, 20001)
+    density = np.exp((fine - x) ** 2 / (-2 * sigma**2)) * (1 + np.exp(-2 * fine * x / sigma**2))
+    inside = np.trapezoid(density, fine) / (sigma * np.sqrt(2 * np.pi))
+    assert inside + np.exp(learned_similarity._beyond(x, sigma)) == pytest.approx(1, abs=1e-6)
 
 
 @pytest.mark.parametrize("name", FAST)
