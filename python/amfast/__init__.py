@@ -41,6 +41,7 @@ from amfast.memories.hebbian.spectrum import effective_rank
 from amfast.memories.hopfield.memory import Hopfield, HopfieldRecall
 from amfast.memories.learned.memory import LinearAssociativeMemory
 from amfast.memories.measure import Measure
+from amfast.memories.measure_regressor import MeasureRegressor
 from amfast.memories.modern import ContinuousSDM, ModernBounds, ModernHopfield, SeparationWarning
 from amfast.memories.recall import Recall
 from amfast.memories.recovery.expander import expander
@@ -91,6 +92,7 @@ __all__ = [
     "Log",
     "Max",
     "Measure",
+    "MeasureRegressor",
     "ModernBounds",
     "ModernHopfield",
     "Partial",
