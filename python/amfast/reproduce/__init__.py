@@ -29,6 +29,7 @@ from amfast.reproduce import (  # noqa: F401  (importing an experiment registers
     identities,
     learned_similarity,
     mchn_bounds,
+    measure_learning,
     measure_recall,
     modern_onestep,
     muon_noiseless,
