@@ -16,6 +16,7 @@ from amfast.reproduce._images import ImageSet, find, rows
 IMAGES = [
     "learned-similarity",
     "uhn-capacity",
+    "uhn-examples",
     "uhn-hetero",
     "uhn-perturbations",
     "uhn-robustness",
@@ -23,7 +24,7 @@ IMAGES = [
     "uhn-threshold",
 ]
 # Whose figures are the paper's: as the caption says, and as the code runs.
-CAPTIONED = [name for name in IMAGES if name != "learned-similarity"]
+CAPTIONED = [name for name in IMAGES if name not in ("learned-similarity", "uhn-examples")]
 # Experiments without images that are done in a second or two; .ci/run runs every one.
 FAST = ["dam-recall", "dam-xor", "hopfield-biased", "identities", "mchn-bounds", "sdm-attention"]
 
@@ -205,6 +206,20 @@ def test_quick_learned_similarity(tmp_path, capsys) -> None:
     assert mean["manhattan", "0.5"] < 0.5
     pytest.importorskip("matplotlib")
     assert len(list(tmp_path.glob("*.png"))) == 6
+
+
+@pytest.mark.filterwarnings("error::amfast.SeparationWarning")
+def test_quick_examples(tmp_path, capsys) -> None:
+    assert reproduce.run("uhn-examples", "quick", out=tmp_path) == 0
+    assert "perfect to 0.2 / 0.2" in capsys.readouterr().out
+    with (tmp_path / "uhn-examples.csv").open(encoding="utf-8", newline="") as file:
+        points = list(csv.DictReader(file))
+    assert len({p["variant"] for p in points}) == 7
+    with (tmp_path / "uhn-examples_claims.csv").open(encoding="utf-8", newline="") as file:
+        verdicts = [(c["claim"], c["verdict"]) for c in csv.DictReader(file)]
+    assert ("perfect recall up to a mask of 0.5", "does not hold") in verdicts
+    pytest.importorskip("matplotlib")
+    assert len(list(tmp_path.glob("*.png"))) == 7 + 2
 
 
 @pytest.mark.parametrize("sigma", [0.3, 1.0])

@@ -39,6 +39,7 @@ from amfast.reproduce import (  # noqa: F401  (importing an experiment registers
     sparse_recovery,
     timbre,
     uhn_capacity,
+    uhn_examples,
     uhn_hetero,
     uhn_perturbations,
     uhn_robustness,
