@@ -33,10 +33,10 @@ FALL = 0.5  # c
 TESTED = 1000
 TARGET = 1.5 * np.array([1.0, -0.8, 0.6, -0.5, 0.4, 0.3, 0.3, 0.2])
 LEARNED, TRUE, UNIFORM = "learned attention", "true tags", "uniform attention"
-# What a first prototype reached: weight on the component, risk of learned attention, of true tags,
-# and of uniform attention.
-KNOWN = {
-    100: (0.35, 1.37, 0.014, 2.0), 400: (0.59, 0.22, 0.005, 0.99), 1600: (0.78, 0.035, 0.001, 0.82),
+# By number of contexts: least weight on the component, largest risk of learned attention and of
+# true tags, least risk of uniform attention; well off what is measured, chance being large.
+BOUNDS = {
+    100: (0.4, 0.5, 0.02, 0.8), 400: (0.8, 0.02, 2e-4, 0.8), 1600: (0.95, 1e-4, 1e-6, 0.8),
 }  # fmt: skip
 
 
@@ -66,7 +66,7 @@ class _Result(NamedTuple):
 @experiment("measure-learning", "learning to recall one component of a mixture, by its spectrum")
 def run(context: Context) -> Outcome:
     """Measure risk and weight against the number of contexts."""
-    sizes = list(KNOWN)[: context.pick(2, 3, 3)] + [6400] * context.pick(0, 0, 1)
+    sizes = list(BOUNDS)[: context.pick(2, 3, 3)] + [6400] * context.pick(0, 0, 1)
     seeds = context.pick(2, 5, 10)
     outcome = Outcome()
     outcome.notes.append("the paper has no experiments: this is amfast's construction of its model")
@@ -166,7 +166,7 @@ def _checks(
     whitened: dict[float, float],
 ) -> list[Check]:
     checks = []
-    for n, (weight, learned, true, uniform) in KNOWN.items():
+    for n, (weight, learned, true, uniform) in BOUNDS.items():
         if n not in sizes:
             continue
         for alpha in ALPHAS:
@@ -178,7 +178,7 @@ def _checks(
                       learned, 0.0, "at most"),
                 Check(f"{what}: risk of true tags", _mean(runs, "true"), true, 0.0, "at most"),
                 Check(f"{what}: risk of uniform attention", _mean(runs, "uniform"),
-                      0.9 * min(uniform, 0.82), 0.0, "at least"),
+                      uniform, 0.0, "at least"),
             ]  # fmt: skip
     steep = ALPHAS[1]
     worse = whitened[steep] / _mean(found[steep, 400], "learned")

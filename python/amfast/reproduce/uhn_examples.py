@@ -273,7 +273,7 @@ def _hetero(image_set: ImageSet) -> dict[str, tuple[Images, Array, Array]]:
     images = image_set.memory_sets(CLASSIC, 1)[0]
     answers = _classic(images)
     nearest = am.topk(answers, _signs(_missing(images)), 1, "sqeuclidean")[1][:, 0]
-    found["classic\nby Eq. 11"] = (
+    found["classic\nby Eq. 12"] = (
         images, (answers + 1) / 2, nearest == np.arange(CLASSIC),
     )  # fmt: skip
     return found
