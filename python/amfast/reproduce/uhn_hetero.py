@@ -41,8 +41,8 @@ CLASSIC_CODE = Variant(
 )
 CLASSIC_CAPTION = Variant(
     "classic caption",
-    "Fig. 6 right as the caption says: top half shown, binarised, Eq. 12, threshold 50 per D pixels "
-    "of the target",
+    "Fig. 6 right as the caption says: top half shown, binarised, Eq. 12, threshold 50 per D "
+    "pixels of the target",
 )
 VARIANTS = (CODE, CAPTION, CLASSIC_CODE, CLASSIC_CAPTION)
 AUTO, HETERO = "autoassociative", "heteroassociative"
@@ -78,7 +78,7 @@ def run(context: Context) -> Outcome:
         "the heteroassociative target is the image with its top half zeroed, as in the authors' "
         "code: half the pixels can be wrong. The code's threshold is the same, so it looks better; "
         "by the captions it is halved here",
-        "classic memories recall sign(P M' q) of images binarised at 0.5 (Eq. 12), by the code with "
+        "classic memories recall sign(P M' q) of images binarised at 0.5 (Eq. 12), the code's with "
         "scores divided by their sums; grey images only",
     ]
     return outcome
