@@ -163,7 +163,7 @@ impl<'a, T: Score> Search<'a, T> {
                 let tiles = queries.parts.len() * block.count;
                 let [queries_then, keys_then] = if next.is_empty() { sink.follows() } else { [Strided::of(&[]); 2] };
                 let reads = Strided::of(sink.reads(range.clone()));
-                let memory = [reads, Strided::of(self.keys.memory(next)), queries_then, keys_then];
+                let memory = [reads, Strided::of(self.keys.memory(&self.kernel, next)), queries_then, keys_then];
                 let mut fetch = memory.map(|memory| Ahead::new(memory, tiles));
                 for part in &queries.parts {
                     stop.check()?;

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+import amfast as am
 from amfast import _check, bits
 from amfast._check import weights
 
@@ -281,7 +282,7 @@ def test_what_neither_yields_is_refused_with_what_helps() -> None:
         (Foreign(error=failed, cpu=1, **gpu), r"x are on cuda:0, not the CPU; pass x.cpu\(\)"),
         (Foreign(error=failed, get=1, **gpu), r"x are on cuda:0, not the CPU; pass x.get\(\)"),
         (Foreign(error=failed, **gpu), "x are on cuda:0, not the CPU$"),
-        (Foreign(error=failed, dtype="torch.bfloat16"), r"x are bfloat16, .* pass x.float\(\)"),
+        (Foreign(error=failed, dtype="torch.float8_e5m2"), r"x are float8.* pass x.float\(\)"),
         (Capsule(object()), "x cannot be read"),
     ):
         with pytest.raises(TypeError, match=text):
@@ -312,21 +313,36 @@ def test_torch() -> None:
     assert _check.read(pair.conj().imag.resolve_neg(), "x").tolist() == [-1, -1, -1]
     for bad, text in (
         (torch.ones(3, requires_grad=True), "pass x.detach"),
-        (torch.ones(3, dtype=torch.bfloat16), "x are bfloat16"),
+        (torch.ones(3, dtype=torch.bfloat16, requires_grad=True), "pass x.detach"),
+        (torch.ones(3, dtype=torch.bfloat16, device="meta"), "meta tensor"),
         (torch.ones(3, device="meta"), "meta tensor"),
         (torch.ones(3).to_sparse(), "x cannot be read"),
     ):
         with pytest.raises(TypeError, match=text):
             _check.read(bad, "x")
+    short = torch.tensor([1.5, -3e38, 1e-40], dtype=torch.bfloat16)
+    assert _check.array(short, "x").dtype == np.float32
+    assert _check.array(short, "x").tolist() == short.float().tolist()
     assert np.shares_memory(_check.read(ones := torch.ones(3), "x"), ones.numpy())
 
 
 def test_element_types_of_others() -> None:
     types = pytest.importorskip("ml_dtypes")
-    x = np.ones((2, 2), types.bfloat16)
-    with pytest.raises(TypeError, match=r"got dtype bfloat16 \(.*pass x.astype\('float32'\)"):
-        _check.array(x, "x")
-    assert _check.array(x.astype("float32"), "x").dtype == np.float32
+    for name in ("bfloat16", "float8_e4m3fn", "float8_e5m2", "int4"):
+        x = np.arange(-4, 4).reshape(2, 4).astype(getattr(types, name))
+        assert _check.array(x, "x").dtype == np.float32
+        np.testing.assert_array_equal(_check.array(x, "x"), x.astype(np.float32))
+    rows = np.random.default_rng(0).normal(size=(9, 20)).astype(types.bfloat16)
+    wide = rows.astype(np.float32)
+    np.testing.assert_array_equal(
+        am.pairwise(rows, rows, "manhattan"), am.pairwise(wide, wide, "manhattan")
+    )
+    memory = am.UniversalHopfield("manhattan", "max")
+    memory.store(rows)
+    np.testing.assert_array_equal(memory.recall(rows), wide)
+    rows[1, 2] = np.nan
+    with pytest.raises(ValueError, match="keys row 1"):
+        memory.store(rows)
 
 
 def test_pandas() -> None:

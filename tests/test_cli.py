@@ -55,16 +55,25 @@ def test_the_readme_says_what_the_demo_prints() -> None:
         pytest.skip("no README beside the tests")
     images = datasets.load("fashion_mnist_small", n=demo.N_STORED).patterns(np.float32)
     results = demo._recall_real(images.reshape(-1, 28, 28))
-    (_, noise, _), (half, _, pixels), (_, blurred, _) = (
+    (blind, noise, _), (told, _, _), (half, _, pixels), (_, blurred, _) = (
         next(by_kind for name, by_kind in results.items() if part in name).values()
-        for part in ("Manhattan + max", "reverse KL", "beta = 0.1")
+        for part in ("Manhattan + max", "mask known", "reverse KL", "beta = 0.1")
     )
     said = re.search(
-        r"Manhattan \((\d+) % found\).* reverse KL \((\d+) and (\d+) %\).* "
+        r"Manhattan \((\d+) % found\).* it finds (\d+) %, and \*\*(\d+) % once.* "
+        r"reverse KL \((\d+) and (\d+) %\).* "
         r"\((\d+) % found, (\d+) % clean\)",
         " ".join(readme.read_text("utf-8").split()),
     ).groups()
-    seen = [noise.found, half.found, pixels.found, blurred.found, blurred.clean]
+    seen = [
+        noise.found,
+        blind.found,
+        told.found,
+        half.found,
+        pixels.found,
+        blurred.found,
+        blurred.clean,
+    ]
     for number, share in zip(said, seen, strict=True):
         assert abs(int(number) - 100 * share.mean()) < 1  # a cue more or less, by the last bits
 

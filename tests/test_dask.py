@@ -174,6 +174,26 @@ def cluster():
             yield made, client
 
 
+@pytest.mark.filterwarnings("ignore")
+def test_the_same_bits_for_any_number_of_processes():
+    distributed = pytest.importorskip("distributed")
+    lazy = (
+        ad.retrieve(CUES, LAZY, BESIDE, beta=2.0),
+        ad.hebbian(LAZY),
+        *ad.topk(CUES, LAZY, 5, "l1"),
+    )
+    expected = [np.asarray(x).tobytes() for x in dask.compute(*lazy, scheduler="synchronous")]
+    for n in (1, 2, 4):
+        with (
+            distributed.LocalCluster(
+                n_workers=n, threads_per_worker=1, processes=True, dashboard_address=None
+            ) as made,
+            distributed.Client(made) as client,
+        ):
+            found = client.gather(client.compute(list(lazy)))
+        assert [np.asarray(x).tobytes() for x in found] == expected
+
+
 def slow(x, block_info=None):
     time.sleep(0.02)
     return x

@@ -7,6 +7,7 @@ import importlib
 import importlib.util
 import pkgutil
 import re
+import sys
 from pathlib import Path
 
 import pytest
@@ -83,6 +84,7 @@ def test_pages(page, tmp_path, monkeypatch):
     A block that begins with ``# needs:`` is left out where one of those packages is not installed.
     """
     monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("PYSPARK_PYTHON", sys.executable)
     text = page.read_text(encoding="utf-8")
     namespace: dict[str, object] = {}
     for match in re.finditer(r"^```(?:python|pycon)\n(.*?)^```", text, re.M | re.S):

@@ -38,6 +38,10 @@ def memory(n: int = 6, d: int = 4, seed: int = 0) -> am.UniversalHopfield:
     return made
 
 
+def write(path: Path, *content: Any) -> Path:
+    return tensors.write(path, tensors.Content(*content))
+
+
 def run(code: str, *arguments: object, **kwargs: Any) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, "-c", code, *map(str, arguments)]
     return subprocess.run(command, capture_output=True, text=True, timeout=120, **kwargs)
@@ -47,7 +51,7 @@ def run(code: str, *arguments: object, **kwargs: Any) -> subprocess.CompletedPro
 
 
 def test_the_layout(tmp_path):
-    path = tensors.write(tmp_path / "x", "Kind", {"n": 1, "inf": float("inf")}, FIRST, "me")
+    path = write(tmp_path / "x", "Kind", {"n": 1, "inf": float("inf")}, FIRST, "me")
     raw = path.read_bytes()
     length = int.from_bytes(raw[:8], "little")
     header = json.loads(raw[8 : 8 + length])
@@ -93,14 +97,14 @@ def test_any_layout_and_byte_order_is_written_alike(layout, tmp_path, monkeypatc
         "wide rows": np.asfortranarray(x),
     }[layout]
     monkeypatch.setattr(tensors, "_PIECE", 64 if layout == "wide rows" else 1024)
-    tensors.write(tmp_path / "a", "K", {}, {"x": x}, "me")
-    tensors.write(tmp_path / "b", "K", {}, {"x": given}, "me")
+    write(tmp_path / "a", "K", {}, {"x": x}, "me")
+    write(tmp_path / "b", "K", {}, {"x": given}, "me")
     assert (tmp_path / "a").read_bytes() == (tmp_path / "b").read_bytes()
 
 
 def test_files_are_little_endian_on_every_machine(tmp_path, monkeypatch):
     """A machine of the other byte order: its native numbers are what ours calls swapped."""
-    path = tensors.write(tmp_path / "x", "K", {}, {"x": np.arange(4, dtype=np.int32)}, "me")
+    path = write(tmp_path / "x", "K", {}, {"x": np.arange(4, dtype=np.int32)}, "me")
     monkeypatch.setitem(tensors.DTYPES, "I32", ">i4")
     for mmap in (False, True):
         found = tensors.read(path, mmap=mmap).arrays["x"]
@@ -124,9 +128,7 @@ def test_inspect_reads_the_header_alone(tmp_path):
 
 def forged(change: Any, tmp_path: Path, tail: bytes = b"") -> Path:
     """A file whose header says something else, with right checksums."""
-    path = tensors.write(
-        tmp_path / "forged", "K", {}, {"x": np.arange(4.0), "y": np.zeros(2)}, "me"
-    )
+    path = write(tmp_path / "forged", "K", {}, {"x": np.arange(4.0), "y": np.zeros(2)}, "me")
     raw = path.read_bytes()
     length = int.from_bytes(raw[:8], "little")
     header = change(raw[8 : 8 + length].decode())
@@ -201,8 +203,18 @@ def test_files_of_other_things(tmp_path):
         memory().save(tmp_path / "pipe")
     with pytest.raises(IsADirectoryError, match="folder"):
         memory().save(tmp_path)
-    with pytest.raises(FileNotFoundError):
-        memory().save(tmp_path / "none" / "m")
+    for folder in (tmp_path / "none", path):
+        with pytest.raises(FileNotFoundError, match="no such folder") as missing:
+            memory().save(folder / "m")
+        assert missing.value.filename == str(folder)
+    with pytest.raises(am.FileFormatError, match="a folder without"):
+        am.inspect(tmp_path)
+    for number in (0, True, None, 2.5, ["m"]):  # a number is no open file to read from
+        for call in (am.load, am.inspect, memory().save):
+            with pytest.raises(TypeError, match="path must be a str or path, got"):
+                call(number)
+    kept = os.fsencode(tmp_path / "kept")
+    assert memory().save(kept) == tmp_path / "kept" and len(am.load(kept)) == 6
     with pytest.raises(TypeError):
         am.load(path, mmap="yes")
     big = tmp_path / "big"
@@ -434,7 +446,9 @@ def sparse(path: Path, n: int, d: int) -> Path:
     arrays: Any = {"ids": Huge("i8", n), "keys": Huge("f4", n, d)}
     order = ["ids", "keys"]
     header = tensors._header(
-        "UniversalHopfield", parts, arrays, order, dict.fromkeys(order, "00000000"), "a test"
+        tensors.Content("UniversalHopfield", parts, arrays, "a test"),
+        order,
+        dict.fromkeys(order, "00000000"),
     )
     with open(path, "wb") as file:
         file.write(header)

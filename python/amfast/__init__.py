@@ -21,6 +21,7 @@ from amfast._threads import get_num_threads, set_num_threads, threads
 from amfast.bits import BitMatrix, pack
 from amfast.kernels import (
     Blocks,
+    Keys,
     Partial,
     cpu_info,
     hebbian,
@@ -88,6 +89,7 @@ __all__ = [
     "Hopfield",
     "HopfieldRecall",
     "Identity",
+    "Keys",
     "LinearAssociativeMemory",
     "Log",
     "Max",

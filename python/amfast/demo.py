@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 import amfast as am
 from amfast import _console, corrupt, datasets
-from amfast._typing import Array, Mask
+from amfast._typing import Array, Int, Mask
 
 __all__ = ["run"]
 
@@ -44,6 +44,8 @@ class _Result:
     seconds: float
 
 
+KNOWN = ",\nmask known"  # what the name of a memory that is told the mask ends with
+
 _Results = dict[str, dict[str, _Result]]  # by memory, then by corruption
 
 
@@ -62,14 +64,16 @@ _REAL = _Texts(
     "the right image has the largest weight of all",
     f"and the answer is that image, up to {CLOSE:.0%} of its sum of squares",
     "Down to the learned one only the similarity changes: max answers with the one best image.\n"
-    "Below only the separation changes: a softmax blends images, the more the smaller its beta.",
+    "Then recall is told which pixels are not known, and the others alone count. Below only the\n"
+    "separation changes: a softmax blends images, the more the smaller its beta.",
 )
 _BINARY = _Texts(
     f"{N_STORED} black and white Fashion-MNIST images",
     "of all stored images the right one is nearest to the answer",
     "and every pixel of the answer is right",
     "Hopfield's network with two rules; then energies that are steeper and steeper, up to the one\n"
-    "nearest image. Kanerva's memory is asked by spoilt names of random bits, images being alike.",
+    "nearest image, also told which bits are known. Kanerva's memory is asked by spoilt names of\n"
+    "random bits, images being alike.",
 )
 
 
@@ -81,6 +85,7 @@ def _memories() -> dict[str, am.UniversalHopfield]:
     }  # fmt: skip
     made = {f"{said} + max": am.UniversalHopfield(s, "max") for said, s in similarities.items()}
     made["learned from spoilt\nimages + max"] = am.UniversalHopfield(_learned(), "max")
+    made[f"Manhattan + max{KNOWN}"] = am.UniversalHopfield("manhattan", "max")
     for beta in (1.0, 0.1):
         made[f"Manhattan + softmax,\nbeta = {beta:g}"] = am.UniversalHopfield(
             "manhattan", beta=beta
@@ -152,20 +157,31 @@ def _recall_real(images: Images) -> _Results:
     """Recall images from spoilt ones."""
     patterns = images.reshape(len(images), -1)
     corrupted = _corruptions(images)
+    # What a corruption leaves of white images it leaves of others; of noise nothing is known.
+    known = {
+        kind: None if "noise" in kind else white.reshape(patterns.shape) > 0
+        for kind, white in _corruptions(np.ones_like(images)).items()
+    }
     results = {}
     for name, memory in _memories().items():
-        memory.store(patterns)
+        ids = memory.store(patterns)
         memory.recall(patterns[:2])  # the first call wakes the threads
-        results[name] = {kind: _recall(memory, patterns, cues) for kind, cues in corrupted.items()}
+        told = known if name.endswith(KNOWN) else dict.fromkeys(known)
+        results[name] = {
+            kind: _recall(memory, ids, patterns, cues, told[kind])
+            for kind, cues in corrupted.items()
+        }
     return results
 
 
-def _recall(memory: am.UniversalHopfield, patterns: Images, images: Images) -> _Result:
+def _recall(
+    memory: am.UniversalHopfield, ids: Int, patterns: Images, images: Images, mask: Mask | None
+) -> _Result:
     cues = images.reshape(len(images), -1)
     start = time.perf_counter()
-    recalled = memory.recall(cues)
+    recalled = memory.recall(cues, mask=mask)
     seconds = time.perf_counter() - start
-    found = memory.weights(cues).argmax(axis=1) == np.arange(len(patterns))
+    found = memory.recall(cues, mask=mask, details=True).best == ids
     error = ((recalled - patterns) ** 2).sum(axis=1)
     clean = found & (error <= CLOSE * (patterns**2).sum(axis=1))
     return _Result(images, recalled, found, clean, seconds)
@@ -179,6 +195,7 @@ def _binary_memories() -> dict[str, Any]:
         "dense, power n = 20": am.DenseAssociativeMemory(20, interaction="rectified"),
         "dense, exponential": am.DenseAssociativeMemory(interaction="exponential"),
         "Hamming + max": am.UniversalHopfield("hamming", "max"),
+        f"Hamming + max{KNOWN}": am.UniversalHopfield("hamming", "max"),
     }
 
 
@@ -197,12 +214,17 @@ def _spoilt_bits(rows: Bits) -> dict[str, Bits]:
 def _recall_binary(images: Bits) -> _Results:
     """Recall black and white images from spoilt ones, and from spoilt names."""
     patterns = images.reshape(len(images), -1)
+    first_half = np.arange(patterns.shape[1]) < patterns.shape[1] // 2
     results = {}
     for name, memory in _binary_memories().items():
         memory.store(patterns)
         results[name] = {
-            kind: _recall_bits(memory, patterns, cues, images.shape[1:])
-            for kind, cues in _spoilt_bits(patterns).items()
+            kind: _recall_bits(memory, patterns, cues, images.shape[1:], told)
+            for (kind, cues), told in zip(
+                _spoilt_bits(patterns).items(),
+                (None, None, first_half if name.endswith(KNOWN) else None),
+                strict=True,
+            )
         }
     names = am.BitMatrix.random(len(images), NAME_BITS, seed=0).unpack("bool")
     kanerva = am.SparseDistributedMemory(NAME_BITS, 50_000, value_bits=patterns.shape[1])
@@ -214,9 +236,12 @@ def _recall_binary(images: Bits) -> _Results:
     return results
 
 
-def _recall_bits(memory: Any, patterns: Bits, cues: Bits, shape: tuple[int, ...]) -> _Result:
+def _recall_bits(
+    memory: Any, patterns: Bits, cues: Bits, shape: tuple[int, ...], mask: Mask | None = None
+) -> _Result:
+    told = {} if mask is None else {"mask": mask}
     start = time.perf_counter()
-    recalled = np.asarray(memory.recall(cues)) > 0
+    recalled = np.asarray(memory.recall(cues, **told)) > 0
     seconds = time.perf_counter() - start
     found = am.topk(recalled, patterns, 1, "hamming")[1][:, 0] == np.arange(len(patterns))
     clean = (recalled == patterns).all(axis=1)

@@ -12,7 +12,6 @@ import contextlib
 import os
 import re
 import socket
-import threading
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -21,8 +20,9 @@ import numpy as np
 
 from amfast import _check
 from amfast._check import savable, tensors
-from amfast._check.tensors import FileFormatError
+from amfast._check.tensors import Content, FileFormatError
 from amfast._stores.items import Items
+from amfast._stores.turns import Turn
 from amfast._typing import Int, Mask
 from amfast.kernels import Blocks
 from amfast.memories.base import Memory
@@ -74,14 +74,15 @@ class _List(NamedTuple):
             raise FileFormatError(f"{path}: no list of shards: names and counts do not fit")
         return own
 
-    def write(self, folder: Path) -> None:
+    def write(self, folder: Path, beside: tuple[tuple[Path, Content], ...] = ()) -> None:
         parts = {
             "kind": self.kind, "names": list(self.names), "counts": list(self.counts),
             "firsts": list(self.firsts),
             "n_ids": self.n_ids, "number": self.number,
         }  # fmt: skip
         writer = f"amfast {savable.version()}"
-        tensors.write(folder / _LIST, "Shards", parts, {"deleted": self.deleted}, writer)
+        content = Content("Shards", parts, {"deleted": self.deleted}, writer)
+        tensors.write(folder / _LIST, content, beside)
 
 
 class Shards:
@@ -104,10 +105,11 @@ class Shards:
     """
 
     def __init__(self, folder: str | os.PathLike[str], *, mmap: bool = True) -> None:
-        self._folder, self._mmap = Path(folder), mmap
+        self._folder, self._mmap = savable.path_of(folder), mmap
         self._lock: int | None = None
-        self._owner, self._turn = 0, threading.RLock()
+        self._owner, self._turn = 0, Turn()
         self._blank: Any = None
+        self._first: tuple[str, Any] = "", None
         self._list = _List.read(self._folder)
 
     # -- making and opening -----------------------------------------------------------------------
@@ -135,7 +137,7 @@ class Shards:
             raise TypeError(f"like must be a memory, got {type(like).__name__}")
         empty = type(like)(**like._parameters())
         empty._saved()
-        folder = Path(folder)
+        folder = savable.path_of(folder)
         folder.mkdir(parents=True, exist_ok=True)
         # What somebody left who died while he made it counts as nothing.
         if any(p.name != _EMPTY and not p.name.endswith(".tmp") for p in folder.iterdir()):
@@ -215,21 +217,24 @@ class Shards:
     def blocks(self, rows: int | None = None) -> Blocks:
         """Return the keys, with their values, as `Blocks` for `topk`, `within` and `retrieve`.
 
-        Nothing is merged or copied. Row i of all blocks is the item ``ids()[i]``. Item weights are
-        not in them; deleted items are left out.
+        Nothing is merged or copied. Row i of all blocks is the item ``ids()[i]``; deleted items are
+        left out. Item weights come along: `retrieve` reads with them.
         """
         parts = [(part, first) for part, first in self._numbered() if len(part)]
         if not parts:
             raise ValueError("the shards are empty; append something first")
-        store = parts[0][0]._store
-        if not isinstance(store, Items):
+        if not isinstance(parts[0][0]._store, Items):
             raise ValueError(f"a {self._list.kind} keeps no items that could be read in blocks")
         chosen = [_chosen(part.ids + first, self._list.deleted) for part, first in parts]
-        both = list(zip(parts, chosen, strict=True))
-        keys = [part.keys[some] for (part, _), some in both]
-        if store.now is None or not store.now.heteroassociative:
-            return Blocks(keys, rows)
-        return Blocks((keys, [part.values[some] for (part, _), some in both]), rows)
+        held = list(zip([part._store.now for part, _ in parts], chosen, strict=True))
+        keys = [now.keys[some] for now, some in held]
+        log_weight = None
+        if any(now.weighted for now, _ in held):
+            log_weight = np.concatenate([now.log_weight[some] for now, some in held])
+        if not held[0][0].heteroassociative:
+            return Blocks(keys, rows, log_weight=log_weight)
+        values = [now.values[some] for now, some in held]
+        return Blocks((keys, values), rows, log_weight=log_weight)
 
     def ids(self) -> Int:
         """Return the ids of all items, (N,) ascending."""
@@ -299,16 +304,16 @@ class Shards:
         if len(part) == 0:
             return ids
         if now.names:
-            first = savable.opened(self._folder / now.names[0], True, False)
-            first._check_merge(part)
+            if self._first[0] != now.names[0]:
+                first = savable.opened(self._folder / now.names[0], True, False)
+                self._first = now.names[0], first
+            self._first[1]._check_merge(part)
         name = f"part-{now.number:08d}.safetensors"
-        self._write_part(name, part)
-        self._replace(
-            now._replace(
-                names=(*now.names, name), counts=(*now.counts, len(part)),
-                firsts=(*now.firsts, now.n_ids), n_ids=now.n_ids + len(ids), number=now.number + 1,
-            )
+        fresh = now._replace(
+            names=(*now.names, name), counts=(*now.counts, len(part)),
+            firsts=(*now.firsts, now.n_ids), n_ids=now.n_ids + len(ids), number=now.number + 1,
         )  # fmt: skip
+        self._replace(fresh, part)
         return ids
 
     def delete(self, ids: Any) -> None:
@@ -345,21 +350,25 @@ class Shards:
             if len(now.names) > 1 or len(now.deleted):
                 total = self._merged(None)
                 name = f"part-{now.number:08d}.safetensors"
-                self._write_part(name, total)
                 fresh = now._replace(number=now.number + 1, deleted=np.empty(0, np.int64))
-                self._replace(fresh._replace(names=(name,), counts=(len(total),), firsts=(0,)))
+                fresh = fresh._replace(names=(name,), counts=(len(total),), firsts=(0,))
+                self._replace(fresh, total)
+            self._first = "", None
             self._sweep()
         return self
 
-    def _write_part(self, name: str, part: Any) -> None:
-        """Write a part, which no list names yet; of a dead writer one may be in its place."""
-        path = self._folder / name
-        path.unlink(missing_ok=True)
-        tensors.write_new(path, *savable.content_of(part))
-
-    def _replace(self, fresh: _List) -> None:
-        """Put another list in the place of this one."""
-        fresh.write(self._folder)
+    def _replace(self, fresh: _List, part: Any = None) -> None:
+        """Put another list in the place of this one, with its last part if that is a new one."""
+        beside: tuple[tuple[Path, Content], ...] = ()
+        if part is not None:
+            path = self._folder / fresh.names[-1]
+            path.unlink(missing_ok=True)  # what a dead writer left, which no list names
+            beside = ((path, savable.content_of(part)),)
+        try:
+            fresh.write(self._folder, beside)
+        except BaseException:
+            self.refresh()  # who is interrupted does not know whether it was replaced
+            raise
         self._list = fresh
 
     def _sweep(self) -> None:
@@ -411,8 +420,7 @@ def _chosen(ids: Int, deleted: Int) -> slice | Mask:
 
 def _open(folder: Path, mmap: bool, verify: bool | None) -> Shards:
     """Open a folder for `load`; asked to verify, read every part."""
-    if not (folder / _LIST).exists():
-        raise FileFormatError(f"{folder}: a folder without {_LIST}: no shards, or not yet whole")
+    savable.list_in(folder)
     found = Shards(folder, mmap=mmap)
     if verify:
         for _ in found._parts(True):

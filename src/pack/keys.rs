@@ -115,11 +115,11 @@ impl<T: Score> Keys<'_, T> {
         Ok(Block { count: 1, ..Block::of(buffer, kernel.layout.lanes) })
     }
     /// The memory that [`Keys::block`] or the tiles will read for these keys.
-    pub fn memory(&self, range: Range<usize>) -> &[u8] {
+    pub fn memory(&self, kernel: &Kernel<T>, range: Range<usize>) -> &[u8] {
         match self {
             Keys::Rows(rows) => rows.memory(range),
-            // Panels are read from one end to the other, which the CPU notices by itself; columns have no memory of their own.
-            Keys::Packed(_) | Keys::Columns(_) => &[],
+            Keys::Packed(panels) => panels.memory(kernel, range),
+            Keys::Columns(_) => &[], // They have no memory of their own.
         }
     }
     /// The first row with a NaN or an infinity; panels were checked when they were made.

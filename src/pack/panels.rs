@@ -234,6 +234,19 @@ pub struct Packed<'a, T> {
 }
 
 impl<T: Score> Packed<'_, T> {
+    /// The memory of a block's panels, if they are together.
+    pub(super) fn memory(&self, kernel: &Kernel<T>, range: Range<usize>) -> &[u8] {
+        let group = kernel.layout.lanes * PANELS;
+        let at = self.runs.partition_point(|run| run.end() <= range.start);
+        let Some(run) = self.runs.get(at).filter(|run| !range.is_empty() && range.end <= run.end()) else {
+            return &[];
+        };
+        let lines = run.lines.len() / run.keys.div_ceil(group);
+        let part = (range.start - run.first) / group * lines..(range.end - run.first).div_ceil(group) * lines;
+        // SAFETY: lines are bytes.
+        unsafe { std::slice::from_raw_parts(run.lines[part.clone()].as_ptr().cast(), part.len() * 64) }
+    }
+
     /// Where the panels of `range` are, gathered in `buffer` if they are not together, and their terms, if the kernel has any.
     pub(super) fn find(
         &self,

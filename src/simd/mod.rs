@@ -37,6 +37,18 @@ pub fn prefetch(p: *const u8) {
     let _ = p;
 }
 
+/// Asks for a line of memory that is about to be written. Any address will do.
+#[inline(always)]
+pub fn prefetch_write(p: *const u8) {
+    #[cfg(target_arch = "x86_64")]
+    // SAFETY: a prefetch never faults, and a CPU that does not know this one takes it for nothing.
+    unsafe {
+        std::arch::x86_64::_mm_prefetch::<{ std::arch::x86_64::_MM_HINT_ET0 }>(p.cast());
+    }
+    #[cfg(not(target_arch = "x86_64"))]
+    let _ = p;
+}
+
 /// A cache line: packed data starts at one, so that no load of a register touches two.
 #[derive(Clone, Copy)]
 #[repr(align(64))]

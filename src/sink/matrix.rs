@@ -4,7 +4,7 @@ use super::Scratch;
 use crate::error::Error;
 use crate::metric::{Given, Score};
 use crate::parallel::{Context, Shared, Stop, map, pieces};
-use crate::simd::{Isa, Level, Work};
+use crate::simd::{Isa, Level, Work, prefetch_write};
 use crate::sweep::{Search, Sink, Worker};
 use std::ops::Range;
 
@@ -23,7 +23,15 @@ impl<T: Given<O>, O: Copy> Sink<T> for Matrix<'_, T, O> {
         self.direct = T::SAME && keys == width && query + rows <= self.queries;
         self.width = width;
         if self.direct {
-            (self.out.0.add(query * self.keys + key).cast(), self.keys)
+            let out = self.out.0.add(query * self.keys + key);
+            // The lines of a matrix beyond the caches come while the tile is taken, or its stores would wait for them.
+            for r in 0..rows {
+                let row = out.add(r * self.keys).cast::<u8>();
+                for at in (0..width * size_of::<O>()).step_by(64) {
+                    prefetch_write(row.add(at));
+                }
+            }
+            (out.cast(), self.keys)
         } else {
             self.scratch.place(rows, width)
         }

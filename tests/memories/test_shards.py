@@ -11,6 +11,7 @@ import time
 
 import numpy as np
 import pytest
+from conftest import interrupted
 from test_contract import EVERY, numbers, signs
 
 import amfast as am
@@ -332,3 +333,91 @@ def test_bits_in_shards(tmp_path):
     expected = am.topk(rows[:5], kept, 3, "hamming")
     for mine, theirs in zip(got, expected, strict=True):
         np.testing.assert_array_equal(mine, theirs)
+
+
+def test_weights_come_along_in_blocks(tmp_path):
+    memory = am.UniversalHopfield("dot", "softmax", beta=0.5)
+    shards, keys = made(tmp_path, memory), numbers(40, 1)
+    weights = np.random.default_rng(1).random(40) + 0.1
+    weights[7] = 0
+    shards.append(keys[:10], keys[:10, :3].copy(), weights[:10])
+    shards.append(keys[10:20], keys[10:20, :3].copy())  # all of weight 1
+    shards.append(keys[20:], keys[20:, :3].copy(), weights[20:])
+    shards.delete([3, 30])
+    weights[10:20] = 1
+    some = np.delete(np.arange(40), [3, 30])
+    with np.errstate(divide="ignore"):
+        b = np.log(weights)[some]
+    for rows in (None, 6):
+        blocks = shards.blocks(rows)
+        got = am.retrieve(keys[:4], blocks, beta=0.5)
+        expected = am.retrieve(keys[:4], keys[some], keys[some, :3], beta=0.5, log_weight=b)
+        np.testing.assert_allclose(got, expected, atol=1e-6)
+        np.testing.assert_allclose(got, shards.memory().recall(keys[:4]), atol=1e-6)
+        found = am.topk(keys[:4], blocks, 3, "dot")
+        for mine, theirs in zip(
+            found, am.topk(keys[:4], shards.memory().keys, 3, "dot"), strict=True
+        ):
+            np.testing.assert_array_equal(mine, theirs)
+        with pytest.raises(ValueError, match="twice"):
+            am.retrieve(keys[:4], blocks, log_weight=b)
+        with pytest.raises(ValueError, match="pass weights"):
+            am.hebbian(blocks)
+    with pytest.raises(ValueError, match="39|38"):
+        am.retrieve(keys[:4], am.Blocks(keys, log_weight=b))
+    short = am.Blocks([keys[:4], keys[4:]], log_weight=b[:2])
+    with pytest.raises(ValueError, match="log_weight"):
+        am.retrieve(keys[:4], short)
+
+
+# A file that is interrupted while it is opened is closed by the collector.
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+@pytest.mark.filterwarnings("ignore::ResourceWarning")
+@pytest.mark.parametrize("action", ["append", "delete", "compact"])
+def test_a_disk_that_fails_and_an_interrupt_at_every_line(action, tmp_path, monkeypatch):
+    """What raised happened or it did not; the writer goes on, and so does what he finds."""
+    with made(tmp_path) as shards:
+        shards.append(np.full((3, 4), 0.5))
+        changes = {
+            "append": lambda: shards.append(np.full((2, 4), 2.0)),
+            "delete": lambda: shards.delete(shards.ids()[:1]),
+            "compact": shards.compact,
+        }
+        real = os.fsync
+
+        def settled(call):
+            """Run what fails; return whether it did, and look at what is there."""
+            before = len(shards)
+            try:
+                failed = call()
+            except OSError:
+                failed = True
+            found = am.load(shards.folder, verify=True)
+            assert len(found) == len(shards) == len(shards.memory().keys)
+            np.testing.assert_array_equal(found.ids(), shards.ids())
+            change = {"append": 2, "delete": -1, "compact": 0}[action]
+            assert len(shards) in (before, before + change)
+            assert not [p for p in shards.folder.iterdir() if p.name.endswith(".tmp")]
+            return failed
+
+        for step in range(1, 9):
+            calls = iter(range(1, 100))
+
+            def fails(file, step=step, calls=calls):
+                if next(calls) == step:
+                    raise OSError(28, "No space left on device")
+                real(file)
+
+            shards.append(np.full((1, 4), 1.0)), shards.append(np.full((1, 4), 1.0))
+            monkeypatch.setattr(os, "fsync", fails)
+            failed = settled(changes[action])
+            monkeypatch.setattr(os, "fsync", real)
+            if failed is not True:
+                break
+        assert step == (4 if action != "delete" else 3)
+        monkeypatch.setattr(os, "fsync", lambda file: None)
+        for at in range(1, 5000, 61):
+            shards.compact().append(np.full((1, 4), 1.0))
+            if not settled(lambda at=at: interrupted(changes[action], at)):
+                break
+        assert at > 50

@@ -133,6 +133,9 @@ def test_every_way_of_reading_agrees(models, separation):
     ]  # fmt: skip
     merged = am.Partial.merge_all(parts).result()
     np.testing.assert_allclose(merged, recalled, rtol=1e-9, atol=1e-12)
+    held = am.Keys(keys, "sqeuclidean")
+    again = am.retrieve(cues, held, similarity=learned, separation=separation, log_weight=b)
+    np.testing.assert_array_equal(again, once)
     some = memory.recall(cues, where=ids[2:5])
     few = am.UniversalHopfield(learned, separation)
     few.store(keys[2:5], weights=[3, 4, 5])

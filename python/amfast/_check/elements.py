@@ -28,9 +28,11 @@ def number_type(x: Array, name: str) -> Array:
     """Return ``x`` in an element type the engine knows, or say what it holds instead.
 
     float16, float32, float64, uint8 and int8 stay, in native byte order; bool and other integers
-    become float64.
+    become float64, bfloat16 and other short floats that a library registered float32.
     """
     dtype = x.dtype
+    if _registered(dtype) and np.can_cast(dtype, np.float32, "safe"):
+        return retyped(x, np.dtype(np.float32), name)
     if dtype.kind not in "biuf" or dtype.char == "g":
         raise TypeError(f"{name} must be real numbers, got dtype {dtype} ({_kind(dtype, name)})")
     if dtype.kind == "f" or (dtype.kind in "ui" and dtype.itemsize == 1):
@@ -49,8 +51,13 @@ def exact(x: Array, name: str) -> None:
             raise ValueError(f"{name} hold the integer {worst}; beyond 2**53 float64 is not exact")
 
 
+def _registered(dtype: np.dtype[Any]) -> bool:
+    """Whether another library brought the type."""
+    return dtype.isbuiltin == 2
+
+
 def _kind(dtype: np.dtype[Any], name: str) -> str:
-    if dtype.kind == "V" and dtype.type is not np.void:  # a type that another library registered
+    if _registered(dtype):
         return f"not read as it is; pass {name}.astype('float32')"
     return _KINDS.get(dtype.kind, "unsupported")
 

@@ -40,7 +40,7 @@ def converted(x: Any, name: str) -> Array:
     try:
         if hasattr(x, "__dlpack__") and not hasattr(x, "__array__"):
             return np.from_dlpack(x)
-        result = np.asanyarray(x)
+        result = np.asanyarray(_widened(x))
     except Exception as error:  # whatever a conversion of another library's raises
         kind = next((k for k in (ValueError, MemoryError) if isinstance(error, k)), TypeError)
         raise kind(_refusal(x, name, error)) from error
@@ -48,6 +48,12 @@ def converted(x: Any, name: str) -> Array:
     if result.dtype == object and result.ndim == 0 and hasattr(x, "collect"):
         raise TypeError(f"{name} are not computed yet; pass {name}.collect()")
     return np.asarray(result)
+
+
+def _widened(x: Any) -> Any:
+    """Return a tensor of bfloat16, which NumPy lacks, as float32, which loses nothing."""
+    short = str(getattr(x, "dtype", "")) == "torch.bfloat16"
+    return x.float() if short and hasattr(x, "float") else x
 
 
 def _refusal(x: Any, name: str, error: Exception) -> str:
@@ -68,7 +74,7 @@ def _refusal(x: Any, name: str, error: Exception) -> str:
         call = next((c for c in ("cpu", "get") if hasattr(x, c)), None)
         return f"{name} are on {device}, not the CPU" + (f"; pass {name}.{call}()" if call else "")
     dtype = str(getattr(x, "dtype", "")).removeprefix("torch.")
-    if "bfloat16" in dtype or "float8" in dtype:
+    if "float8" in dtype:
         return f"{name} are {dtype}, which NumPy does not have; pass {name}.float()"
     reason = " ".join(str(error).split())[:_LONGEST_REASON]
     return f"{name} cannot be read as an array of numbers: {reason or type(error).__name__}"

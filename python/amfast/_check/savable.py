@@ -11,7 +11,7 @@ from typing import Any, ClassVar
 
 from amfast._check import numbers, tensors
 from amfast._check.arrays import finite
-from amfast._check.tensors import FileFormatError
+from amfast._check.tensors import Content, FileFormatError
 from amfast._typing import Array
 
 KINDS: dict[str, type[Savable]] = {}
@@ -78,16 +78,24 @@ class Savable:
         OSError
             If the file cannot be written; what was there before is still there.
         """
-        return tensors.write(path, *content_of(self))
+        return tensors.write(path_of(path), content_of(self))
 
 
-def content_of(x: Savable) -> tuple[str, dict[str, Any], dict[str, Array], str]:
+def path_of(given: Any) -> Path:
+    """Read a path; a number is none, though the system would take one for an open file."""
+    try:
+        return Path(os.fsdecode(given))
+    except TypeError:
+        raise TypeError(f"path must be a str or path, got {type(given).__name__}") from None
+
+
+def content_of(x: Savable) -> Content:
     """Return class, parts, arrays and writer, as `tensors.write` takes them."""
     kind = type(x)
     if KINDS.get(kind.__name__) is not kind:
         raise TypeError(f"{kind.__qualname__} of {kind.__module__} is no class that load knows")
     parts, arrays = x._saved()
-    return kind.__name__, parts, arrays, f"amfast {version()}"
+    return Content(kind.__name__, parts, arrays, f"amfast {version()}")
 
 
 @lru_cache(maxsize=1)
@@ -118,8 +126,8 @@ def load(path: str | os.PathLike[str], *, mmap: bool = False, verify: bool | Non
     Returns
     -------
     object
-        A memory, `BitMatrix`, `SecondMoment`, `DenseAssociativeClassifier` or `Capacity`; of a
-        folder, `Shards`.
+        A memory, `Keys`, `BitMatrix`, `SecondMoment`, `DenseAssociativeClassifier` or `Capacity`;
+        of a folder, `Shards`.
 
     Raises
     ------
@@ -140,8 +148,9 @@ def load(path: str | os.PathLike[str], *, mmap: bool = False, verify: bool | Non
     """
     mmap = numbers.flag(mmap, "mmap")
     verify = None if verify is None else numbers.flag(verify, "verify")
-    if os.path.isdir(path) and FOLDERS:
-        return FOLDERS[0](Path(path), mmap, verify)
+    path = path_of(path)
+    if path.is_dir() and FOLDERS:
+        return FOLDERS[0](path, mmap, verify)
     return opened(path, mmap, verify)
 
 
@@ -162,9 +171,18 @@ def opened(path: str | os.PathLike[str], mmap: bool, verify: bool | None) -> Any
         made = kind._restored(content.parts, content.arrays)
         if verify:
             made._check_contents()
-    except (ValueError, TypeError, LookupError, AttributeError, ArithmeticError) as error:
+    except (
+        ValueError, TypeError, LookupError, AttributeError, ArithmeticError, MemoryError
+    ) as error:  # fmt: skip
         raise FileFormatError(f"{path}: no {content.kind} is made of this: {error}") from error
     return made
+
+
+def list_in(folder: Path) -> Path:
+    """Return where the list of a folder is, or refuse a folder that has none."""
+    if not (folder / LIST).exists():
+        raise FileFormatError(f"{folder}: a folder without {LIST}: no shards, or not yet whole")
+    return folder / LIST
 
 
 def inspect(path: str | os.PathLike[str]) -> dict[str, Any]:
@@ -181,7 +199,8 @@ def inspect(path: str | os.PathLike[str]) -> dict[str, Any]:
     FileFormatError, OSError
         As `load`.
     """
-    header = tensors.read_header(Path(path) / LIST if os.path.isdir(path) else path)
+    path = path_of(path)
+    header = tensors.read_header(list_in(path) if path.is_dir() else path)
     arrays = {
         name: {"dtype": entry.dtype.newbyteorder("=").name, "shape": entry.shape}
         for name, entry in header.entries.items()

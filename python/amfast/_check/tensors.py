@@ -11,6 +11,8 @@ and whatever is wrong is a `FileFormatError` that names the file and the field.
 
 from __future__ import annotations
 
+import contextlib
+import errno
 import json
 import math
 import mmap as memory_map
@@ -19,7 +21,7 @@ import re
 import secrets
 import stat
 import zlib
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -89,10 +91,8 @@ class Header(NamedTuple):
 
 def write(
     path: str | os.PathLike[str],
-    kind: str,
-    parts: dict[str, Any],
-    arrays: Mapping[str, Array],
-    writer: str,
+    content: Content,
+    beside: tuple[tuple[Path, Content], ...] = (),
 ) -> Path:
     """Write a file so that at any time the old one or the new one is there, whole.
 
@@ -100,77 +100,74 @@ def write(
     ----------
     path : str or path
         Replaced if it exists. The new content is first written beside it.
-    kind, parts, arrays
-        See `Content`; ``parts`` must be fit for JSON.
-    writer : str
-        The writer's name and version.
+    content : Content
+        Its parts must be fit for JSON.
+    beside : tuple of (path, content)
+        Files of the same folder that are not there yet, and that last before this one is in place.
 
     Notes
     -----
     Beside the arrays, 32 MB are in memory. A process that is killed leaves the old file, and may
-    leave a part of the new one as ``.NAME.*.tmp`` beside it, which nobody reads.
+    leave new files ``beside`` it, and a part of its own as ``.NAME.*.tmp``, which nobody reads.
     """
     target = Path(os.path.realpath(path))
     if target.is_dir():
         raise IsADirectoryError(f"{target} is a folder; give the name of a file")
     if target.exists() and not target.is_file():
         raise OSError(f"{target} is no file that could be replaced, but a device, pipe or socket")
+    if not target.parent.is_dir():
+        raise FileNotFoundError(errno.ENOENT, "there is no such folder", str(target.parent))
     fresh = target.with_name(f".{target.name}.{os.getpid()}-{secrets.token_hex(4)}.tmp")
-    write_new(fresh, kind, parts, arrays, writer)
+    made: list[Path] = []
     try:
+        with contextlib.ExitStack() as opened:
+            for place, what in (*beside, (fresh, content)):
+                file = opened.enter_context(_created(place))
+                made.append(place)
+                _fill(file, what)
+                os.fsync(file.fileno())
         os.replace(fresh, target)
     except BaseException:
-        fresh.unlink(missing_ok=True)
+        if fresh.exists() or fresh not in made:  # else it is in place, and what is beside it counts
+            for place in made:
+                place.unlink(missing_ok=True)
         raise
     _settle_folder(target.parent)
     return Path(path)
 
 
-def write_new(
-    path: Path, kind: str, parts: dict[str, Any], arrays: Mapping[str, Array], writer: str
-) -> None:
-    """Write a file that nobody reads yet, to the disk; its name lasts when the folder is settled.
+def _created(path: Path) -> Any:
+    """Open a file that is not there yet."""
+    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0)
+    return open(os.open(path, flags, 0o666), "wb")
 
-    See `write`. If it fails the file is removed, if the process is killed a part of it may stay.
-    """
+
+def _fill(file: Any, content: Content) -> None:
+    """Write a file's bytes."""
+    arrays = content.arrays
     order = sorted(arrays, key=lambda name: (-arrays[name].dtype.itemsize, name))
     crcs = dict.fromkeys(order, _NO_CRC)
-    descriptor = os.open(
-        path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0), 0o666
-    )
-    try:
-        with open(descriptor, "wb") as file:
-            file.write(_header(kind, parts, arrays, order, crcs, writer))
-            for name in order:
-                crc = 0
-                for piece in _pieces(arrays[name]):
-                    crc = zlib.crc32(piece, crc)
-                    file.write(piece)
-                crcs[name] = f"{crc:08x}"
-            file.seek(0)
-            file.write(_header(kind, parts, arrays, order, crcs, writer))
-            file.flush()
-            os.fsync(file.fileno())
-    except BaseException:
-        path.unlink(missing_ok=True)
-        raise
+    file.write(_header(content, order, crcs))
+    for name in order:
+        crc = 0
+        for piece in _pieces(arrays[name]):
+            crc = zlib.crc32(piece, crc)
+            file.write(piece)
+        crcs[name] = f"{crc:08x}"
+    file.seek(0)
+    file.write(_header(content, order, crcs))
+    file.flush()
 
 
-def _header(
-    kind: str,
-    parts: dict[str, Any],
-    arrays: Mapping[str, Array],
-    order: list[str],
-    crcs: dict[str, str],
-    writer: str,
-) -> bytes:
+def _header(content: Content, order: list[str], crcs: dict[str, str]) -> bytes:
     """Return length and header; its own CRC-32 is taken with eight zeros in its place."""
+    arrays = content.arrays
     metadata = {
         "format": FORMAT,
         "version": str(VERSION),
-        "writer": writer,
-        "class": kind,
-        "parts": json.dumps(_fit(parts), allow_nan=False),
+        "writer": content.writer,
+        "class": content.kind,
+        "parts": json.dumps(_fit(content.parts), allow_nan=False),
         "crc32": json.dumps(crcs),
         "header_crc32": _NO_CRC,
     }
@@ -197,7 +194,8 @@ def _fit(x: Any) -> Any:
     if isinstance(x, dict):
         return {name: _fit(value) for name, value in x.items()}
     if isinstance(x, list | tuple):
-        return [_fit(value) for value in x]
+        plain = {type(value) for value in x} <= {int, str}
+        return list(x) if plain else [_fit(value) for value in x]
     return {"float": repr(x)} if isinstance(x, float) and not math.isfinite(x) else x
 
 

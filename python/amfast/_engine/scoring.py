@@ -26,6 +26,8 @@ _EXACT_COUNTS = 2**24
 # Up to these many columns sums of 255 * 255, and squares of up to 383 of both types, fit int32.
 _COLUMNS = 33025
 _MIXED_COLUMNS = 14639
+# Rows from which on packing takes more memory than it saves time: a few are filled up to a block.
+_LONG_BYTES = 1 << 19
 
 
 def scores_bytes(queries: Array, keys: Array, metric: str | None) -> bool:
@@ -48,9 +50,11 @@ def byte_scores(queries: Array, keys: Array, metric: str) -> np.dtype[Any]:
 
 
 def packs(keys: Array, metric: str) -> bool:
-    """Whether the engine can hold these keys packed for cues of their own type."""
+    """Whether the engine is to hold these keys packed for cues of their own type."""
+    if keys.shape[1] * keys.itemsize > _LONG_BYTES:
+        return False
     if keys.dtype.kind == "f":
-        return True
+        return keys.itemsize >= 4
     return METRICS[metric].bytes != "" and len(keys[:1].T) <= _COLUMNS
 
 

@@ -7,8 +7,6 @@ failed or interrupted change leaves the old one.
 
 from __future__ import annotations
 
-import os
-import threading
 from collections.abc import Callable
 from typing import Any
 
@@ -19,6 +17,7 @@ from amfast._stores.stored import LOG_WEIGHT_MAX as LOG_WEIGHT_MAX
 from amfast._stores.stored import Batch as Batch
 from amfast._stores.stored import Columns, Thinned, unpacked
 from amfast._stores.stored import Stored as Stored
+from amfast._stores.turns import Turn
 from amfast._typing import Array, Int, Mask
 from amfast.bits import BitMatrix, Kind
 
@@ -41,6 +40,8 @@ class Items:
 
     now: Stored | None
     """What is stored, None before anything was."""
+    turn: Turn
+    """Of those who change the store or pack it."""
 
     def __init__(
         self,
@@ -50,25 +51,15 @@ class Items:
     ) -> None:
         self.metric, self.prepare, self.max_items = metric, prepare, max_items
         self.now = None
-        self._pid, self._turn = os.getpid(), threading.RLock()
+        self.turn = Turn()
 
     def __len__(self) -> int:
         """Count the items."""
         return 0 if self.now is None else self.now.n_items
 
-    def turn(self) -> Any:
-        """Return the lock of those who change the store or pack it; a fork leaves it behind.
-
-        It is one that a signal handler may take again: whoever was interrupted finds the store
-        changed and begins anew.
-        """
-        if self._pid != os.getpid():
-            self._pid, self._turn = os.getpid(), threading.RLock()
-        return self._turn
-
     def _change(self, change: Callable[[Stored | None], tuple[Stored | None, Any]]) -> Any:
         """Replace what is stored by what ``change`` makes of it, and return its answer."""
-        with self.turn():
+        with self.turn:
             while True:
                 before = self.now
                 after, answer = change(before)
@@ -190,8 +181,7 @@ class Items:
         if now.weighted:
             columns["weights"] = now.weights
         if now.kind is not None:
-            dtype = None if now.kind.dtype is None else now.kind.dtype.name
-            meta["kind"] = [now.kind.coding, dtype]
+            meta["kind"] = now.kind.saved()
         return columns, meta
 
     def restore(self, arrays: dict[str, Array], meta: dict[str, Any]) -> None:
@@ -202,10 +192,7 @@ class Items:
         if not arrays:
             self.now = None
             return
-        kind = None
-        if meta.get("kind") is not None:
-            coding, dtype = meta["kind"]
-            kind = Kind(coding, None if dtype is None else np.dtype(dtype))
+        kind = None if meta.get("kind") is None else Kind.restored(meta["kind"])
         _check_columns(arrays, meta)
         held = {name: Rows.holding(x) for name, x in arrays.items()}
         columns = Columns(held["keys"], held.get("values"), held.get("weights"), held["ids"])
@@ -245,7 +232,7 @@ def _check_columns(arrays: dict[str, Array], meta: dict[str, Any]) -> None:
     keys, ids, next_id = arrays["keys"], arrays["ids"], meta["next_id"]
     for name, n_bits in (("keys", meta["n_bits"]), ("values", meta["n_value_bits"])):
         if name in arrays:
-            _check_rows(name, arrays[name], len(keys), n_bits)
+            check_rows(name, arrays[name], len(keys), n_bits)
     if ids.dtype != np.int64 or ids.shape != (len(keys),):
         raise ValueError(f"ids must be int64 ({len(keys)},), got {ids.dtype} {ids.shape}")
     if type(next_id) is not int or next_id < len(ids) or next_id > np.iinfo(np.int64).max:
@@ -259,7 +246,8 @@ def _check_columns(arrays: dict[str, Array], meta: dict[str, Any]) -> None:
         )
 
 
-def _check_rows(name: str, rows: Array, n: int, n_bits: int | None) -> None:
+def check_rows(name: str, rows: Array, n: int, n_bits: int | None) -> None:
+    """Refuse an array that is no n rows of numbers, or of so many bits."""
     if rows.ndim != 2 or len(rows) != n or rows.shape[1] == 0:
         raise ValueError(f"{name} must be {n} rows, got shape {rows.shape}")
     if n_bits is not None:

@@ -20,8 +20,6 @@ if TYPE_CHECKING:
     from amfast._stores.items import Items
 
 _PACK_BYTES = 1 << 25
-# Rows from which on packing takes more memory than it saves time: a few are filled up to a block.
-_LONG_BYTES = 1 << 19
 # ln(1e290): sums of that many items' weights are float64 numbers.
 LOG_WEIGHT_MAX = 667.7
 
@@ -77,11 +75,11 @@ class Stored:
         self.next_id, self.kind, self.packed = next_id, kind, packed
         self.ids = columns.ids.view
         self.n_items = len(self.ids)
-        self.keys = _rows_of(columns.keys.view, n_bits[0])
+        self.keys = rows_of(columns.keys.view, n_bits[0])
         self.values = self.keys
         self.heteroassociative = columns.values is not None
         if columns.values is not None:
-            self.values = _rows_of(columns.values.view, n_bits[1])
+            self.values = rows_of(columns.values.view, n_bits[1])
         self.weighted = columns.weights is not None
         self.width, self.value_width = int(self.keys.shape[1]), int(self.values.shape[1])
         self.unread = False
@@ -176,16 +174,15 @@ class Stored:
         owner = self.owner
         if owner.metric is None:
             return keys
-        plain = self.columns.keys.in_place or keys.shape[1] * keys.itemsize > _LONG_BYTES
         if owner.prepare is None and (
-            keys.dtype != dtype or plain or not packs(keys, owner.metric)
+            keys.dtype != dtype or self.columns.keys.in_place or not packs(keys, owner.metric)
         ):
             return keys
         if self.unread and owner.prepare is None:
             # Where items go between any two reads, packing all again for each would cost more.
             self.unread = False
             return keys
-        with owner.turn():
+        with owner.turn:
             return self._pack(keys, dtype)
 
     def _pack(self, keys: Array, dtype: np.dtype[Any]) -> _core.Keys:
@@ -261,15 +258,16 @@ class Thinned(Stored):
                 own.kept(keep),
             )
             self.ids = columns.ids.view
-            self.keys = _rows_of(columns.keys.view, self.n_bits[0])
+            self.keys = rows_of(columns.keys.view, self.n_bits[0])
             self.values = self.keys
             if columns.values is not None:
-                self.values = _rows_of(columns.values.view, self.n_bits[1])
+                self.values = rows_of(columns.values.view, self.n_bits[1])
             self._root = None
         return object.__getattribute__(self, name)
 
 
-def _rows_of(view: Array, n_bits: int | None) -> Array | BitMatrix:
+def rows_of(view: Array, n_bits: int | None) -> Array | BitMatrix:
+    """Return bytes as the bits that they are, or the array."""
     return view if n_bits is None else BitMatrix._of(view, n_bits)
 
 

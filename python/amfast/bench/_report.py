@@ -75,7 +75,7 @@ def _cells(result: Result, separator: str, quick: bool) -> list[str]:
     others = [f"{name} {_number(value)}" for name, value in by_time]
     others += [f"{name}: not installed" for name in result.missing]
     bound = "at most " if result.less_is_better else ""
-    factor = " MB" if result.unit == "MB" else "x"
+    factor = f" {result.unit}" if result.ratio == result.ours else "x"
     ratio = "-" if result.ratio is None else f"{_number(result.ratio)}{factor}"
     share = "-" if result.share is None else f"{result.share:.0%}"
     if result.goal is not None:

@@ -10,7 +10,7 @@ import numpy as np
 
 from amfast import _check
 from amfast._typing import Array, Mask, Signs
-from amfast.bits.matrix import BitMatrix, n_bytes
+from amfast.bits.matrix import CODINGS, BitMatrix, n_bytes
 
 # Entries read at a time: the comparisons of a piece stay in the processor's cache.
 _PIECE = 1 << 17
@@ -56,6 +56,18 @@ class Kind:
             _check.fits(x.shape, dtype, "answers")
             x = (x if self.coding == "bipolar" else x > 0).astype(dtype, copy=False)
         return x[0] if self.single else x
+
+    def saved(self) -> list[str | None]:
+        """Return what a file holds of it: coding and element type."""
+        return [self.coding, None if self.dtype is None else np.dtype(self.dtype).name]
+
+    @classmethod
+    def restored(cls, saved: Any) -> Kind:
+        """Return what was saved."""
+        coding, dtype = saved
+        if coding not in (*CODINGS, "packed") or (dtype is None) != (coding == "packed"):
+            raise ValueError(f"rows are of no kind {saved!r}")
+        return cls(coding, None if dtype is None else np.dtype(dtype))
 
     def number(self, x: Array) -> Any:
         """Return one number per row, (Q,), or the float of a single row."""

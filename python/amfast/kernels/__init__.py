@@ -43,6 +43,7 @@ from typing import Any
 from amfast._engine import machine
 from amfast._threads import get_num_threads
 from amfast.kernels.blocks import Blocks
+from amfast.kernels.keys import Keys
 from amfast.kernels.merges import merge_topk, merge_within
 from amfast.kernels.partials import Partial
 from amfast.kernels.reads import partial, retrieve
@@ -54,6 +55,7 @@ __doc__ = (__doc__ or "").replace("{metrics}", metrics.table())
 
 __all__ = [
     "Blocks",
+    "Keys",
     "Partial",
     "cpu_info",
     "hebbian",

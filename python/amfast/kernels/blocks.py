@@ -32,6 +32,9 @@ class Blocks:
     rows : int, optional
         Rows of a block, at most. None means 32 MB where the source has no blocks of its own (zarr
         and HDF5: whole chunks), and its own where it has.
+    log_weight : (N,) array, optional
+        Natural logarithms of item weights, with which `retrieve` reads; -inf leaves an item out.
+        `topk` and `within` find an item whatever it weighs.
 
     Notes
     -----
@@ -48,7 +51,9 @@ class Blocks:
     array([1., 1., 1., 1., 1.])
     """
 
-    def __init__(self, source: Any, rows: int | None = None) -> None:
+    def __init__(self, source: Any, rows: int | None = None, *, log_weight: Any = None) -> None:
+        self.log_weight = log_weight
+        """As given; read when it is needed."""
         self._rows = None if rows is None else _check.integer(rows, "rows", 1)
         self._keys: Rows | None = None
         self._values: Rows | None = None

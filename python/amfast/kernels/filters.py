@@ -11,8 +11,8 @@ from amfast._check.masks import Where
 from amfast._engine.knowing import chosen, each_cue
 from amfast._typing import Array, Int
 
-# What is found for queries, keys and what columns of queries count.
-Search = Callable[[Array, Array, Array | None], Any]
+# Finds for queries and keys, by the name `known` what columns of queries count.
+Search = Callable[..., Any]
 
 
 def topk(
@@ -20,11 +20,11 @@ def topk(
 ) -> tuple[Array, Int]:
     """Find the best of some keys, of which there are enough."""
     if where.indptr is None:
-        scores, indices = search(queries, chosen(keys, where.indices), known)
+        scores, indices = search(queries, chosen(keys, where.indices), known=known)
         return scores, where.indices[indices]
 
     def ask(query: Array, index: Int, known: Array | None) -> tuple[Array, Int]:
-        scores, indices = search(query, chosen(keys, index), known)
+        scores, indices = search(query, chosen(keys, index), known=known)
         return scores, index[indices]
 
     found = each_cue(where, queries, known, ask)
@@ -44,7 +44,7 @@ def within(
     def ask(query: Array, index: Int, known: Array | None) -> tuple[Int, Int, Array]:
         if len(index) == 0:
             return np.zeros(len(query) + 1, np.int64), np.empty(0, np.int64), np.empty(0, dtype)
-        indptr, indices, scores = search(query, chosen(keys, index), known)
+        indptr, indices, scores = search(query, chosen(keys, index), known=known)
         return indptr, index[indices], scores
 
     if where.indptr is None:

@@ -206,16 +206,17 @@ def _best(
 ) -> dict[str, Any]:
     """Find the best items of weight above 0 and take their values along."""
     assert separation.n_best is not None
-    b, keys, live = source.log_weight, source.keys, None
+    b, keys, packed, live = source.log_weight, source.keys, source.packed, None
     if b is not None and not (b > -np.inf).all():
         live = np.flatnonzero(b > -np.inf)
         keys, b = keys[live], b[live]
+        packed = engine_rows(keys)
     k = min(separation.n_best, len(keys))
     if k == 0 or len(cues) == 0:
         found, indices = np.empty((len(cues), k)), np.empty((len(cues), k), np.int64)
     elif similarity.metric is not None:
         found, indices = _core.topk(
-            engine_rows(cues), engine_rows(keys), k, similarity.metric, threads, True, known
+            engine_rows(cues), packed, k, similarity.metric, threads, True, known
         )
     else:
         found, indices = _best_by_function(cues, keys, similarity, k, threads, known)

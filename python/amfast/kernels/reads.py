@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from amfast import _check, parts
+from amfast import _check, _core, parts
 from amfast._engine import knowing, others
 from amfast._engine.reading import Source, read, result_type
 from amfast._engine.scoring import blanked, engine_rows, fused_exactly, scores_bytes
@@ -15,6 +15,7 @@ from amfast._typing import Array, Float, Int
 from amfast.bits import BitMatrix
 from amfast.kernels import streaming
 from amfast.kernels.blocks import Blocks
+from amfast.kernels.keys import Held, read_keys
 from amfast.kernels.partials import Partial, part_of
 from amfast.kernels.scores import bit_rows
 from amfast.parts.base import warn
@@ -28,6 +29,8 @@ class _Question(NamedTuple):
     cues: Array | BitMatrix
     keys: Array | BitMatrix
     values: Array | BitMatrix | None
+    packed: Array | _core.Keys
+    """The keys as the engine takes them."""
     log_weight: Float | None
     similarity: parts.Similarity
     separation: parts.Separation
@@ -38,7 +41,7 @@ class _Question(NamedTuple):
 
     @property
     def source(self) -> Source:
-        return Source(self.keys, engine_rows(self.keys), self.values, self.log_weight)
+        return Source(self.keys, self.packed, self.values, self.log_weight)
 
     @property
     def n_bits(self) -> int | None:
@@ -51,8 +54,10 @@ class _Question(NamedTuple):
     def among(self, index: Int) -> _Question:
         """Ask some of the keys alone."""
         values, b = self.values, self.log_weight
+        keys = knowing.chosen(self.keys, index)
         return self._replace(
-            keys=knowing.chosen(self.keys, index),
+            keys=keys,
+            packed=engine_rows(keys),
             values=None if values is None else knowing.chosen(values, index),
             log_weight=None if b is None else b[index],
         )
@@ -89,12 +94,13 @@ def _question(
     k: Array | BitMatrix
     v: Array | BitMatrix | None = None
     if similar.metric is not None and METRICS[similar.metric].bits:
-        q, k, single = bit_rows(cues, "cues", keys)
+        q, held, single = bit_rows(cues, "cues", keys, similar.metric)
         known = knowing.known_bits(mask, q, nan, rescale)
-        v = k if isinstance(keys, BitMatrix) else _numbers(keys)
+        k, v = held.rows, held.values() if values is None else None
     else:
         q, single = _check.cues(cues)
-        k = _check.rows(keys, "keys")
+        held = read_keys(keys, similar.engine_metric)
+        k = held.rows
         _check.same_width(q, "cues", k.shape[1], "the keys have")
         similar.check_width(k, "keys")
     if isinstance(values, BitMatrix):
@@ -106,6 +112,7 @@ def _question(
     b = None if log_weight is None else _check.log_weights(log_weight, len(k))
     if b is not None and not (b > -np.inf).all():
         k, v = blanked(k, b == -np.inf), blanked(v, b == -np.inf)
+        held = Held(k)
     if not isinstance(q, BitMatrix):
         assert not isinstance(k, BitMatrix)
         weights = _check.known(q, mask, nan)
@@ -125,7 +132,10 @@ def _question(
                 _check.finite(rows, name)
     if isinstance(k, np.ndarray) and isinstance(q, np.ndarray):
         refuse_distance(similar, k[:FEW_ROWS].astype(q.dtype, copy=False))
-    return _Question(q, k, v, b, similar, separate, single, known)
+    packed = held.engine(engine_rows(q).dtype)
+    if v is None and not isinstance(packed, np.ndarray):
+        v = k
+    return _Question(q, k, v, packed, b, similar, separate, single, known)
 
 
 def retrieve(
@@ -152,7 +162,7 @@ def retrieve(
     Parameters
     ----------
     cues : (Q, d) or (d,) array, or BitMatrix
-    keys : (N, d) array or BitMatrix, or Blocks
+    keys : (N, d) array or BitMatrix, Keys or Blocks
         Under ``hamming``, as `pairwise` takes them. Of `Blocks` one is in memory while the next is
         read; the answer is that of `partial` and `Partial.merge_all`.
     values : (N, o) array or BitMatrix, optional
@@ -305,9 +315,3 @@ def partial(
         asked.cues, asked.source, asked.similarity, asked.separation, asked.dtype, asked.single,
         n_threads, asked.known,
     )  # fmt: skip
-
-
-def _numbers(keys: object) -> Array:
-    """Keys that are bits, as the numbers that were given; bools are 0 and 1."""
-    given = _check.read(keys, "keys")
-    return _check.rows(given.astype(np.uint8) if given.dtype.kind == "b" else given, "keys")

@@ -9,12 +9,13 @@ import numpy as np
 
 from amfast import _check, _core, bits
 from amfast._engine import knowing, others
-from amfast._engine.scoring import score_types
+from amfast._engine.scoring import engine_rows, score_types
 from amfast._threads import resolve_threads
 from amfast._typing import Array, Int
 from amfast.bits import BitMatrix
-from amfast.kernels import filters, streaming
+from amfast.kernels import buckets, filters, streaming
 from amfast.kernels.blocks import Blocks
+from amfast.kernels.keys import Held, Keys, read_keys
 from amfast.parts import metrics
 from amfast.parts.metrics import METRICS
 
@@ -23,7 +24,9 @@ class _Pair(NamedTuple):
     """Queries and keys as the engine takes them."""
 
     queries: Array
-    keys: Array
+    keys: Array | _core.Keys
+    rows: Array
+    """The keys as rows, whether or not they are packed."""
     scores: np.dtype[Any]
     """The type of their scores."""
     single: bool
@@ -34,33 +37,38 @@ class _Pair(NamedTuple):
     """What columns of queries count, packed bits likewise."""
 
 
-def bit_rows(cues: object, name: str, keys: object) -> tuple[BitMatrix, BitMatrix, bool]:
+def bit_rows(cues: object, name: str, keys: object, metric: str) -> tuple[BitMatrix, Held, bool]:
     """Read cues and keys as bits of one width; whether there is one 1-d cue."""
-    k, kind = bits.binary(keys, "keys")
-    q, asked = bits.binary(cues, name, single=True, like=kind)
-    if q.n_bits != k.n_bits:
-        raise ValueError(f"{name} have {q.n_bits} bits, the keys have {k.n_bits}")
-    return q, k, asked.single
+    held = read_keys(keys, metric)
+    assert isinstance(held.rows, BitMatrix)
+    q, asked = bits.binary(cues, name, single=True, like=held.kind)
+    if q.n_bits != held.rows.n_bits:
+        raise ValueError(f"{name} have {q.n_bits} bits, the keys have {held.rows.n_bits}")
+    return q, held, asked.single
 
 
 def _pair(queries: object, keys: object, metric: str, mask: Any, nan: str, rescale: bool) -> _Pair:
     rescale = _check.flag(rescale, "rescale")
     if METRICS[metric].bits:
-        b, kb, single = bit_rows(queries, "queries", keys)
-        _check.nonempty(kb.to_packed())
+        b, held, single = bit_rows(queries, "queries", keys, metric)
+        packed = engine_rows(held.rows)
+        _check.nonempty(packed)
         known = knowing.known_bits(mask, b, nan, rescale, "queries")
-        return _Pair(b.to_packed(), kb.to_packed(), np.dtype(np.int32), single, kb.n_bits, known)
+        return _Pair(b.to_packed(), packed, packed, np.dtype(np.int32), single, b.n_bits, known)
     q, single = _check.cues(queries, "queries")
-    k = _check.rows(keys, "keys")
+    held = read_keys(keys, metric)
+    k = engine_rows(held.rows)
     _check.nonempty(k)
     _check.same_width(q, "queries", k.shape[1], "the keys have")
-    weights = _check.known(q, mask, nan, "queries")
+    known = weights = None
+    if mask is not None or nan != "error":
+        weights = _check.known(q, mask, nan, "queries")
     if weights is None:
         q, dtype = score_types(q, k, metric)
-        return _Pair(q, k, dtype, single, None, None)
-    dtype = _check.compute_type(q, k)
-    q, known = knowing.known_rows(q.astype(dtype, copy=False), weights, metric, rescale)
-    return _Pair(q, k, dtype, single, None, known)
+    else:
+        dtype = _check.compute_type(q, k)
+        q, known = knowing.known_rows(q.astype(dtype, copy=False), weights, metric, rescale)
+    return _Pair(q, held.engine(q.dtype), k, dtype, single, None, known)
 
 
 def pairwise(
@@ -79,7 +87,7 @@ def pairwise(
     Parameters
     ----------
     queries : (Q, d) or (d,) array, or BitMatrix
-    keys : (N, d) array or BitMatrix
+    keys : (N, d) array or BitMatrix, or Keys
     metric : str
         "dot" (larger is better), a distance: "cosine" (1 - cos), "sqeuclidean", "euclidean",
         "manhattan", "kl", "reverse_kl", "jensenshannon"; or "hamming" of bits. Formulas, and which
@@ -131,13 +139,15 @@ def pairwise(
     """
     name = metrics.resolve(metric)
     n_threads = resolve_threads(threads)
-    q, k, dtype, single, _, known = _pair(queries, keys, name, mask, nan, rescale)
+    q, k, _, dtype, single, _, known = _pair(queries, keys, name, mask, nan, rescale)
     shape = (len(q), len(k))
     if out is None:
         result = _check.empty(shape, dtype, "scores")
     else:
-        given = [x for x in (queries, keys) if not isinstance(x, BitMatrix)]
-        inputs = [*(_check.read(x, "inputs") for x in given), q, k]
+        given = [x for x in (queries, keys) if not isinstance(x, BitMatrix | Keys)]
+        inputs = [*(_check.read(x, "inputs") for x in given), q]
+        if isinstance(k, np.ndarray):
+            inputs.append(k)
         result = _check.out(out, shape[1:] if single else shape, dtype, inputs).reshape(shape)
     if len(q):
         _core.pairwise(q, k, name, result, n_threads, known)
@@ -164,7 +174,7 @@ def topk(
     Parameters
     ----------
     queries : (Q, d) or (d,) array, or BitMatrix
-    keys : (N, d) array or BitMatrix, or Blocks
+    keys : (N, d) array or BitMatrix, Keys or Blocks
         A C-ordered memmap is read in place.
     k : int
         1 to N.
@@ -216,23 +226,21 @@ def topk(
         others.refuse_blocks(one_more, where)
         some = functools.partial(topk, mask=mask, nan=nan, rescale=rescale)
         return streaming.topk(some, queries, keys, k, name, n_threads)
-    q, keys_, dtype, single, _, known = _pair(queries, keys, name, mask, nan, rescale)
+    q, keys_, rows, dtype, single, _, known = _pair(queries, keys, name, mask, nan, rescale)
     if one_more:
         others.refuse_other(len(q), len(keys_), single)
     k = _check.integer(k, "k", 1, len(keys_) - one_more)
     _check.fits((len(q), k), np.dtype(np.complex128), "scores and indices")
 
-    def search(q: Array, keys: Array, known: Array | None) -> tuple[Array, Int]:
-        return _core.topk(q, keys, k + one_more, name, n_threads, False, known)
-
+    search = functools.partial(_core.topk, k=k + one_more, metric=name, threads=n_threads)
     if len(q) == 0:
         return np.empty((0, k), dtype), np.empty((0, k), np.int64)
     if where is None:
-        scores, indices = search(q, keys_, known)
+        scores, indices = search(q, keys_, known=known)
     else:
         some_keys = _check.where(where, len(keys_), len(q))
         some_keys.check(k + one_more)
-        scores, indices = filters.topk(search, q, keys_, known, some_keys)
+        scores, indices = filters.topk(search, q, rows, known, some_keys)
     if one_more:
         return others.of_best(scores, indices)
     return (scores[0], indices[0]) if single else (scores, indices)
@@ -256,7 +264,7 @@ def within(
     Parameters
     ----------
     queries : (Q, d) or (d,) array, or BitMatrix
-    keys : (N, d) array or BitMatrix, or Blocks
+    keys : (N, d) array or BitMatrix, Keys or Blocks
     radius : float
         Keys at a distance <= radius are found (>= 0), or with ``dot`` >= radius; infinity finds
         all. Among bits a finite one is at most n_bits. It is rounded to the type of floating scores
@@ -311,7 +319,7 @@ def within(
         others.refuse_blocks(alone, where)
         some = functools.partial(within, mask=mask, nan=nan, rescale=rescale)
         return streaming.within(some, queries, keys, radius, name, n_threads)
-    q, k, dtype, single, n_bits, known = _pair(queries, keys, name, mask, nan, rescale)
+    q, k, rows, dtype, single, n_bits, known = _pair(queries, keys, name, mask, nan, rescale)
     if alone:
         others.refuse_other(len(q), len(k), single)
     if not everything:
@@ -320,12 +328,21 @@ def within(
         radius = n_bits
     if len(q) == 0:
         return np.zeros(1, np.int64), np.empty(0, np.int64), np.empty(0, dtype)
-
-    def search(q: Array, keys: Array, known: Array | None) -> tuple[Int, Int, Array]:
-        return _core.within(q, keys, radius, name, n_threads, known)
-
+    search = functools.partial(_core.within, radius=radius, metric=name, threads=n_threads)
     if where is None:
-        found = search(q, k, known)
+        found = None
+        if n_bits is not None and known is None and buckets.pays(len(q), len(k), n_bits, radius):
+            found = _near(q, rows, n_bits, radius)
+        found = search(q, k, known=known) if found is None else found
     else:
-        found = filters.within(search, q, k, known, _check.where(where, len(k), len(q)), dtype)
+        found = filters.within(search, q, rows, known, _check.where(where, len(k), len(q)), dtype)
     return others.of_rows(*found) if alone else found
+
+
+def _near(queries: Array, keys: Array, n_bits: int, radius: float) -> tuple[Int, Int, Array] | None:
+    """Find near codes by their pieces, in CSR; None where a scan is cheaper."""
+    found = buckets.Buckets(keys, n_bits, radius).within(queries)
+    if found is None:
+        return None
+    rows, indices, counts = found
+    return np.searchsorted(rows, np.arange(len(queries) + 1)), indices, counts

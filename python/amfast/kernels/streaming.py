@@ -53,6 +53,10 @@ def read(
 ) -> Array:
     """Recall from all blocks by merging their partial answers."""
     beside = _Beside(keys, values, "values")
+    if keys.log_weight is not None:
+        if log_weight is not None:
+            raise ValueError("log_weight is given twice: in the Blocks and beside them")
+        log_weight = keys.log_weight
     weights = None if log_weight is None else _Numbers(log_weight, "log_weight")
     parts: Tree[Partial] = Tree(Partial.merge)
 
@@ -73,6 +77,8 @@ def hebbian(
 ) -> Array:
     """Sum the outer products of all blocks; ``out`` is added to at the end, if all went well."""
     beside = _Beside(keys, values, "Y")
+    if keys.log_weight is not None:
+        raise ValueError("Blocks with log_weight are not summed; pass weights instead")
     numbers = None if weights is None else _Numbers(weights, "weights")
     whole = numbers is None or not np.any(numbers.all % 1)
     sums: list[Array] = []

@@ -121,6 +121,14 @@ class Capacity(Savable):
         shape = len(made.loads), len(made.corruptions)
         if any(x.shape != shape for x in made._measured()):
             raise ValueError(f"measured shares must have the shape {shape}")
+        for name in ("width", "trials"):
+            _check.integer(parts[name], name, 1)
+        loads = made.theory.items()
+        names = (made.memory, made.criterion, *made.theory)
+        if not all(isinstance(x, str) for x in names) or any(
+            type(x) is not float for _, x in loads
+        ):
+            raise ValueError("memory and criterion must be text, theory names and numbers")
         return made
 
     def __repr__(self) -> str:

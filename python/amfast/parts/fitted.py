@@ -79,7 +79,7 @@ class FittedSimilarity(Similarity):
         """Squared Euclidean, of what `asked` makes of the cues."""
         return "sqeuclidean"
 
-    def check_width(self, rows: Array, name: str) -> None:
+    def check_width(self, rows: Any, name: str) -> None:
         """Refuse rows of another width than was fitted."""
         _check.same_width(rows, name, self.lines.shape[2], "the similarity was fitted to")
 

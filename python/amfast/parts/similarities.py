@@ -94,7 +94,7 @@ class Similarity:
         """The metric by which the engine reads the keys, None if it does not."""
         return self.metric
 
-    def check_width(self, rows: Array, name: str) -> None:
+    def check_width(self, rows: Any, name: str) -> None:
         """Refuse rows of a width that this similarity does not know."""
 
     def tile(self, cues: Array, keys: Array) -> Array:

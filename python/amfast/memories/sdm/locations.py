@@ -35,7 +35,15 @@ class Locations:
         self.seed, self.random = seed, given is None
         # Around any word random locations are as many as expected; chosen ones may all be there.
         self._most = max(1, int(self.expected_active)) if self.random else n_locations
-        self.packed = self._pack(given)
+        # Random ones are made when they are first asked for: a file's numbers allocate nothing.
+        self._packed = None if given is None else self._pack(given)
+
+    @property
+    def packed(self) -> counting.Packed:
+        """The locations, as the engine searches them."""
+        if self._packed is None:
+            self._packed = self._pack(None)
+        return self._packed
 
     def _pack(self, rows: Bytes | None) -> counting.Packed:
         if rows is None:
@@ -74,7 +82,7 @@ class Locations:
 
     def same(self, other: Locations) -> bool:
         """Whether the other has the same locations in the same order; sizes were compared."""
-        if self.packed is other.packed:
+        if self is other:
             return True
         if self.random and other.random and self.seed == other.seed:
             return True
@@ -94,12 +102,12 @@ class Locations:
     def __getstate__(self) -> dict[str, Any]:
         """Everything, with locations that the seed does not give as rows."""
         rows = None if self.random else np.array(self.rows().to_packed())
-        return {**self.__dict__, "packed": rows}
+        return {**self.__dict__, "_packed": rows}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         """Restore; locations are packed again."""
         self.__dict__.update(state)
-        self.packed = self._pack(state["packed"])
+        self._packed = None if self.random else self._pack(state["_packed"])
 
     def __deepcopy__(self, memo: Any) -> Locations:
         """Return these: they never change."""
@@ -163,6 +171,22 @@ class Counters:
     def __init__(self, locations: Locations, counters: Array) -> None:
         self.locations = locations
         self.now = Held.of(counters, 0, None)
+
+    @classmethod
+    def made(
+        cls, n_bits: int, shape: tuple[int, int], dtype: np.dtype[Any], radius: int, seed: int,
+        given: Bytes | None, need: int,
+    ) -> Counters:  # fmt: skip
+        """Make counters (M, o) of 0 at locations of n_bits, which take ``need`` bytes together."""
+        what = f"{shape[0]} locations of {n_bits} bits with {shape[1]} {dtype} counters each"
+        _check.room(need, what)
+        try:
+            counters = zeros(*shape, dtype)
+            return cls(Locations(n_bits, shape[0], radius, seed, given), counters)
+        except MemoryError as error:
+            raise MemoryError(
+                f"{what} take {need / 1e9:.2f} GB, which cannot be allocated"
+            ) from error
 
     @property
     def value_bits(self) -> int:
@@ -262,8 +286,7 @@ class Counters:
         now = self.now
         meta: dict[str, Any] = {"written": now.n_words}
         if now.kind is not None:
-            dtype = None if now.kind.dtype is None else now.kind.dtype.name
-            meta["kind"] = [now.kind.coding, dtype]
+            meta["kind"] = now.kind.saved()
         return {"counters": now.counters}, meta
 
     def restore(self, arrays: dict[str, Array], meta: dict[str, Any]) -> None:
@@ -280,8 +303,5 @@ class Counters:
                 f"counters of shape {own.shape} and {own.dtype} cannot be those of {n} words of "
                 f"shape {counters.shape} and {counters.dtype}"
             )
-        kind = None
-        if meta.get("kind") is not None:
-            coding, dtype = meta["kind"]
-            kind = Kind(coding, None if dtype is None else np.dtype(dtype))
+        kind = None if meta.get("kind") is None else Kind.restored(meta["kind"])
         self.now = Held.of(counters, n, kind)

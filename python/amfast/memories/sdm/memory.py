@@ -21,8 +21,8 @@ from amfast._typing import Array, Bytes, Int, Mask
 from amfast.bits import BitMatrix, binary, n_bytes
 from amfast.memories.recall import Recall
 from amfast.memories.sdm.expected import _Expected
-from amfast.memories.sdm.locations import Counters, Locations, zeros
-from amfast.memories.sdm.ties import decide, reach, sizes, tie_rule, warn_of_radius
+from amfast.memories.sdm.locations import Counters, Locations
+from amfast.memories.sdm.ties import check_counters, decide, reach, sizes, tie_rule, warn_of_radius
 from amfast.parts.dynamics import settle
 
 # Sums that a read holds at a time.
@@ -166,16 +166,13 @@ class SparseDistributedMemory(_Expected):
                 raise ValueError(f"addresses have {len(given)} rows, n_locations is {m}")
         else:
             warn_of_radius(n, m, radius)
-        what = f"{m} locations of {n} bits with {o} {dtype} counters each"
         need = self.required(n, m, o, dtype)
-        _check.room(need, what)
-        try:
-            counters = zeros(m, o, dtype)
-            self._store = Counters(Locations(n, m, radius, seed, given), counters)
-        except MemoryError as error:
-            raise MemoryError(
-                f"{what} take {need / 1e9:.2f} GB, which cannot be allocated"
-            ) from error
+        self._store = Counters.made(n, (m, o), dtype, radius, seed, given, need)
+
+    @classmethod
+    def _restored(cls, parts: dict[str, Any], arrays: dict[str, Array]) -> Any:
+        check_counters(parts["parameters"], arrays["counters"])
+        return super()._restored(parts, arrays)
 
     def _parameters(self) -> dict[str, Any]:
         places, bits = self._store.locations, self.value_bits

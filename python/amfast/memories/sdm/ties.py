@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from amfast import _check
-from amfast._typing import Bytes, Int
+from amfast._typing import Array, Bytes, Int
 from amfast.theory.sdm import activation_probability, sdm_radius
 
 # Kanerva's share of active locations: 1072 of 1,000,000 at 1000 bits.
@@ -37,6 +37,14 @@ def sizes(
     if dtype.name not in COUNTERS or not dtype.isnative or counter_dtype is None:
         raise ValueError(f"counter_dtype must be one of {', '.join(COUNTERS)}, got {counter_dtype}")
     return n, m, o, dtype
+
+
+def check_counters(parameters: dict[str, Any], counters: Array) -> None:
+    """Refuse a file's counters, before there are as many as its parameters say."""
+    names = ("n_bits", "n_locations", "value_bits", "counter_dtype")
+    _, m, o, _ = sizes(*(parameters[name] for name in names))
+    if counters.shape != (m, o):
+        raise ValueError(f"counters of shape {counters.shape} are not those of ({m}, {o})")
 
 
 def reach(n_bits: int, radius: Any, p: Any) -> int:
