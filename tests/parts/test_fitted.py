@@ -208,6 +208,22 @@ def test_it_is_saved_with_the_memory(models, tmp_path):
         memory.merge(other)
 
 
+@pytest.mark.parametrize("models", [1, 2])
+def test_keys_in_parts_are_read_alike(models, tmp_path):
+    learned = am.fit_similarity(rows(100), [blotted, shifted][:models])
+    keys, cues = rows(20, 1), blotted(rows(20, 1))
+    memory = am.UniversalHopfield(learned, beta=0.5)
+    with am.Shards.create(tmp_path / "shards", like=memory) as shards:
+        shards.append(keys[:9])
+        shards.append(keys[9:])
+    memory.store(keys)
+    expected = memory.recall(cues)
+    assert (am.load(tmp_path / "shards").memory().recall(cues) == expected).all()
+    blocks = am.Blocks([keys[:9], keys[9:]])
+    read = am.retrieve(cues, blocks, similarity=learned, beta=0.5)
+    np.testing.assert_allclose(read, expected, rtol=1e-9, atol=1e-12)
+
+
 def test_it_says_what_it_is():
     learned = am.fit_similarity(rows(100), [blotted, shifted], name="ours")
     assert repr(learned) == "FittedSimilarity('ours', 2 models of 12)"
@@ -270,6 +286,26 @@ def test_examples_are_not_written_into():
 def test_bad_lines(lines):
     with pytest.raises(ValueError, match="lines"):
         FittedSimilarity(lines)
+
+
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize("models", [1, 2])
+@pytest.mark.parametrize("scale", [1e-30, 1e-10, 1e10, 1e25])
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_weights_that_are_no_floats_are_refused(dtype, scale, models):
+    x = (rows(60) * scale).astype(dtype)
+
+    def halved(x):
+        return np.where(np.arange(D) < 4, x, x / 2)
+
+    learned = am.fit_similarity(x, [halved, np.abs][:models])
+    memory = am.UniversalHopfield(learned, "max")
+    ids = memory.store(x[:9])
+    if dtype == np.float64 or 1e-20 < scale < 1e20:
+        assert (memory.recall(halved(x[:9]), details=True).best == ids).all()
+        return
+    with pytest.raises(ValueError, match="column 0 by .*, which is no float32"):
+        memory.recall(halved(x[:9]))
 
 
 @pytest.mark.parametrize("convention", ["standard", "paper"])

@@ -98,12 +98,25 @@ class FittedSimilarity(Similarity):
         -------
         (q, d) and (q, d) or (1, d) array
             In the type of the cues.
+
+        Raises
+        ------
+        ValueError
+            If the data are so large or small that weights leave the range of that type.
         """
         a, b, s = self.lines[model]
-        told = a != 0
-        scale = np.divide(1.0, a, out=np.zeros_like(a), where=told)
+        with np.errstate(over="ignore", under="ignore"):
+            exact = ((a / s) ** 2)[None]
+            weights = exact.astype(cues.dtype)
+        fits = np.isfinite(weights) & ((weights >= np.finfo(cues.dtype).tiny) | (a == 0))
+        if not fits.all():
+            column = int(np.flatnonzero(~fits[0])[0])
+            raise ValueError(
+                f"the similarity weighs column {column} by {exact[0, column]:.3g}, which is no "
+                f"{cues.dtype}: scale the data near 1, or use float64"
+            )
+        scale = np.divide(1.0, a, out=np.zeros_like(a), where=a != 0)
         brought = (cues - b.astype(cues.dtype)) * scale.astype(cues.dtype)
-        weights = np.ascontiguousarray(((a / s) ** 2)[None], cues.dtype)
         return brought, weights if known is None else np.ascontiguousarray(weights * known)
 
     def constants(self, cues: Array, known: Array | None = None) -> Float:

@@ -42,6 +42,10 @@ class Similarity:
     ValueError
         If the name is unknown or contradicts ``larger_is_better``.
 
+    See Also
+    --------
+    fit_similarity : One that is learned from corrupted examples.
+
     Examples
     --------
     >>> import numpy as np, amfast as am
