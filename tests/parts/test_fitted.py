@@ -47,7 +47,7 @@ def by_hand(lines: np.ndarray, cues: np.ndarray, keys: np.ndarray) -> np.ndarray
 
 def test_lines_are_the_ones_that_were_drawn():
     x = rows(4000)
-    a, b, s = am.fit_similarity(x, blotted).lines[0]
+    a, b, s = am.fit_similarity(x, blotted, floor=0.01).lines[0]
     np.testing.assert_allclose(a, [1] * 4 + [0] * 2 + [0.5] * 6, atol=0.02)
     np.testing.assert_allclose(b, [0] * 6 + [0.2] * 6, atol=0.02)
     np.testing.assert_allclose(s, [0.01] * 6 + [0.3] * 6, atol=0.02)
@@ -56,7 +56,7 @@ def test_lines_are_the_ones_that_were_drawn():
 
 def test_lines_are_least_squares():
     x, q = rows(50), rows(50, 1)
-    a, b, s = am.fit_similarity(x, lambda _: q).lines[0]
+    a, b, s = am.fit_similarity(x, lambda _: q, floor=0.01).lines[0]
     for column in range(D):
         slope, offset = np.polyfit(x[:, column], q[:, column], 1)
         left = q[:, column] - slope * x[:, column] - offset
@@ -78,7 +78,7 @@ def test_a_column_that_never_varied_says_nothing():
     a, b, s = am.fit_similarity(x, lambda x: x).lines[0]
     assert a[2] == 0
     assert b[2] == 5.0
-    assert s[2] == pytest.approx(0.01 * x.std())
+    assert s[2] == pytest.approx(0.3 * x.std())
 
 
 def test_bytes_are_fitted_too():
@@ -332,7 +332,7 @@ SPOILT = {
 }
 # Fraction recalled by arg max, N = 300, and how much less may pass.
 RECALLED = {
-    "mnist": (1.0, 0.99, 0.30, 0.88, 1.0),
+    "mnist": (1.0, 0.99, 0.30, 0.93, 1.0),
     "cifar10": (1.0, 1.0, 0.72, 1.0, 1.0),
     "tinyimagenet": (1.0, 1.0, 0.99, 1.0, 1.0),
     "fashion_mnist_small": (1.0, 0.99, 0.21, 0.99, 1.0),
