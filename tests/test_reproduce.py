@@ -10,7 +10,16 @@ import pytest
 
 import amfast as am
 from amfast import datasets, reproduce
-from amfast.reproduce import _cues, _fit, _measure, _random, _registry, _report, learned_similarity
+from amfast.reproduce import (
+    _cues,
+    _fit,
+    _measure,
+    _random,
+    _registry,
+    _report,
+    learned_similarity,
+    measure_learning,
+)
 from amfast.reproduce._images import ImageSet, find, rows
 
 IMAGES = [
@@ -220,6 +229,26 @@ def test_quick_examples(tmp_path, capsys) -> None:
     assert ("perfect recall up to a mask of 0.5", "does not hold") in verdicts
     pytest.importorskip("matplotlib")
     assert len(list(tmp_path.glob("*.png"))) == 7 + 2
+
+
+@pytest.mark.parametrize("alpha", measure_learning.ALPHAS)
+def test_contexts_are_densities_with_the_spectrum_that_is_said(alpha) -> None:
+    drawn = measure_learning._draw(alpha, 50, 0)
+    n, tags, coefficients = len(drawn.y), drawn.tags, drawn.coefficients
+    assert np.abs(tags @ tags.transpose(0, 2, 1) - np.eye(8)).max() < 1e-12
+    z = (np.arange(64) + 0.5) / 64
+    features = np.sqrt(2) * np.cos(np.pi * np.arange(1, 9)[:, None] * z)
+    density = 1 + coefficients @ features
+    assert density.min() > 0
+    np.testing.assert_allclose(density.mean(axis=2), 1)
+    spread = coefficients.var(axis=(0, 1))
+    np.testing.assert_allclose(
+        spread / spread[0], np.exp(-0.5 * (np.arange(1, 9) ** alpha - 1)), rtol=0.1
+    )
+    asked = (tags * drawn.queries[:, None]).sum(axis=2)
+    np.testing.assert_allclose(asked, np.eye(8)[drawn.asked], atol=1e-12)
+    own = coefficients[np.arange(n), drawn.asked]
+    assert np.corrcoef(own[:, 0], drawn.y)[0, 1] > 0.5
 
 
 @pytest.mark.parametrize("sigma", [0.3, 1.0])
