@@ -31,14 +31,25 @@ def shifted(x: np.ndarray) -> np.ndarray:
     return -x + 3.0
 
 
+def dimmed(x: np.ndarray) -> np.ndarray:
+    """So like `blotted` that now the one, now the other suits a cue."""
+    out = 0.4 * x + 0.3 + np.random.default_rng(8).normal(0.0, 0.4, x.shape)
+    out[:, 5:8] = 0.4
+    return out
+
+
 def by_hand(lines: np.ndarray, cues: np.ndarray, keys: np.ndarray) -> np.ndarray:
-    """Twice the negative log likelihood, the best of all models, less what all keys share."""
+    """Twice the negative log likelihood, the best of all models, less what all keys share.
+
+    Of several models more than one must be the best somewhere, or the choice is not tested.
+    """
     models, common = [], []
     for a, b, s in lines:
         told = a != 0
         apart = ((cues[:, None] - a * keys - b) / s) ** 2
         models.append(apart.sum(axis=2) + 2 * np.log(s).sum())
         common.append(apart[:, 0, ~told].sum(axis=1) + 2 * np.log(s).sum())
+    assert len(np.unique(np.argmin(models, axis=0))) >= min(2, len(models))
     return np.min(models, axis=0) - np.min(common, axis=0)[:, None]
 
 
@@ -95,9 +106,9 @@ def test_bytes_are_fitted_too():
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
-@pytest.mark.parametrize("corruptions", [[blotted], [blotted, shifted], [shifted, blotted, np.abs]])
+@pytest.mark.parametrize("corruptions", [[blotted], [blotted, dimmed], [shifted, blotted, dimmed]])
 def test_scores_are_likelihoods(corruptions, dtype):
-    learned = am.fit_similarity(rows(200), corruptions, floor=0.1)
+    learned = am.fit_similarity(rows(200), corruptions, floor=0.5)
     keys, cues = rows(9, 1).astype(dtype), blotted(rows(9, 1))[:5].astype(dtype)
     expected = by_hand(learned.lines, cues.astype(float), keys.astype(float))
     close = {"rtol": 1e-3 if dtype == np.float32 else 1e-9, "atol": 1e-3}
@@ -144,7 +155,7 @@ def test_every_way_of_reading_agrees(models, separation):
 
 @pytest.mark.parametrize("models", [1, 2])
 def test_masked_columns_do_not_count(models):
-    learned = am.fit_similarity(rows(200), [blotted, shifted][:models], floor=0.1)
+    learned = am.fit_similarity(rows(200), [blotted, dimmed][:models], floor=0.5)
     keys, cues = rows(9, 1), blotted(rows(9, 1))
     mask = np.arange(D) % 3 > 0
     narrow = FittedSimilarity(learned.lines[:, :, mask])
@@ -162,6 +173,25 @@ def test_masked_columns_do_not_count(models):
     ).merge(am.partial(cues, keys[4:], similarity=learned, separation=am.TopK(2, 0.5), mask=mask))
     whole = am.retrieve(cues, keys, similarity=learned, separation=am.TopK(2, 0.5), mask=mask)
     np.testing.assert_allclose(first.result(), whole, rtol=1e-9, atol=1e-12)
+
+
+@pytest.mark.parametrize("separation", ["max", "softmax", am.TopK(3, 0.5)])
+def test_one_model_is_read_by_the_engine_alone(separation, monkeypatch):
+    learned = am.fit_similarity(rows(200), blotted)
+    memory = am.UniversalHopfield(learned, separation)
+    memory.store(rows(9, 1))
+    cues = blotted(rows(9, 1))
+    memory.recall(cues)  # looks whether the parts suit it, by all scores
+    monkeypatch.setattr("amfast._engine.scoring._fitted_scores", lambda *_: pytest.fail("tiles"))
+    memory.recall(cues)
+    am.retrieve(cues, rows(9, 1), similarity=learned, separation=separation)
+
+
+def test_a_column_of_which_nearly_nothing_shows_is_left_out():
+    x = rows(50)
+    kept = np.concatenate([np.full((50, 1), 1e-6), np.full((50, 1), 1e-2), np.ones((50, D - 2))], 1)
+    slopes = am.fit_similarity(x, lambda x: x * kept).lines[0, 0]
+    np.testing.assert_allclose(slopes, [0, 1e-2] + [1] * (D - 2))
 
 
 @pytest.mark.parametrize("models", [1, 2])
