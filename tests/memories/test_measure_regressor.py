@@ -140,6 +140,9 @@ def test_files(model, tmp_path):
     for name, x in (("weights.W", np.ones((3, 32))), ("units.y_mean", np.ones(2))):
         with pytest.raises(ValueError, match="fit"):
             am.MeasureRegressor._restored(parts, arrays | {name: x})
+    for name in arrays:
+        with pytest.raises((ValueError, KeyError)):
+            am.MeasureRegressor._restored(parts, {n: x for n, x in arrays.items() if n != name})
 
 
 @pytest.mark.parametrize(

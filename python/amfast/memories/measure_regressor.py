@@ -301,12 +301,12 @@ class MeasureRegressor(Savable):
             d, e = made._weights["A"].shape
             o, hidden = made._weights["W"].shape
             k = len(made._weights["c"])
-            shapes = {"A": (d, e), "W": (o, hidden), "b": (hidden,), "U": (hidden, k), "c": (k,)}
-            found = {name: x.shape for name, x in made._weights.items()}
-            if found != shapes or hidden != made.n_hidden:
-                raise ValueError(f"weights of shapes {found} do not fit together")
-            if made._units["values_mean"].shape != (o,) or made._units["y_mean"].shape != (k,):
-                raise ValueError("units do not fit the weights")
+            expected = {"A": (d, e), "W": (o, hidden), "b": (hidden,), "U": (hidden, k), "c": (k,)}
+            expected |= {"points": (), "queries": (), "values": (), "y": ()}
+            expected |= {"values_mean": (o,), "y_mean": (k,)}
+            found = {name: x.shape for name, x in (made._weights | made._units).items()}
+            if found != expected or hidden != made.n_hidden:
+                raise ValueError(f"arrays of shapes {found} do not fit together")
         made._single, made.loss_ = bool(parts["single"]), [float(x) for x in parts["loss"]]
         return made
 
