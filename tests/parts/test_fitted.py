@@ -89,7 +89,7 @@ def test_a_column_that_never_varied_says_nothing():
     a, b, s = am.fit_similarity(x, lambda x: x).lines[0]
     assert a[2] == 0
     assert b[2] == 5.0
-    assert s[2] == pytest.approx(0.3 * x.std())
+    assert s[2] == pytest.approx(x.std())
 
 
 def test_bytes_are_fitted_too():

@@ -144,7 +144,7 @@ def fit_similarity(
     X: Any,
     corrupt: Corruption | Sequence[Corruption],
     *,
-    floor: float = 0.3,
+    floor: float = 1.0,
     name: str = "fitted",
 ) -> Similarity:
     """Learn a similarity from how corrupted cues differ from keys.
@@ -165,7 +165,7 @@ def fit_similarity(
         ``corrupt(X) -> (N, d)``: what becomes of the examples. With several, every corruption has
         a model of its own, and a cue is scored under the one that suits it and the key best: nobody
         has to say how it was spoilt.
-    floor : float, default 0.3
+    floor : float, default 1.0
         Least deviation, in standard deviations of the entries of X, > 0. It bounds how much a
         column counts that the corruption leaves alone, and one whose few examples happened to fit
         a line: pixels that are nearly always black. Less of it tells keys apart that nearly agree.
