@@ -176,8 +176,9 @@ def fit_similarity(
     -------
     Similarity
         A distance, for keys and cues of d columns, in `UniversalHopfield` and `retrieve`. It can be
-        saved with the memory. ``beta=0.5`` of a softmax makes weights the probabilities of the
-        items; "max" answers with the likeliest one.
+        saved with the memory. "max" answers with the likeliest item; ``beta=0.5`` of a softmax
+        makes weights the probabilities of the items, where deviations are above the floor, and
+        careful ones elsewhere.
 
     Raises
     ------
