@@ -131,14 +131,18 @@ pub struct Room<E> {
 
 impl<E: Element + Float> Default for Room<E> {
     fn default() -> Self {
-        let list = List { all: std::array::from_fn(|i| i as u32), some: Vec::new() };
-        Room { values: Values::new(), list, sums: Vec::new() }
+        Room { values: Values::new(), list: List::default(), sums: Vec::new() }
     }
 }
 
 /// The keys to which one of the rows gives a weight.
 #[inline(always)]
-unsafe fn listed<'a, V: Vector>(weights: *const V::E, dense: &[bool], keys: usize, list: &'a mut List) -> &'a [u32] {
+pub(crate) unsafe fn listed<'a, V: Vector>(
+    weights: *const V::E,
+    dense: &[bool],
+    keys: usize,
+    list: &'a mut List,
+) -> &'a [u32] {
     if dense.contains(&true) {
         return &list.all[..keys];
     }
@@ -170,9 +174,15 @@ unsafe fn listed<'a, V: Vector>(weights: *const V::E, dense: &[bool], keys: usiz
 }
 
 /// Keys of a block by number.
-struct List {
+pub struct List {
     all: [u32; BLOCK],
     some: Vec<u32>,
+}
+
+impl Default for List {
+    fn default() -> Self {
+        List { all: std::array::from_fn(|i| i as u32), some: Vec::new() }
+    }
 }
 
 /// What a tile of the projection reads.

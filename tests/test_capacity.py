@@ -388,3 +388,22 @@ def test_several_memories_on_one_axis():
 
 def test_one_unit_has_no_theory():
     assert am.capacity(am.Hopfield(), [1], width=1, trials=1).theory == {}
+
+
+def test_spurious_ends_and_basins(tmp_path):
+    table = am.capacity(am.Hopfield(), [5, 20, 60], [0.0, 0.2, 0.4, 0.5], width=100, trials=2)
+    assert table.spurious[0, 0] == 0 and table.spurious[2].min() > 0.9
+    # A stored or reversed pattern is no spurious end; at half of the units there are both.
+    assert (table.spurious + table.exact <= 1 + 1e-12).all()
+    assert 0.3 < table.basins()[0] < 0.5 and table.basins()[-1] == 0
+    assert am.capacity(am.Hopfield, [1], [0.0, 0.7], width=100, trials=1).spurious.max() == 0
+    table.save(tmp_path / "table")
+    np.testing.assert_array_equal(am.load(tmp_path / "table").spurious, table.spurious)
+    real = am.capacity(
+        am.UniversalHopfield("manhattan", "max"), [3], [0.1], width=9, patterns="normal", trials=1
+    )
+    assert real.spurious is None and real.basins().tolist() == [np.inf]
+    bits = am.capacity(am.Hopfield(), [3], [0.0], patterns=np.eye(40, dtype=bool), trials=1)
+    assert bits.spurious.shape == (1, 1)
+    with pytest.raises(ValueError, match="ascend"):
+        am.capacity(am.Hopfield(), [3], [0.2, 0.1], width=20, trials=1).basins()

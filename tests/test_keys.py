@@ -339,7 +339,7 @@ def test_packing_is_not_done_again(monkeypatch):
     seen = []
     real = kernels.scores._core.topk
     monkeypatch.setattr(
-        kernels.scores._core, "topk", lambda q, k, *rest: seen.append(k) or real(q, k, *rest)
+        kernels.scores._core, "topk", lambda q, k, /, **rest: seen.append(k) or real(q, k, **rest)
     )
     keys = am.Keys(array, "l1")
     am.topk(array, keys, 1, "l1"), am.topk(array, keys, 1, "l1")

@@ -35,7 +35,16 @@ IMAGES = [
 # Whose figures are the paper's: as the caption says, and as the code runs.
 CAPTIONED = [name for name in IMAGES if name not in ("learned-similarity", "uhn-examples")]
 # Experiments without images that are done in a second or two; .ci/run runs every one.
-FAST = ["dam-recall", "dam-xor", "hopfield-biased", "identities", "mchn-bounds", "sdm-attention"]
+FAST = [
+    "chain-capacity",
+    "dam-duality",
+    "dam-recall",
+    "dam-xor",
+    "hopfield-biased",
+    "identities",
+    "mchn-bounds",
+    "sdm-attention",
+]
 
 
 @pytest.fixture(scope="module")

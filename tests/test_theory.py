@@ -188,6 +188,25 @@ def test_onestep() -> None:
     assert np.rint(birthday).tolist() == [75, 151, 301, 603, 1206, 2411, 4823]
     assert theory.onestep_union_exponent() == pytest.approx(0.1716, abs=5e-5)
     assert theory.onestep_union_exponent() < theory.exponential_exponent()
+    for d in (12, 20, 24, 100):
+        assert theory.onestep_width(theory.onestep_birthday(d)) == pytest.approx(d)
+    # S3: one given pair of n = 9.8e3 at d = 16, of 8.5e5 at d = 24 with arbitrary values.
+    assert theory.onestep_width(9.8e3, "one") == pytest.approx(16, abs=0.5)
+    assert theory.onestep_width(8.5e5, "one") == pytest.approx(24, abs=0.5)
+    assert theory.onestep_width(1) == theory.onestep_width(1, "one") == 1
+
+
+def test_sequences() -> None:
+    assert theory.sequence_critical_load() == pytest.approx(0.269, abs=5e-4)  # Duering et al.
+    for d in (64, 256, 1024):
+        # One step of a Hopfield network between random pairs is the same with n = 1.
+        assert theory.sequence_n50(d) == pytest.approx(theory.hopfield_n50(d, "all"))
+    for n, odd in ((1, 1), (2, 3), (3, 15)):
+        d = 10**5
+        p = theory.sequence_n50(d, n)
+        assert p * d * math.erfc(math.sqrt(d**n / odd / (p - 1) / 2)) / 2 == pytest.approx(
+            math.log(2), rel=1e-3
+        )
 
 
 def test_radii_of_a_memory_with_every_address() -> None:
@@ -234,6 +253,8 @@ def test_capacity_p_is_a_maximum(locations) -> None:
         (lambda: theory.sdm_capacity_p(0), "n_locations must be an int >= 1, got 0"),
         (lambda: theory.sdm_capacity_p(10, 0.5), "error must be between 0 and 1/2, got 0.5"),
         (lambda: theory.onestep_birthday(0), "d must be an int >= 1, got 0"),
+        (lambda: theory.onestep_width(0.5), "n must be a finite number >= 1, got 0.5"),
+        (lambda: theory.onestep_width(5, "some"), "which must be one of 'one', 'all'"),
     ],
 )
 def test_refused(call, message) -> None:
@@ -254,14 +275,21 @@ GIVEN = {
     **dict(p=0.01, error=0.01, beta=1.0, n_components=4, margin=1.0, excess=3.0, n_features=3),
     **dict(n_tokens=5, alpha=1.0, norm=2.0, spread=1.0, undersampling=0.5, n_constraints=30),
     **dict(rank=5, levels=2, n_pairs=10, label_noise=0.1, n_steps=10, step=3, lr=0.1),
-    **dict(frequency=0.2, power=2.0, interaction="power", zero_diagonal=True, autoassociative=True),
+    **dict(
+        o=32,
+        frequency=0.2,
+        power=2.0,
+        interaction="power",
+        zero_diagonal=True,
+        autoassociative=True,
+    ),
 }
 FUNCTIONS = [name for name in theory.__all__ if not isinstance(getattr(theory, name), type)]
 # The least integer that each takes, where it is not that of the argument's other owners.
 LEAST = {
     **dict(n_constraints=1, n_pairs=1, n_components=1, n_features=1, n_tokens=1, n_steps=1, d=1),
     **dict(n=1, k=1, n_bits=1, n_locations=1, radius=0, n_items=1, distance=0, max_iter=1, step=0),
-    **dict(rank=0, levels=1),
+    **dict(rank=0, levels=1, o=2),
 }
 LEAST_OF = {
     ("attention_beta", "radius"): 1,
@@ -270,6 +298,7 @@ LEAST_OF = {
     **{(name, "d"): 2 for name in ("hopfield_capacity", "hopfield_n50", "dense_capacity")},
     **{(name, "d"): 2 for name in ("dense_bit_error", "dense_bit_error_tail", "dense_n50")},
     **{(name, "d"): 2 for name in ("modern_capacity", "modern_capacity_base")},
+    **{(name, "d"): 2 for name in ("bidirectional_n50", "sequence_n50", "storkey_capacity")},
     **{(name, "n"): 2 for name in ("dense_capacity", "dense_bit_error_tail")},
 }
 INTEGERS = [

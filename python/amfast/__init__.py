@@ -35,6 +35,7 @@ from amfast.kernels import (
 )
 from amfast.kernels.neighbours import pairs_within, self_topk
 from amfast.lab import Basins, Capacity, Comparison, basins, capacity, compare
+from amfast.memories.bidirectional import BidirectionalMemory
 from amfast.memories.dense.classifier import DenseAssociativeClassifier
 from amfast.memories.dense.memory import DenseAssociativeMemory, DenseRecall
 from amfast.memories.hebbian.memory import HebbianMemory
@@ -72,6 +73,7 @@ __version__ = "0.1.0"
 
 __all__ = [
     "Basins",
+    "BidirectionalMemory",
     "BitMatrix",
     "Blocks",
     "Capacity",

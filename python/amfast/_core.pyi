@@ -20,6 +20,8 @@ __all__ = [
     "peel",
     "probe",
     "retrieve",
+    "retrieve_heads",
+    "retrieve_heads_backward",
     "sdm_locations",
     "sdm_read",
     "sdm_write",
@@ -97,6 +99,34 @@ def retrieve(
     value_bits: int | None = None,
     known: NDArray[Any] | None = None,
 ) -> tuple[NDArray[Any], NDArray[float64]]: ...
+def retrieve_heads(
+    cues: NDArray[Any],
+    keys: NDArray[Any],
+    values: NDArray[Any],
+    metric: str,
+    beta: NDArray[float64],
+    log_weight: NDArray[float64] | None,
+    causal: bool,
+    threads: int,
+    out: NDArray[Any],
+    log_scale: NDArray[float64],
+) -> None:
+    """Read by softmax; arrays have three dimensions, the first is the head."""
+
+def retrieve_heads_backward(
+    grad: NDArray[Any],
+    out: NDArray[Any],
+    log_scale: NDArray[float64],
+    cues: NDArray[Any],
+    keys: NDArray[Any],
+    values: NDArray[Any],
+    metric: str,
+    beta: NDArray[float64],
+    log_weight: NDArray[float64] | None,
+    causal: bool,
+    threads: int,
+    into: tuple[NDArray[Any], NDArray[Any], NDArray[Any], NDArray[float64], NDArray[float64]],
+) -> None: ...
 def hebbian(
     x: NDArray[Any],
     y: NDArray[Any] | None,

@@ -13,6 +13,8 @@ pub enum Side {
     Key,
     /// The rows that are mixed into the answer.
     Value,
+    /// The rows that say how much each entry of an answer matters.
+    Gradient,
 }
 
 /// Everything that can go wrong below the Python edge.
@@ -36,6 +38,19 @@ pub enum Error {
     Interrupted,
     /// A buffer of that many bytes could not be had.
     OutOfMemory(usize),
+    /// What went wrong with one of several heads.
+    Head(usize, Box<Error>),
+}
+
+impl Error {
+    /// The same error, with the head that it is about where there are several.
+    pub fn of_head(self, head: usize, heads: usize) -> Error {
+        match self {
+            Error::Interrupted | Error::OutOfMemory(_) => self,
+            _ if heads == 1 => self,
+            _ => Error::Head(head, Box::new(self)),
+        }
+    }
 }
 
 impl fmt::Display for Error {
@@ -44,6 +59,7 @@ impl fmt::Display for Error {
             Side::Query => "queries",
             Side::Key => "keys",
             Side::Value => "values",
+            Side::Gradient => "gradients",
         };
         match self {
             Error::NonFinite(side, row) => {
@@ -73,6 +89,7 @@ impl fmt::Display for Error {
             ),
             Error::Argument(text) => f.write_str(text),
             Error::Interrupted => f.write_str("interrupted"),
+            Error::Head(head, error) => write!(f, "head {head}: {error}"),
             Error::OutOfMemory(bytes) => write!(f, "a buffer of {bytes} bytes could not be allocated"),
         }
     }

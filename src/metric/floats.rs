@@ -2,8 +2,8 @@
 
 use super::{Facing, Metric, Pair, Score};
 use crate::error::Side;
-use crate::simd::{Float, Isa, Shaped, Vector};
-use crate::table::Element;
+use crate::simd::{Float, Isa, Shaped, Vector, Widen};
+use crate::table::{Dtype, Element};
 use std::marker::PhantomData;
 
 /// What a float metric adds to the frame that all float metrics share.
@@ -45,8 +45,54 @@ pub trait FloatMetric<V: Vector>: 'static {
     ///
     /// # Safety
     /// Only below [`Isa::call`]; the pair's rows readable.
-    unsafe fn again(_pair: &Pair<V::E>, scores: V) -> V {
+    unsafe fn again<S: Kept<V>>(_pair: &Pair<V::E>, scores: V) -> V {
         scores
+    }
+}
+
+/// How keys are kept in panels.
+pub trait Kept<V: Vector>: 'static {
+    /// The type of their elements.
+    const DTYPE: Dtype;
+    /// Its size.
+    const BYTES: usize;
+    /// A register of keys.
+    ///
+    /// # Safety
+    /// Only below [`Isa::call`]; as many elements readable as the register has lanes.
+    unsafe fn load(p: *const u8) -> V;
+}
+
+/// As they are scored.
+pub struct Own;
+impl<V: Vector<E: Element>> Kept<V> for Own {
+    const DTYPE: Dtype = V::E::DTYPE;
+    const BYTES: usize = size_of::<V::E>();
+    #[inline(always)]
+    unsafe fn load(p: *const u8) -> V {
+        V::load(p.cast())
+    }
+}
+
+/// In half precision.
+pub struct Half;
+impl<V: Widen> Kept<V> for Half {
+    const DTYPE: Dtype = Dtype::F16;
+    const BYTES: usize = 2;
+    #[inline(always)]
+    unsafe fn load(p: *const u8) -> V {
+        V::half(p.cast())
+    }
+}
+
+/// The upper halves of singles.
+pub struct Brain;
+impl<V: Widen> Kept<V> for Brain {
+    const DTYPE: Dtype = Dtype::BF16;
+    const BYTES: usize = 2;
+    #[inline(always)]
+    unsafe fn load(p: *const u8) -> V {
+        V::brain(p.cast())
     }
 }
 
@@ -95,7 +141,7 @@ unsafe fn apart<V: Vector, const KNOWN: u8>(weight: V, key: V, query: V) -> (V, 
 /// Sum of squared differences, each times `scale` before it is squared if `SCALED`. Four chains, since one would wait for
 /// itself at every step.
 #[inline(always)]
-unsafe fn squares<V: Vector, const SCALED: bool, const KNOWN: u8>(pair: &Pair<V::E>, scale: V) -> V {
+unsafe fn squares<V: Vector, S: Kept<V>, const SCALED: bool, const KNOWN: u8>(pair: &Pair<V::E>, scale: V) -> V {
     let zero = V::splat(V::E::ZERO);
     let mut total = zero;
     for start in (0..pair.words).step_by(PART) {
@@ -103,7 +149,7 @@ unsafe fn squares<V: Vector, const SCALED: bool, const KNOWN: u8>(pair: &Pair<V:
         let mut sums = [zero; 4];
         for first in (start..end).step_by(4) {
             for (i, sum) in sums.iter_mut().enumerate().take(end - first) {
-                let key = V::load(pair.keys.cast::<V::E>().add((first + i) * V::LANES));
+                let key = S::load(pair.keys.add((first + i) * V::LANES * S::BYTES));
                 let query = pair.query.add((first + i) * pair.stride).cast::<V::E>();
                 let weight = V::splat(if KNOWN == ALL { V::E::ONE } else { query.add(1).read() });
                 let (mut d, mut times) = apart::<V, KNOWN>(weight, key, V::splat(query.read()));
@@ -121,14 +167,15 @@ unsafe fn squares<V: Vector, const SCALED: bool, const KNOWN: u8>(pair: &Pair<V:
 /// Steps of [`squares`] after which its chains are put aside, as [`Metric::FOLD`] does.
 const PART: usize = 1024;
 
-/// Frame of the float metrics: the rows are floats, a word is one of them.
-pub struct OnFloats<V, F>(PhantomData<(V, F)>);
+/// Frame of the float metrics: the rows are floats, a word is one of them; keys may be kept in fewer bits.
+pub struct OnFloats<V, F, S = Own>(PhantomData<(V, F, S)>);
 
-impl<I: Isa, V, F> Metric<I> for OnFloats<V, F>
+impl<I: Isa, V, F, S> Metric<I> for OnFloats<V, F, S>
 where
     V: Vector + 'static,
     V::E: Element + Score,
     F: FloatMetric<V>,
+    S: Kept<V>,
 {
     type Element = V::E;
     type Score = V::E;
@@ -142,10 +189,14 @@ where
     const PREPARES: bool = F::PREPARES;
     const TERMS: bool = true;
     const KNOWN: bool = F::KNOWN;
+    const KEPT: Dtype = S::DTYPE;
+    const WORD: usize = S::BYTES;
+    const QUERY: usize = size_of::<V::E>();
+    const STEP: usize = S::BYTES * V::LANES;
 
     #[inline(always)]
-    fn tiles<S: Shaped>() -> S::Out {
-        F::tiles::<I, S>()
+    fn tiles<Of: Shaped>() -> Of::Out {
+        F::tiles::<I, Of>()
     }
     #[inline(always)]
     unsafe fn prepare(row: &mut [V::E], facing: Facing) -> Result<V::E, &'static str> {
@@ -161,7 +212,7 @@ where
     }
     #[inline(always)]
     unsafe fn key(p: *const u8) -> V {
-        V::load(p.cast())
+        S::load(p)
     }
     #[inline(always)]
     unsafe fn constant(_panel: usize) -> V {
@@ -208,7 +259,7 @@ where
         if let Some(doubt) = F::DOUBT {
             let low = scores.lt(V::splat(doubt.below())) & real;
             if low != 0 || finite(scores) != real {
-                scores = F::again(pair, scores);
+                scores = F::again::<S>(pair, scores);
                 scores.store(pair.out);
             }
         }
@@ -260,13 +311,13 @@ impl<V: Vector, const ROOT: bool, const KNOWN: u8> FloatMetric<V> for Euclidean<
         if ROOT { acc.sqrt() } else { acc }
     }
     #[inline(always)]
-    unsafe fn again(pair: &Pair<V::E>, scores: V) -> V {
+    unsafe fn again<S: Kept<V>>(pair: &Pair<V::E>, scores: V) -> V {
         let low = V::splat(if ROOT { Doubt::Roots } else { Doubt::Squares }.below());
         let (high, one) = (V::splat(V::E::INFINITY), V::splat(V::E::ONE));
         let (up, down) = (V::splat(V::E::LIFT), V::splat(V::E::ONE / V::E::LIFT));
         let scale = V::select_lt(scores, low, up, V::select_lt(scores, high, one, down));
         let back = V::select_lt(scores, low, down, V::select_lt(scores, high, one, up));
-        let sum = squares::<V, true, KNOWN>(pair, scale);
+        let sum = squares::<V, S, true, KNOWN>(pair, scale);
         let again = if ROOT { sum.sqrt().mul(back) } else { sum.mul(back).mul(back) };
         V::select_lt(scores, low, again, V::select_lt(scores, high, scores, again))
     }
@@ -317,8 +368,8 @@ impl<V: Vector> FloatMetric<V> for Cosine {
         distance.max(V::splat(V::E::ZERO)).min(V::splat(V::E::from_f64(2.0)))
     }
     #[inline(always)]
-    unsafe fn again(pair: &Pair<V::E>, scores: V) -> V {
-        let half = squares::<V, false, ALL>(pair, scores).mul(V::splat(V::E::from_f64(0.5)));
+    unsafe fn again<S: Kept<V>>(pair: &Pair<V::E>, scores: V) -> V {
+        let half = squares::<V, S, false, ALL>(pair, scores).mul(V::splat(V::E::from_f64(0.5)));
         V::select_lt(scores, V::splat(Doubt::Rest.below()), half, scores)
     }
 }

@@ -21,7 +21,7 @@ use crate::simd::{Isa, Shaped, Vector, Words};
 use crate::table::{Dtype, Element};
 use bytes::{ByteCosine, ByteDot, ByteManhattan, ByteSquares, OfBytes};
 use distributions::{Divergence, JensenShannon};
-use floats::{Cosine, Dot, Euclidean, Manhattan, OnFloats};
+use floats::{Brain, Cosine, Dot, Euclidean, Half, Kept, Manhattan, OnFloats};
 use hamming::{BIT_WIDTH, BitMetric, Hamming};
 use known::{KnownBits, KnownCosine, KnownMagnitudes, KnownSquares, OfKnown};
 
@@ -167,6 +167,25 @@ impl MetricName {
     /// The metric of that name.
     pub fn parse(name: &str) -> Option<MetricName> {
         Self::ALL.iter().find(|(n, _)| *n == name).map(|(_, m)| *m)
+    }
+
+    /// The metric of floats whose keys are kept in 16 bits, if it has such a form: none where they are prepared.
+    pub fn on_short<I: Isa, K: OfMetric<f32>>(self, keys: Dtype) -> Option<K> {
+        match keys {
+            Dtype::F16 => self.on_kept::<I, Half, K>(),
+            Dtype::BF16 => self.on_kept::<I, Brain, K>(),
+            _ => None,
+        }
+    }
+
+    fn on_kept<I: Isa, S: Kept<I::F32>, K: OfMetric<f32>>(self) -> Option<K> {
+        match self {
+            MetricName::Dot => Some(K::of::<I, OnFloats<I::F32, Dot, S>>()),
+            MetricName::SqEuclidean => Some(K::of::<I, OnFloats<I::F32, Euclidean<false>, S>>()),
+            MetricName::Euclidean => Some(K::of::<I, OnFloats<I::F32, Euclidean<true>, S>>()),
+            MetricName::Manhattan => Some(K::of::<I, OnFloats<I::F32, Manhattan, S>>()),
+            _ => None,
+        }
     }
 
     /// The metric of bits, with exact counts, where bits of queries are known or not; none for others.
@@ -363,11 +382,15 @@ pub trait Metric<I: Isa>: 'static {
     const IN_PLACE: bool = false;
     /// Whether a word of a query has the weights of its columns behind it, which are a word, too.
     const KNOWN: bool = false;
-    /// Bytes in a word of a query.
+    /// How elements of packed keys are kept.
+    const KEPT: Dtype = Self::Element::DTYPE;
+    /// Bytes in a word of a key.
     const WORD: usize =
         size_of::<<Self::Carrier as Vector>::E>() * if Self::IN_PLACE { Self::Carrier::LANES } else { 1 };
+    /// Bytes in a word of a query, without its weights.
+    const QUERY: usize = Self::WORD;
     /// Bytes from a word of a query to the next one of the same tile.
-    const ASKED: usize = Self::WORD * if Self::KNOWN { 2 } else { 1 };
+    const ASKED: usize = Self::QUERY * if Self::KNOWN { 2 } else { 1 };
     /// Bytes from what one step reads of the keys to what the next does.
     const STEP: usize = size_of::<<Self::Carrier as Vector>::E>() * Self::Carrier::LANES;
 

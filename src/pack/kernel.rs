@@ -16,11 +16,13 @@ use std::ops::Range;
 pub struct Layout {
     /// Keys in a panel.
     pub lanes: usize,
-    /// Bytes in a word.
+    /// Bytes in a word of a key.
     pub word: usize,
-    /// Bytes in a word of a query, its weights included if it has any.
+    /// Bytes in a word of a query.
+    pub query: usize,
+    /// The same, with its weights if it has any.
     pub asked: usize,
-    /// Bytes in an element of a prepared row.
+    /// Bytes in an element of a prepared key.
     pub element: usize,
 }
 
@@ -28,17 +30,17 @@ impl Layout {
     /// That of a metric on an instruction set.
     #[inline(always)]
     pub fn of<I: Isa, M: Metric<I>>() -> Self {
-        Layout { lanes: M::Carrier::LANES, word: M::WORD, asked: M::ASKED, element: size_of::<M::Element>() }
+        Layout { lanes: M::Carrier::LANES, word: M::WORD, query: M::QUERY, asked: M::ASKED, element: M::KEPT.bytes(1) }
     }
     /// Words of a row.
     #[inline(always)]
     pub fn words(&self, width: usize) -> usize {
         (width * self.element).div_ceil(self.word)
     }
-    /// Bytes of a panel.
+    /// Bytes of a panel, so many that [`PANELS`] of them are whole lines.
     #[inline(always)]
     pub fn panel(&self, width: usize) -> usize {
-        self.words(width) * self.word * self.lanes
+        (self.words(width) * self.word * self.lanes).next_multiple_of(64 / PANELS)
     }
     /// Panels that so many keys take, a multiple of [`PANELS`].
     #[inline(always)]
@@ -75,10 +77,14 @@ pub trait Scored: Score {
     /// The same where columns of queries have weights, if there is such a kernel; its keys are packed alike. `whole` says
     /// that all weights are 0 or 1.
     fn known(level: Level, metric: MetricName, stored: (Dtype, Dtype), whole: bool) -> Option<Kernel<Self>>;
+    /// The kernel whose packed keys are kept in 16 bits, as they came, if there is one.
+    fn short(_level: Level, _metric: MetricName, _keys: Dtype) -> Option<Kernel<Self>> {
+        None
+    }
 }
 
 macro_rules! float_kernels {
-    ($t:ty, $v:ident, $bytes:ident) => {
+    ($t:ty, $v:ident, $bytes:ident, { $($short:tt)* }) => {
         impl Scored for $t {
             fn kernel(level: Level, metric: MetricName, queries: Dtype, keys: Dtype, width: usize) -> Kernel<$t> {
                 struct Find(MetricName, Option<bool>);
@@ -106,6 +112,7 @@ macro_rules! float_kernels {
                 }
                 level.run(Find(metric, whole)).map(|found| Kernel { stored, ..found })
             }
+            $($short)*
         }
     };
 }
@@ -120,8 +127,20 @@ macro_rules! widely {
         $metric.on_bytes_widely::<$i, _>($mixed)
     };
 }
-float_kernels!(f32, F32, none);
-float_kernels!(f64, F64, widely);
+float_kernels!(f32, F32, none, {
+    fn short(level: Level, metric: MetricName, keys: Dtype) -> Option<Kernel<f32>> {
+        struct Find(MetricName, Dtype);
+        impl Work for Find {
+            type Out = Option<Kernel<f32>>;
+            #[inline(always)]
+            unsafe fn run<I: Isa>(self) -> Self::Out {
+                self.0.on_short::<I, _>(self.1)
+            }
+        }
+        level.run(Find(metric, keys)).map(|found| Kernel { stored: (Dtype::F32, keys), ..found })
+    }
+});
+float_kernels!(f64, F64, widely, {});
 
 impl Scored for i32 {
     fn kernel(level: Level, metric: MetricName, queries: Dtype, keys: Dtype, _width: usize) -> Kernel<i32> {

@@ -10,6 +10,7 @@ mod kernel;
 mod keys;
 mod panels;
 mod queries;
+mod turn;
 
 pub use columns::{Columns, Strided};
 pub use kernel::{Kernel, Layout, Scored};

@@ -1,11 +1,12 @@
 //! Keys turned into panels, block by block or once for all: a panel is a register's worth of keys, word after word.
 
 use super::kernel::{Kernel, Layout};
+use super::turn::{turn, turn_short};
 use crate::error::room;
 use crate::error::{Error, Side};
 use crate::metric::{Facing, Metric, Score};
 use crate::parallel::{Context, Stop};
-use crate::simd::{Isa, Line, Vector, Work, prefetch};
+use crate::simd::{Isa, Line, Work};
 use crate::table::{Dtype, Element, Rows};
 use crate::tile::PANELS;
 use std::marker::PhantomData;
@@ -99,6 +100,9 @@ unsafe fn pack_block<I: Isa, M: Metric<I>>(
         } else if M::IN_PLACE {
             dst.write_bytes(0, panel);
             std::ptr::copy_nonoverlapping(rows.row(first), dst, have * bytes);
+        } else if layout.element == 2 {
+            assert_eq!(rows.dtype(), M::KEPT);
+            turn_short(rows, first..first + have, lanes, std::slice::from_raw_parts_mut(dst.cast(), panel / 2));
         } else if direct && have == lanes {
             // The rows of later panels stand right behind these: fetched while these are turned.
             let later = (AHEAD / (lanes * bytes) + 1) * lanes;
@@ -134,41 +138,6 @@ unsafe fn pack_block<I: Isa, M: Metric<I>>(
         }
     }
     Ok(())
-}
-
-/// Turns a register's worth of rows, `bytes` each and `stride` apart, into a panel. A last word that is not full is filled
-/// with zeros. Memory `ahead` bytes further on is asked for meanwhile, if not 0.
-#[inline(always)]
-unsafe fn turn<V: Vector>(src: *const u8, stride: usize, bytes: usize, dst: *mut u8, ahead: usize) {
-    let word = size_of::<V::E>();
-    let full = bytes / word;
-    let squares = full / V::LANES;
-    let square = V::LANES * V::LANES * word;
-    for s in 0..squares {
-        if ahead > 0 {
-            for line in (0..square).step_by(64) {
-                prefetch(src.wrapping_add(ahead + s * square + line));
-            }
-        }
-        V::transpose(src.add(s * V::LANES * word), stride, dst.add(s * square).cast());
-    }
-    for i in 0..V::LANES {
-        let row = src.add(i * stride);
-        for w in squares * V::LANES..full {
-            let to = dst.add((w * V::LANES + i) * word);
-            // As integers of fixed size: copies of a length known at run time only would be calls.
-            if word == 8 {
-                to.cast::<u64>().write(row.add(w * 8).cast::<u64>().read_unaligned());
-            } else {
-                to.cast::<u32>().write(row.add(w * 4).cast::<u32>().read_unaligned());
-            }
-        }
-        if full * word < bytes {
-            let to = dst.add((full * V::LANES + i) * word);
-            to.write_bytes(0, word);
-            std::ptr::copy_nonoverlapping(row.add(full * word), to, bytes - full * word);
-        }
-    }
 }
 
 /// Bytes of a row from which on it is long.

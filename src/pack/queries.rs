@@ -182,7 +182,7 @@ impl<T: Score> Queries<T> {
         weights: &Rows,
         stop: &Stop,
     ) -> Result<(), Error> {
-        let Layout { word, asked, .. } = kernel.layout;
+        let Layout { query: word, asked, .. } = kernel.layout;
         let bytes = words * asked;
         let mut line = Vec::new();
         for part in &self.parts {
@@ -204,12 +204,15 @@ impl<T: Score> Queries<T> {
                 if alone {
                     continue;
                 }
-                for (at, from) in row.chunks_exact(words * word).enumerate() {
-                    for (w, from) in from.chunks_exact(word).enumerate() {
-                        // SAFETY: word w of row r and its weights lie inside the part that `arrange` made room for.
-                        unsafe {
-                            let to = base.add((w * part.tile.rows + r) * asked + at * word);
-                            std::ptr::copy_nonoverlapping(from.as_ptr(), to, word);
+                for (half, from) in row.chunks_exact(words * word).enumerate() {
+                    // SAFETY: word w of row r and its weights lie inside the part that `arrange` made room for, at a
+                    // multiple of a word.
+                    unsafe {
+                        let (to, stride) = (base.add(r * asked + half * word), part.tile.rows * asked / word);
+                        match word {
+                            4 => spread::<u32>(from, to, stride),
+                            8 => spread::<u64>(from, to, stride),
+                            _ => unreachable!("words of floats, or of four or eight bytes"),
                         }
                     }
                 }
@@ -225,5 +228,16 @@ impl<T: Score> Queries<T> {
     /// Where a part's terms are.
     pub fn terms(&self, part: &Part<T>) -> *const T {
         self.terms[part.term..].as_ptr()
+    }
+}
+
+/// Copies the words of a row to every `stride`-th place.
+///
+/// # Safety
+/// Row and places are aligned for words; there are places for all of them.
+unsafe fn spread<W: Copy>(row: &[u8], to: *mut u8, stride: usize) {
+    let (from, to) = (row.as_ptr().cast::<W>(), to.cast::<W>());
+    for w in 0..row.len() / size_of::<W>() {
+        *to.add(w * stride) = *from.add(w);
     }
 }

@@ -172,6 +172,8 @@ pub(super) fn dtype(array: &Bound<'_, PyUntypedArray>) -> PyResult<Dtype> {
         (b'f', 4) => Ok(Dtype::F32),
         (b'f', 8) => Ok(Dtype::F64),
         (b'f', 2) => Ok(Dtype::F16),
+        // NumPy has no bfloat16; its bits come as whole numbers, which the engine scores nowhere.
+        (b'u', 2) => Ok(Dtype::BF16),
         (b'u', 1) => Ok(Dtype::U8),
         (b'i', 1) => Ok(Dtype::I8),
         _ => Err(PyTypeError::new_err(format!(

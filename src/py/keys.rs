@@ -65,6 +65,10 @@ impl PyKeys {
             }
             Dtype::F32 => AnyPanels::F32(Panels::new(f32::kernel(level(), metric, dtype, dtype, width), width)),
             Dtype::F64 => AnyPanels::F64(Panels::new(f64::kernel(level(), metric, dtype, dtype, width), width)),
+            _ if dtype.is_short() && f32::short(level(), metric, dtype).is_some() => {
+                let kernel = f32::short(level(), metric, dtype);
+                AnyPanels::F32(Panels::new(kernel.unwrap_or_else(|| unreachable!("there is one")), width))
+            }
             _ if metric.exact(dtype, dtype, width) => {
                 AnyPanels::I32(Panels::new(i32::kernel(level(), metric, dtype, dtype, width), width))
             }
@@ -104,6 +108,7 @@ impl PyKeys {
             Dtype::F32 => "float32",
             Dtype::F64 => "float64",
             Dtype::F16 => "float16",
+            Dtype::BF16 => "bfloat16",
             Dtype::U8 | Dtype::Bipolar => "uint8",
             Dtype::I8 => "int8",
         }
@@ -203,6 +208,9 @@ impl<'a> Request<'a> {
         if known.dtype() != own.dtype() || known.width() != own.width() || (len != 1 && len != own.len()) {
             return Err(PyValueError::new_err("mask must be of the queries' dtype, one row or as many as they have"));
         }
+        if let (Held::Panels(_), true) = (&self.held, self.keys.is_short()) {
+            return Err(PyTypeError::new_err("packed keys of 16 bits have no masks; pass the keys as rows"));
+        }
         if own.dtype().is_byte() && self.metric.kind() != Kind::Bits {
             return Err(PyTypeError::new_err("bytes have no masks; widen the queries"));
         }
@@ -226,6 +234,11 @@ impl<'a> Request<'a> {
             Held::Panels(panels) => Keys::Packed(panels.of()),
         };
         let stored = (self.queries.dtype(), self.keys);
+        if let (Held::Panels(_), true) = (&self.held, self.keys.is_short()) {
+            let kernel = T::short(level(), self.metric, self.keys);
+            let kernel = kernel.unwrap_or_else(|| unreachable!("the keys are packed for it"));
+            return Search::new(kernel, self.queries, keys, extra, most);
+        }
         let Some(known) = self.known else {
             let kernel = T::kernel(level(), self.metric, stored.0, stored.1, self.queries.width());
             return Search::new(kernel, self.queries, keys, extra, most);

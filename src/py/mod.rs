@@ -6,6 +6,7 @@
 mod counters;
 mod edge;
 mod flips;
+mod heads;
 mod hebbian;
 mod keys;
 mod machine;
@@ -21,6 +22,7 @@ fn _core(module: &Bound<'_, PyModule>) -> PyResult<()> {
     keys::register(module)?;
     search::register(module)?;
     retrieve::register(module)?;
+    heads::register(module)?;
     hebbian::register(module)?;
     flips::register(module)?;
     counters::register(module)?;

@@ -1,6 +1,6 @@
 //! AVX2 with FMA: eight floats or thirty-two bytes a register, sixteen registers.
 
-use super::{Bits, Isa, Vector, Words, Work, tiles};
+use super::{Bits, Isa, Vector, Widen, Words, Work, tiles};
 use std::arch::x86_64::*;
 
 /// AVX2 and FMA (Haswell, Zen and later).
@@ -14,7 +14,7 @@ impl Isa for Avx2 {
     type Bits = Avx2;
     type Counting = Self;
     #[inline]
-    #[target_feature(enable = "avx2,fma")]
+    #[target_feature(enable = "avx2,fma,f16c")]
     unsafe fn call<W: Work>(work: W) -> W::Out {
         work.run::<Self>()
     }
@@ -322,5 +322,17 @@ impl Bits for Avx2 {
     #[inline(always)]
     unsafe fn store(acc: __m256i, out: *mut i32) {
         <Avx2 as Words>::sad_store(acc, out)
+    }
+}
+
+impl Widen for F32 {
+    #[inline(always)]
+    unsafe fn half(p: *const u16) -> Self {
+        Self(_mm256_cvtph_ps(_mm_loadu_si128(p.cast())))
+    }
+    #[inline(always)]
+    unsafe fn brain(p: *const u16) -> Self {
+        let wide = _mm256_cvtepu16_epi32(_mm_loadu_si128(p.cast()));
+        Self(_mm256_castsi256_ps(_mm256_slli_epi32::<16>(wide)))
     }
 }

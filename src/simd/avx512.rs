@@ -1,6 +1,6 @@
 //! AVX-512 (F, BW, DQ, VL, VNNI): sixteen floats or sixty-four bytes a register.
 
-use super::{Bits, Isa, Vector, Words, Work, tiles};
+use super::{Bits, Isa, Vector, Widen, Words, Work, tiles};
 use std::arch::x86_64::*;
 
 /// AVX-512 F, BW, DQ, VL and VNNI (Cascade Lake, Zen 4 and later).
@@ -35,7 +35,11 @@ macro_rules! isa {
         }
     };
 }
-isa!(Avx512, "avx512f,avx512bw,avx512dq,avx512vl,avx512vnni,avx2,fma", is_x86_feature_detected!("avx512vpopcntdq"));
+isa!(
+    Avx512,
+    "avx512f,avx512bw,avx512dq,avx512vl,avx512vnni,avx2,fma,f16c",
+    is_x86_feature_detected!("avx512vpopcntdq")
+);
 isa!(Avx512Counting, "avx512f,avx512bw,avx512dq,avx512vl,avx512vnni,avx512vpopcntdq,avx2,fma", true);
 
 /// Sixteen f32.
@@ -327,5 +331,17 @@ impl Bits for Avx512 {
     #[inline(always)]
     unsafe fn store(acc: __m512i, out: *mut i32) {
         _mm256_storeu_si256(out.cast(), _mm512_cvtepi64_epi32(acc))
+    }
+}
+
+impl Widen for F32 {
+    #[inline(always)]
+    unsafe fn half(p: *const u16) -> Self {
+        Self(_mm512_cvtph_ps(_mm256_loadu_si256(p.cast())))
+    }
+    #[inline(always)]
+    unsafe fn brain(p: *const u16) -> Self {
+        let wide = _mm512_cvtepu16_epi32(_mm256_loadu_si256(p.cast()));
+        Self(_mm512_castsi512_ps(_mm512_slli_epi32::<16>(wide)))
     }
 }

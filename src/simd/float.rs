@@ -132,3 +132,20 @@ float!(
     two(-485),
     two(800)
 );
+
+/// The value of a half-precision number, by its bits.
+#[inline(always)]
+pub(crate) fn half(bits: u16) -> f32 {
+    let magnitude = (bits & 0x7fff) as u32;
+    let sign = ((bits & 0x8000) as u32) << 16;
+    // Shifted to the place of a single's fields the exponent is 112 too small; the product repairs it, subnormals included.
+    let value = f32::from_bits(magnitude << 13) * f32::from_bits((127 + 112) << 23);
+    let value = if magnitude >= 0x7c00 { f32::from_bits((magnitude << 13) | 0x7f80_0000) } else { value };
+    f32::from_bits(value.to_bits() | sign)
+}
+
+/// The value of the upper half of a single, by its bits.
+#[inline(always)]
+pub(crate) fn brain(bits: u16) -> f32 {
+    f32::from_bits((bits as u32) << 16)
+}

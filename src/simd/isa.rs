@@ -1,6 +1,6 @@
 //! What an instruction set is: registers, a way to enter code with its features enabled, and shapes of tiles.
 
-use super::{Bits, Vector, Words};
+use super::{Bits, Vector, Widen, Words};
 
 /// Something to run with an instruction set's features enabled. `run` is inlined into [`Isa::call`], so its body, and all
 /// that is inlined into it, is compiled for that instruction set.
@@ -25,7 +25,7 @@ pub trait Shaped {
 /// One instruction set.
 pub trait Isa: Copy + Send + Sync + 'static + Sized {
     /// Registers of f32.
-    type F32: Vector<E = f32> + 'static;
+    type F32: Widen + 'static;
     /// Registers of f64.
     type F64: Vector<E = f64> + 'static;
     /// Registers of bytes.

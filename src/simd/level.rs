@@ -36,7 +36,7 @@ impl Level {
             if has!("avx512f") && has!("avx512bw") && has!("avx512dq") && has!("avx512vl") && has!("avx512vnni") {
                 levels.push(Level::Avx512);
             }
-            if has!("avx2") && has!("fma") {
+            if has!("avx2") && has!("fma") && has!("f16c") {
                 levels.push(Level::Avx2);
             }
         }

@@ -20,10 +20,11 @@ pub mod portable;
 mod vector;
 
 pub use float::Float;
+pub(crate) use float::{brain, half};
 pub(crate) use isa::tiles;
 pub use isa::{Isa, Shaped, Work};
 pub use level::Level;
-pub use vector::{Bits, Vector, Words};
+pub use vector::{Bits, Vector, Widen, Words};
 
 /// Asks for a line of memory to be brought into the second-level cache. Any address will do.
 #[inline(always)]

@@ -1,6 +1,6 @@
 //! NEON: four floats or sixteen bytes a register, thirty-two registers. Every arm64 has it.
 
-use super::{Bits, Isa, Vector, Words, Work, tiles};
+use super::{Bits, Isa, Vector, Widen, Words, Work, half, tiles};
 use std::arch::aarch64::*;
 
 /// NEON, part of every arm64.
@@ -264,5 +264,17 @@ impl Bits for Neon {
     #[inline(always)]
     unsafe fn store(acc: uint32x4_t, out: *mut i32) {
         <Neon as Words>::sad_store(acc, out)
+    }
+}
+
+impl Widen for F32 {
+    #[inline(always)]
+    unsafe fn half(p: *const u16) -> Self {
+        let wide: [f32; 4] = std::array::from_fn(|i| half(p.add(i).read_unaligned()));
+        Self(vld1q_f32(wide.as_ptr()))
+    }
+    #[inline(always)]
+    unsafe fn brain(p: *const u16) -> Self {
+        Self(vreinterpretq_f32_u32(vshll_n_u16::<16>(vld1_u16(p))))
     }
 }

@@ -1,6 +1,6 @@
 //! No intrinsics: what the compiler makes of four-element arrays with the architecture's baseline features.
 
-use super::{Bits, Float, Isa, Vector, Words, Work, tiles};
+use super::{Bits, Float, Isa, Vector, Widen, Words, Work, brain, half, tiles};
 
 /// What every CPU has.
 #[derive(Clone, Copy)]
@@ -265,5 +265,16 @@ impl Bits for Portable {
     #[inline(always)]
     unsafe fn store(acc: [i32; LANES], out: *mut i32) {
         out.cast::<[i32; LANES]>().write_unaligned(acc)
+    }
+}
+
+impl Widen for Array<f32> {
+    #[inline(always)]
+    unsafe fn half(p: *const u16) -> Self {
+        Self(std::array::from_fn(|i| half(p.add(i).read_unaligned())))
+    }
+    #[inline(always)]
+    unsafe fn brain(p: *const u16) -> Self {
+        Self(std::array::from_fn(|i| brain(p.add(i).read_unaligned())))
     }
 }

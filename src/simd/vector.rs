@@ -116,6 +116,14 @@ pub trait Vector: Copy {
     }
 }
 
+/// A register of f32, into which floats of 16 bits are widened.
+pub trait Widen: Vector<E = f32> {
+    /// Load of half-precision numbers, a register's worth.
+    unsafe fn half(p: *const u16) -> Self;
+    /// Load of upper halves of singles.
+    unsafe fn brain(p: *const u16) -> Self;
+}
+
 /// Registers of small integers: four or eight bytes of a row stand side by side in a lane.
 pub trait Words {
     /// Sums of byte differences, one 64-bit lane a key.

@@ -1,9 +1,11 @@
 //! What is kept of the scores, one file each: everything ([`matrix`]), the best k ([`topk`]), what lies within a radius
-//! ([`within`]), what separation and projection make of them ([`retrieve`]), or their sums over many searches ([`sum`]).
+//! ([`within`]), what separation and projection make of them ([`retrieve`]), the derivatives of that ([`slopes`]), or their sums
+//! over many searches ([`sum`]).
 
 pub(crate) mod filter;
 pub mod matrix;
 pub mod retrieve;
+pub mod slopes;
 pub mod sum;
 pub mod topk;
 pub mod within;

@@ -19,13 +19,31 @@ use std::ops::Range;
 pub struct Retrieval<'a, E> {
     weighing: Weighing<E>,
     values: Rows<'a>,
+    /// Whether cue i meets keys 0 to i only.
+    causal: bool,
 }
 
 impl<'a, E: Real> Retrieval<'a, E> {
     /// `sign` is 1 for similarities and -1 for distances.
     pub fn new(separation: Separation, values: Rows<'a>, log_weight: Option<&[f64]>, sign: f64) -> Result<Self, Error> {
-        Ok(Retrieval { weighing: Weighing::new(separation, log_weight, sign)?, values })
+        Ok(Retrieval { weighing: Weighing::new(separation, log_weight, sign)?, values, causal: false })
     }
+
+    /// The same, or that in which cue i meets keys 0 to i only.
+    pub fn causal(self, causal: bool) -> Self {
+        Retrieval { causal, ..self }
+    }
+}
+
+/// How many of the keys of a block a cue meets, where cue i meets keys 0 to i.
+pub(super) fn met(cue: usize, keys: &Range<usize>) -> usize {
+    (cue + 1).saturating_sub(keys.start).min(keys.len())
+}
+
+/// The keys of a range that some cue of a group meets: all or, where cue i meets keys 0 to i, up to the last cue's.
+pub(super) fn met_by_some(group: &Range<usize>, keys: &Range<usize>, causal: bool) -> Range<usize> {
+    let end = if causal { keys.end.min(group.end).max(keys.start) } else { keys.end };
+    keys.start..end
 }
 
 /// What a group of queries has gathered from some keys.
@@ -88,12 +106,25 @@ struct Retrieve<'a, 'b, I, V: Vector> {
     registers: PhantomData<(I, V)>,
 }
 
+/// What a worker keeps from task to task, and the head that its queries are of.
+struct Hand<E> {
+    worker: Worker<E>,
+    buffers: Buffers<E>,
+    head: usize,
+}
+
 /// Scores of a block and room for its projection.
 struct Buffers<E> {
     scores: Vec<E>,
     /// Rows in which no weight is zero, as far as that was seen without looking for it.
     dense: Vec<bool>,
     room: Room<E>,
+}
+
+impl<E: Real> Default for Buffers<E> {
+    fn default() -> Self {
+        Buffers { scores: Vec::new(), dense: Vec::new(), room: Room::default() }
+    }
 }
 
 impl<I: Isa, V: Vector + 'static> Sink<V::E> for Retrieve<'_, '_, I, V>
@@ -129,7 +160,12 @@ where
         for r in 0..self.group.len() {
             let row = self.scores.scores.as_mut_ptr().add(r * STRIDE);
             let (weights, dense) = (&mut self.state.weights[r], &mut self.scores.dense[r]);
-            let rescale = self.retrieval.weighing.weigh::<V>(row, keys.start, n, weights, dense);
+            let met = if self.retrieval.causal { met(self.group.start + r, &keys) } else { n };
+            let rescale = self.retrieval.weighing.weigh::<V>(row, keys.start, met, weights, dense);
+            if met < n {
+                std::slice::from_raw_parts_mut(row.add(met), n - met).fill(V::E::ZERO);
+                *dense = false;
+            }
             if rescale != V::E::ONE {
                 for x in &mut self.state.sums[r * width..][..width] {
                     *x *= rescale;
@@ -154,7 +190,7 @@ where
 struct Task<'a, 'b, E: Real> {
     search: &'a Search<'b, E>,
     retrieval: &'a Retrieval<'b, E>,
-    worker: &'a mut (Worker<E>, Buffers<E>),
+    hand: &'a mut Hand<E>,
     group: Range<usize>,
     chunk: Range<usize>,
     stop: &'a Stop<'a>,
@@ -165,16 +201,17 @@ impl<E: Real> Work for Task<'_, '_, E> {
     #[inline(always)]
     unsafe fn run<I: Isa>(self) -> Self::Out {
         let mut state = State::new(self.retrieval, self.group.len())?;
-        let (worker, scores) = self.worker;
+        let Hand { worker, buffers, .. } = self.hand;
         let mut sink = Retrieve::<I, E::Register<I>> {
             retrieval: self.retrieval,
             state: &mut state,
             group: self.group.clone(),
-            scores,
+            scores: buffers,
             start: self.chunk.start,
             registers: PhantomData,
         };
-        self.search.sweep::<I, _>(worker, self.group, self.chunk, &mut sink, self.stop)?;
+        let chunk = met_by_some(&self.group, &self.chunk, self.retrieval.causal);
+        self.search.sweep::<I, _>(worker, self.group, chunk, &mut sink, self.stop)?;
         Ok(state)
     }
 }
@@ -195,58 +232,93 @@ pub fn retrieve<E: Real>(
     out: &mut [E],
     log_scale: &mut [f64],
 ) -> Result<(), Error> {
-    let (q, n, width) = (search.queries.len(), search.keys.len(), retrieval.values.width());
-    assert!(out.len() == q * width && log_scale.len() == q && retrieval.values.len() == n);
-    assert!(retrieval.weighing.fits(n));
-    let fit = GROUP_BYTES / ((search.keys.width() + width) * size_of::<E>()).max(1);
+    retrieve_heads(context, level, &[(search, retrieval)], out, log_scale)
+}
+
+/// The same for heads of one shape, whose answers stand one after another.
+pub fn retrieve_heads<E: Real>(
+    context: &Context,
+    level: Level,
+    heads: &[(&Search<E>, &Retrieval<E>)],
+    out: &mut [E],
+    log_scale: &mut [f64],
+) -> Result<(), Error> {
+    let Some(&(first, retrieval)) = heads.first() else { return Ok(()) };
+    let (q, n, width) = (first.queries.len(), first.keys.len(), retrieval.values.width());
+    assert!(out.len() == heads.len() * q * width && log_scale.len() == heads.len() * q);
+    for (search, retrieval) in heads {
+        assert!(search.queries.len() == q && search.keys.len() == n && search.block == first.block);
+        assert!(retrieval.values.len() == n && retrieval.values.width() == width && retrieval.weighing.fits(n));
+    }
+    let fit = GROUP_BYTES / ((first.keys.width() + width) * size_of::<E>()).max(1);
     let most = (fit / 60 * 60).clamp(60, GROUP);
     // The same number of groups for every thread, all about as large. Which groups there are changes no bit.
     let count = q.div_ceil(most).next_multiple_of(if q > most { context.threads } else { 1 });
     let groups = pieces(q, q.div_ceil(count.max(1)).next_multiple_of(4).min(most));
-    let chunks = pieces(n, n.div_ceil(CHUNKS).max(2 * search.block).div_ceil(search.block) * search.block);
-    let cost = 2 * search.cost();
-    let init = || Ok((Worker::default(), Buffers { scores: Vec::new(), dense: Vec::new(), room: Room::default() }));
-    let state = |worker: &mut (Worker<E>, Buffers<E>), group: &Range<usize>, chunk: &Range<usize>, stop: &Stop| {
+    let chunks = pieces(n, n.div_ceil(CHUNKS).max(2 * first.block).div_ceil(first.block) * first.block);
+    let cost = 2 * heads.len() * first.cost();
+    let init = || Ok(Hand { worker: Worker::default(), buffers: Buffers::default(), head: 0 });
+    let state = |hand: &mut Hand<E>, head: usize, group: &Range<usize>, chunk: &Range<usize>, stop: &Stop| {
         let rows = group.len().next_multiple_of(GROUP);
-        room::resize(&mut worker.1.scores, rows * STRIDE, E::ZERO)?;
-        level.run(Task { search, retrieval, worker, group: group.clone(), chunk: chunk.clone(), stop })
+        room::resize(&mut hand.buffers.scores, rows * STRIDE, E::ZERO)?;
+        if hand.head != head {
+            hand.worker.renew();
+            hand.head = head;
+        }
+        let (search, retrieval) = heads[head];
+        level.run(Task { search, retrieval, hand, group: group.clone(), chunk: chunk.clone(), stop })
     };
     let (answers, scales) = (Shared(out.as_mut_ptr()), Shared(log_scale.as_mut_ptr()));
     let (answers, scales) = (&answers, &scales);
-    let finished = if groups.len() >= 2 * context.threads || chunks.len() == 1 {
-        map(context, groups.len(), cost, init, |worker, task, stop| {
-            let mut all = state(worker, &groups[task], &chunks[0], stop)?;
+    let finish = |all: State<E>, head: usize, group: &Range<usize>| {
+        let (answers, scales) = (answers.0.wrapping_add(head * q * width), scales.0.wrapping_add(head * q));
+        all.finish(heads[head].1, group.clone(), answers, scales).map_err(|error| error.of_head(head, heads.len()))
+    };
+    let places = heads.len() * groups.len();
+    let place = |task: usize| (task / groups.len(), &groups[task % groups.len()]);
+    let finished = if places >= 2 * context.threads || chunks.len() == 1 {
+        map(context, places, cost, init, |hand, task, stop| {
+            let (head, group) = place(task);
+            let mut all = state(hand, head, group, &chunks[0], stop)?;
             for chunk in &chunks[1..] {
-                all.join(retrieval, &state(worker, &groups[task], chunk, stop)?);
+                all.join(heads[head].1, &state(hand, head, group, chunk, stop)?);
             }
-            all.finish(retrieval, groups[task].clone(), answers.0, scales.0)
+            finish(all, head, group)
         })
         .map(|_| ())
     } else {
-        map(context, groups.len() * chunks.len(), cost, init, |worker, task, stop| {
-            state(worker, &groups[task / chunks.len()], &chunks[task % chunks.len()], stop)
+        map(context, places * chunks.len(), cost, init, |hand, task, stop| {
+            let (head, group) = place(task / chunks.len());
+            state(hand, head, group, &chunks[task % chunks.len()], stop)
         })
         .and_then(|states| {
             let mut states = states.into_iter();
-            for group in &groups {
+            for task in 0..places {
+                let (head, group) = place(task);
                 let Some(mut all) = states.next() else { break };
                 for later in states.by_ref().take(chunks.len() - 1) {
-                    all.join(retrieval, &later);
+                    all.join(heads[head].1, &later);
                 }
-                all.finish(retrieval, group.clone(), answers.0, scales.0)?;
+                finish(all, head, group)?;
             }
             Ok(())
         })
     };
     // An input that is no number is the cause of whatever else went wrong with the scores.
-    search.check_inputs()?;
+    for (head, (search, _)) in heads.iter().enumerate() {
+        search.check_inputs().map_err(|error| error.of_head(head, heads.len()))?;
+    }
     finished?;
-    search.check()?;
+    for (head, (search, _)) in heads.iter().enumerate() {
+        search.check().map_err(|error| error.of_head(head, heads.len()))?;
+    }
     if let Some(at) = out.iter().position(|x| !x.to_f64().is_finite()) {
-        return Err(match retrieval.values.first_non_finite() {
+        let (head, row) = (at / width / q, at / width % q);
+        let error = match heads[head].1.values.first_non_finite() {
             Some(row) => Error::NonFinite(Side::Value, row),
-            None => Error::ValueOverflow(at / width),
-        });
+            None => Error::ValueOverflow(row),
+        };
+        return Err(error.of_head(head, heads.len()));
     }
     Ok(())
 }

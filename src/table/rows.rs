@@ -1,5 +1,6 @@
 //! Tables of numbers as NumPy holds them, and their elements widened without loss.
 
+use crate::simd::{brain, half};
 use std::marker::PhantomData;
 use std::ops::Range;
 
@@ -10,6 +11,8 @@ pub enum Dtype {
     F32,
     F64,
     F16,
+    /// The upper half of an f32.
+    BF16,
     U8,
     I8,
     /// Eight elements a byte, the first in the highest bit: a bit 1 is the number 1, a bit 0 the number -1.
@@ -22,7 +25,7 @@ impl Dtype {
         match self {
             Dtype::F64 => 8 * width,
             Dtype::F32 => 4 * width,
-            Dtype::F16 => 2 * width,
+            Dtype::F16 | Dtype::BF16 => 2 * width,
             Dtype::U8 | Dtype::I8 => width,
             Dtype::Bipolar => width.div_ceil(8),
         }
@@ -30,6 +33,10 @@ impl Dtype {
     /// Whether an element is a byte that is a number.
     pub fn is_byte(self) -> bool {
         matches!(self, Dtype::U8 | Dtype::I8)
+    }
+    /// Whether an element is a float of 16 bits.
+    pub fn is_short(self) -> bool {
+        matches!(self, Dtype::F16 | Dtype::BF16)
     }
     /// What a row's address must be a multiple of.
     pub fn align(self) -> usize {
@@ -115,6 +122,7 @@ impl<'a> Rows<'a> {
                 Dtype::F32 => widen(p.cast::<f32>(), out, E::widen_f32),
                 Dtype::F64 => widen(p.cast::<f64>(), out, E::widen_f64),
                 Dtype::F16 => widen(p.cast::<u16>(), out, |x| E::widen_f32(half(x))),
+                Dtype::BF16 => widen(p.cast::<u16>(), out, |x| E::widen_f32(brain(x))),
                 Dtype::U8 => widen(p, out, E::widen_u8),
                 Dtype::I8 => widen(p.cast::<i8>(), out, E::widen_i8),
                 Dtype::Bipolar => {
@@ -177,17 +185,6 @@ static BIPOLAR: [[i8; 8]; 256] = {
     }
     table
 };
-
-/// The value of a half-precision number, by its bits.
-#[inline(always)]
-fn half(bits: u16) -> f32 {
-    let magnitude = (bits & 0x7fff) as u32;
-    let sign = ((bits & 0x8000) as u32) << 16;
-    // Shifted to the place of a single's fields the exponent is 112 too small; the product repairs it, subnormals included.
-    let value = f32::from_bits(magnitude << 13) * f32::from_bits((127 + 112) << 23);
-    let value = if magnitude >= 0x7c00 { f32::from_bits((magnitude << 13) | 0x7f80_0000) } else { value };
-    f32::from_bits(value.to_bits() | sign)
-}
 
 /// Elements that [`Rows::of`] takes.
 pub trait Numeric: Copy {

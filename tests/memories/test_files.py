@@ -268,7 +268,10 @@ def golden() -> dict[str, tuple[Callable[[], Any], Callable[[Any], Any]]]:
 @pytest.mark.parametrize("path", sorted(DATA.glob("*.safetensors")), ids=lambda p: p.stem)
 def test_files_of_version_1_are_read_for_ever(path):
     assert am.inspect(path)["version"] == 1
-    expected, answer = np.load(DATA / "answers.npz")[path.stem], golden()[path.stem][1]
+    # Classes that came later have their answers in a file of their own.
+    own, all_at_once = path.with_suffix(".npy"), np.load(DATA / "answers.npz")
+    expected = np.load(own) if own.exists() else all_at_once[path.stem]
+    answer = golden()[path.stem][1]
     for mmap in (False, True):
         got = np.asarray(answer(am.load(path, mmap=mmap, verify=True)))
         np.testing.assert_allclose(got, expected, rtol=1e-4, atol=1e-5)

@@ -538,7 +538,7 @@ def test_many_weights_leave_int32(rng):
 
 def test_bad_parameters():
     for bad in (
-        {"rule": "storkey"},
+        {"rule": "kosko"},
         {"tie": 0},
         {"tie": "random"},
         {"storage": "disk"},

@@ -16,7 +16,7 @@ from amfast import _core, reference, theory
 from amfast.memories.recovery import decoders
 from amfast.memories.recovery.memory import expander
 
-DENSE = ("l1", "omp", "irls")
+DENSE = ("l1", "omp", "irls", "bregman")
 
 
 def patterns(rng, n=60, rank=15, count=30):
@@ -275,7 +275,7 @@ def test_peeling_is_the_twin_bit_for_bit(rng, threads) -> None:
     for n, m, degree, k in [(30, 20, 3, 2), (100, 50, 6, 6), (100, 50, 5, 30), (7, 7, 1, 3)]:
         a = expander(n, m, degree=degree, seed=n)
         y = corrupt(rng, np.zeros((9, n)), k)
-        memory = am.SparseRecoveryMemory("expander", constraints=a)
+        memory = am.SparseRecoveryMemory("expander", constraints=a, fallback=False)
         found = memory.recall(y, details=True, threads=threads)
         for error, cue in zip(found.error, y, strict=True):
             expected, _ = reference.peel(cue, a, memory.tol * np.abs(cue).max())
@@ -329,7 +329,7 @@ def test_bad_input(rng) -> None:
     memory = new("irls")
     memory.store(samples)
     for call, message in [
-        (lambda: new("lasso"), "decoder must be one of 'l1', 'omp', 'irls', 'expander'"),
+        (lambda: new("lasso"), "decoder must be one of 'l1', 'omp', 'irls', 'bregman', 'expander'"),
         (lambda: new("expander"), "decoder='expander' needs constraints="),
         (lambda: new("expander", constraints=[[0.5, 1.0]]), "must hold 0 and 1 .* got 0.5"),
         (lambda: new("expander", constraints=[[1, 0], [1, 0]]), "column 1 has none"),
@@ -424,11 +424,11 @@ def test_a_copy_learns_alone():
 # -- one memory like others -----------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("decoder", ["irls", "given", "expander"])
+@pytest.mark.parametrize("decoder", ["irls", "bregman", "given", "expander"])
 def test_a_cue_alone_and_in_a_batch(rng, decoder) -> None:
     """The same bits of projections, states and residuals, for any number of threads."""
     _, samples = patterns(rng, 200, 40, 70)
-    if decoder == "irls":
+    if decoder in ("irls", "bregman"):
         memory = am.SparseRecoveryMemory(decoder)
         memory.store(samples)
         y = corrupt(rng, samples[:9], 12)

@@ -22,7 +22,7 @@ from amfast._check.arrays import (
     shape_hint,
     vector,
 )
-from amfast._check.elements import EXACT_INTEGERS, compute_type, widen
+from amfast._check.elements import EXACT_INTEGERS, compute_type, is_bfloat16, widen
 from amfast._check.masks import known, where
 from amfast._check.numbers import (
     MAX_SEED,
@@ -69,6 +69,7 @@ __all__ = [
     "function",
     "indices",
     "integer",
+    "is_bfloat16",
     "item_ids",
     "item_weights",
     "known",

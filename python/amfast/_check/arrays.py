@@ -14,16 +14,19 @@ from amfast._typing import Array, Float
 _SCAN_BYTES = 1 << 23
 
 
-def array(x: object, name: str) -> Array:
+def array(x: object, name: str, *, short: bool = False) -> Array:
     """Read ``x`` as a numeric ndarray without loss, in any memory layout, copying nothing it can.
 
-    float16, float32, float64, uint8 and int8 are kept; bool and other integers become float64.
+    float16, float32, float64, uint8 and int8 are kept, and bfloat16 if ``short``; bool and other
+    integers become float64.
     """
-    return number_type(read(x, name), name)
+    return number_type(read(x, name), name, short)
 
 
 def frozen(x: Array) -> Array:
     """Return a view that its holder cannot make writable, to hand out what must not change."""
+    if x.dtype.isbuiltin == 2:  # bfloat16, which buffers do not know
+        return frozen(x.view(np.uint16)).view(x.dtype)
     return np.asarray(x.data.toreadonly()) if x.size else x.copy()
 
 
@@ -40,13 +43,20 @@ def read(x: object, name: str) -> Array:
     return stacked(result, name) if result.dtype == object and result.ndim == 1 else result
 
 
-def rows(x: object, name: str, symbol: str = "N", *, partners: int | None = None) -> Array:
+def rows(
+    x: object,
+    name: str,
+    symbol: str = "N",
+    *,
+    partners: int | None = None,
+    short: bool = False,
+) -> Array:
     """Read ``x`` as rows, shape (N, d) with d >= 1, ready for the engine.
 
     ``partners`` is the number of rows that these belong to, one each: as many numbers, 1-d, were
-    meant as a column.
+    meant as a column. ``short`` is whether bfloat16 is kept, see `array`.
     """
-    result = array(x, name)
+    result = array(x, name, short=short)
     if result.ndim != 2:
         hint = shape_hint(x, result, name, partners)
         raise ValueError(
@@ -118,7 +128,7 @@ def finite(x: Array, name: str) -> None:
 
     Scans in pieces, so it needs no copy.
     """
-    if x.dtype.kind != "f" or x.size == 0:
+    if (x.dtype.kind != "f" and x.dtype.isbuiltin != 2) or x.size == 0:
         return
     if x.ndim == 0:
         x = x[None]

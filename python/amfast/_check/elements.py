@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 from typing import Any
 
 import numpy as np
@@ -24,15 +25,19 @@ _KINDS = {
 }
 
 
-def number_type(x: Array, name: str) -> Array:
+def number_type(x: Array, name: str, short: bool = False) -> Array:
     """Return ``x`` in an element type the engine knows, or say what it holds instead.
 
     float16, float32, float64, uint8 and int8 stay, in native byte order; bool and other integers
-    become float64, bfloat16 and other short floats that a library registered float32.
+    become float64, bfloat16 and other short floats that a library registered float32; ``short`` is
+    whether bfloat16 stays, too.
     """
     dtype = x.dtype
-    if _registered(dtype) and np.can_cast(dtype, np.float32, "safe"):
-        return retyped(x, np.dtype(np.float32), name)
+    if dtype.isbuiltin == 2:  # a type that another library registered
+        if short and is_bfloat16(dtype):
+            return x
+        if np.can_cast(dtype, np.float32, "safe"):
+            return retyped(x, np.dtype(np.float32), name)
     if dtype.kind not in "biuf" or dtype.char == "g":
         raise TypeError(f"{name} must be real numbers, got dtype {dtype} ({_kind(dtype, name)})")
     if dtype.kind == "f" or (dtype.kind in "ui" and dtype.itemsize == 1):
@@ -51,13 +56,23 @@ def exact(x: Array, name: str) -> None:
             raise ValueError(f"{name} hold the integer {worst}; beyond 2**53 float64 is not exact")
 
 
-def _registered(dtype: np.dtype[Any]) -> bool:
-    """Whether another library brought the type."""
-    return dtype.isbuiltin == 2
+def is_bfloat16(dtype: np.dtype[Any]) -> bool:
+    """Whether elements are bfloat16, which NumPy knows by ml_dtypes alone."""
+    return dtype.isbuiltin == 2 and dtype.name == "bfloat16"
+
+
+def bfloat16() -> np.dtype[Any]:
+    """Return NumPy's type of bfloat16, or say what brings it."""
+    try:
+        found = importlib.import_module("ml_dtypes")
+    except ImportError:
+        raise ImportError("bfloat16 arrays need ml_dtypes: pip install ml_dtypes") from None
+    kept: np.dtype[Any] = np.dtype(found.bfloat16)
+    return kept
 
 
 def _kind(dtype: np.dtype[Any], name: str) -> str:
-    if _registered(dtype):
+    if dtype.isbuiltin == 2:
         return f"not read as it is; pass {name}.astype('float32')"
     return _KINDS.get(dtype.kind, "unsupported")
 
@@ -69,5 +84,9 @@ def compute_type(*arrays: Array) -> np.dtype[Any]:
 
 def widen(first: np.dtype[Any], second: np.dtype[Any]) -> np.dtype[Any]:
     """Return the narrowest stored type that holds both without loss."""
+    if first != second and (is_bfloat16(first) or is_bfloat16(second)):
+        first, second = (
+            np.dtype(np.float32) if is_bfloat16(dtype) else dtype for dtype in (first, second)
+        )
     both = np.promote_types(first, second)
     return np.dtype(np.float32) if both == np.int16 else both

@@ -7,12 +7,13 @@ other way. What neither yields is refused, with the call that makes it readable 
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
 
-from amfast._check.elements import EXACT_INTEGERS, exact, number_type
+from amfast._check.elements import EXACT_INTEGERS, bfloat16, exact, number_type
 from amfast._check.outputs import empty
 from amfast._typing import Array
 
@@ -51,9 +52,14 @@ def converted(x: Any, name: str) -> Array:
 
 
 def _widened(x: Any) -> Any:
-    """Return a tensor of bfloat16, which NumPy lacks, as float32, which loses nothing."""
-    short = str(getattr(x, "dtype", "")) == "torch.bfloat16"
-    return x.float() if short and hasattr(x, "float") else x
+    """Return a tensor of bfloat16 as NumPy may have it, else as float32, which loses nothing."""
+    if str(getattr(x, "dtype", "")) != "torch.bfloat16" or _true(x, "requires_grad"):
+        return x
+    try:
+        kept = bfloat16()
+    except ImportError:
+        return x.float()
+    return x.view(sys.modules["torch"].int16).numpy().view(kept)
 
 
 def _refusal(x: Any, name: str, error: Exception) -> str:

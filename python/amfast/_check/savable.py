@@ -202,7 +202,10 @@ def inspect(path: str | os.PathLike[str]) -> dict[str, Any]:
     path = path_of(path)
     header = tensors.read_header(list_in(path) if path.is_dir() else path)
     arrays = {
-        name: {"dtype": entry.dtype.newbyteorder("=").name, "shape": entry.shape}
+        name: {
+            "dtype": "bfloat16" if entry.short else entry.dtype.newbyteorder("=").name,
+            "shape": entry.shape,
+        }
         for name, entry in header.entries.items()
     }
     return {

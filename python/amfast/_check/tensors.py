@@ -27,14 +27,16 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from amfast._check.elements import bfloat16, is_bfloat16
 from amfast._typing import Array
 
 FORMAT, VERSION = "amfast", 1
 DTYPES = {
     "F64": "<f8", "I64": "<i8", "U64": "<u8", "F32": "<f4", "I32": "<i4", "U32": "<u4",
-    "F16": "<f2", "I16": "<i2", "U16": "<u2", "U8": "|u1", "I8": "|i1", "BOOL": "|b1",
+    "F16": "<f2", "BF16": "<u2", "I16": "<i2", "U16": "<u2", "U8": "|u1", "I8": "|i1",
+    "BOOL": "|b1",
 }  # fmt: skip
-_NAMES = {np.dtype(code).newbyteorder("<"): name for name, code in DTYPES.items()}
+_NAMES = {np.dtype(code).newbyteorder("<"): name for name, code in DTYPES.items() if name != "BF16"}
 _MAX_HEADER = 100_000_000
 _ALIGNED = 64
 # Bytes that are in memory beside the arrays while a file is written or read.
@@ -73,6 +75,13 @@ class Entry(NamedTuple):
     start: int
     stop: int
     crc: str
+    short: bool
+    """Whether the elements are bfloat16, of which ``dtype`` has the bits."""
+
+    def restored(self, x: Array) -> Array:
+        """Return an array in the computer's byte order and in the type that was saved."""
+        x = x.astype(self.dtype.newbyteorder("="), copy=False)
+        return x.view(bfloat16()) if self.short else x
 
 
 class Header(NamedTuple):
@@ -176,7 +185,7 @@ def _header(content: Content, order: list[str], crcs: dict[str, str]) -> bytes:
     for name in order:
         x = arrays[name]
         entries[name] = {
-            "dtype": _NAMES[x.dtype.newbyteorder("<")],
+            "dtype": "BF16" if is_bfloat16(x.dtype) else _NAMES[x.dtype.newbyteorder("<")],
             "shape": list(x.shape),
             "data_offsets": [place, place + x.nbytes],
         }
@@ -203,6 +212,8 @@ def _pieces(x: Array) -> Iterator[memoryview]:
     """Yield an array's bytes in C order and little-endian, some at a time."""
     if x.size == 0:
         return
+    if is_bfloat16(x.dtype):
+        x = x.view(np.uint16)
     if x.flags.c_contiguous:
         x = x.reshape(-1)
     elif x[0].nbytes > _PIECE:
@@ -298,13 +309,12 @@ def _mapper(path: Any, file: Any, header: Header) -> Callable[[str, Entry, bool]
     def take(name: str, entry: Entry, verify: bool) -> Taken:
         count = math.prod(entry.shape)
         if count == 0:
-            return np.empty(entry.shape, entry.dtype.newbyteorder("=")), 0
+            return entry.restored(np.empty(entry.shape, entry.dtype)), 0
         flat = np.frombuffer(mapped, entry.dtype, count, header.data + entry.start)
         crc = 0
         for piece in _pieces(flat) if verify else ():
             crc = zlib.crc32(piece, crc)
-        found = flat.reshape(entry.shape)
-        return (found if found.dtype.isnative else found.astype(found.dtype.newbyteorder("="))), crc
+        return entry.restored(flat.reshape(entry.shape)), crc
 
     return take
 
@@ -322,7 +332,7 @@ def _reader(path: Any, file: Any) -> Callable[[str, Entry, bool], Taken]:
                 raise FileFormatError(f"{path}: the file ends within {name!r}")
             if verify:
                 crc = zlib.crc32(piece, crc)
-        return out.astype(entry.dtype.newbyteorder("="), copy=False), crc
+        return entry.restored(out), crc
 
     return take
 
@@ -432,4 +442,4 @@ def _entry(name: str, given: Any, crc: Any, wrong: Callable[[str], FileFormatErr
         raise wrong(f"{name!r}: shape {given['shape']} does not fill bytes {start} to {stop}")
     if not isinstance(crc, str):
         raise wrong(f"{name!r} has a checksum that is no text")
-    return Entry(dtype, tuple(given["shape"]), start, stop, crc)
+    return Entry(dtype, tuple(given["shape"]), start, stop, crc, given["dtype"] == "BF16")

@@ -50,12 +50,24 @@ def byte_scores(queries: Array, keys: Array, metric: str) -> np.dtype[Any]:
 
 
 def packs(keys: Array, metric: str) -> bool:
-    """Whether the engine is to hold these keys packed for cues of their own type."""
+    """Whether the engine is to hold these keys packed for cues of `asked_type`."""
     if keys.shape[1] * keys.itemsize > _LONG_BYTES:
         return False
+    if is_short(keys.dtype):
+        return METRICS[metric].short
     if keys.dtype.kind == "f":
-        return keys.itemsize >= 4
+        return True
     return METRICS[metric].bytes != "" and len(keys[:1].T) <= _COLUMNS
+
+
+def is_short(dtype: np.dtype[Any]) -> bool:
+    """Whether elements are floats of 16 bits."""
+    return dtype == np.float16 or _check.is_bfloat16(dtype)
+
+
+def asked_type(dtype: np.dtype[Any]) -> np.dtype[Any]:
+    """Return the type of cues that packed keys of a type serve: their own, of 16 bits float32."""
+    return np.dtype(np.float32) if is_short(dtype) else dtype
 
 
 def score_types(queries: Array, keys: Array, metric: str) -> tuple[Array, np.dtype[Any]]:
@@ -67,8 +79,10 @@ def score_types(queries: Array, keys: Array, metric: str) -> tuple[Array, np.dty
 
 
 def engine_rows(x: Array | BitMatrix) -> Array:
-    """Return what the engine takes: bits as packed bytes."""
-    return x.to_packed() if isinstance(x, BitMatrix) else x
+    """Return what the engine takes: bits as packed bytes, bfloat16 as whole numbers."""
+    if isinstance(x, BitMatrix):
+        return x.to_packed()
+    return x.view(np.uint16) if x.dtype.isbuiltin == 2 else x  # no other type comes this far
 
 
 def numbers(x: Array | BitMatrix, rows: Any = slice(None)) -> Array:
@@ -192,7 +206,7 @@ def project(weights: Float, values: Array | BitMatrix, dtype: np.dtype[Any], thr
     part = np.empty_like(out)
     for start in range(0, len(values), _PROJECTED_ROWS):
         tile = slice(start, start + _PROJECTED_ROWS)
-        columns = np.ascontiguousarray(numbers(values, tile).T)
+        columns = np.ascontiguousarray(engine_rows(numbers(values, tile)).T)
         try:
             _core.pairwise(np.ascontiguousarray(known[:, tile]), columns, "dot", part, threads)
         except ValueError as error:
@@ -228,11 +242,11 @@ def exact(queries: Array, keys: Array, metric: str, threads: int) -> Array:
     q, dtype = score_types(queries, keys, metric)
     out = _check.empty((len(q), len(keys)), dtype, "scores")
     if out.size:
-        _core.pairwise(np.ascontiguousarray(q), keys, metric, out, threads)
+        _core.pairwise(np.ascontiguousarray(q), engine_rows(keys), metric, out, threads)
     return out
 
 
 def best(queries: Array, keys: Array, k: int, metric: str, threads: int) -> tuple[Array, Int]:
     """Find the k best keys of every query, best first: scores and indices (Q, k); Q >= 1."""
     q, _ = score_types(queries, keys, metric)
-    return _core.topk(np.ascontiguousarray(q), keys, k, metric, threads)
+    return _core.topk(np.ascontiguousarray(q), engine_rows(keys), k, metric, threads)

@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+from amfast import _check
 from amfast._stores.rows import Rows
 from amfast._stores.stored import LOG_WEIGHT_MAX as LOG_WEIGHT_MAX
 from amfast._stores.stored import Batch as Batch
@@ -252,5 +253,9 @@ def check_rows(name: str, rows: Array, n: int, n_bits: int | None) -> None:
         raise ValueError(f"{name} must be {n} rows, got shape {rows.shape}")
     if n_bits is not None:
         BitMatrix.from_packed(rows[:1], n_bits)  # says what does not fit
-    elif rows.dtype.kind not in "fui" or (rows.dtype.kind != "f" and rows.dtype.itemsize > 1):
+    elif not (
+        rows.dtype.kind == "f"
+        or _check.is_bfloat16(rows.dtype)
+        or (rows.dtype.kind in "ui" and rows.dtype.itemsize == 1)
+    ):
         raise ValueError(f"{name} must be floats or bytes, got {rows.dtype}")

@@ -55,7 +55,7 @@ class Rows:
         """Return these rows and more behind them, in amortised constant time per row."""
         buffer, end, used = self._buffer, self._end, len(self.view)
         need = end + len(extra)
-        dtype = widen(buffer.rows.dtype, extra.dtype)
+        dtype = _check.widen(buffer.rows.dtype, extra.dtype)
         if buffer.claimed != end or need > len(buffer.rows) or dtype != buffer.rows.dtype:
             need = used + len(extra)
             room = max(need, used * 3 // 2) if used else need
@@ -89,9 +89,3 @@ class Rows:
     def __reduce__(self) -> tuple[Any, ...]:
         """Pickle and copy the rows alone."""
         return Rows.of, (np.array(self.view),)
-
-
-def widen(first: np.dtype[Any], second: np.dtype[Any]) -> np.dtype[Any]:
-    """Return the narrowest stored type that holds both without loss."""
-    both = np.promote_types(first, second)
-    return np.dtype(np.float32) if both == np.int16 else both

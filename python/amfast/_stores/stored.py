@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from amfast import _check, _core
-from amfast._engine.scoring import packs
+from amfast._engine.scoring import asked_type, engine_rows, packs
 from amfast._stores.rows import Rows
 from amfast._typing import Array, Float, Int
 from amfast.bits import BitMatrix, Kind
@@ -161,9 +161,9 @@ class Stored:
     def engine_keys(self, dtype: np.dtype[Any]) -> Array | _core.Keys:
         """Return what the engine reads beside cues of a type, uint8 for packed bits.
 
-        Keys of that type are packed once; what was added since the last call is packed now. Keys of
-        another type are read as they are stored, since packing would hold a widened copy of all, as
-        are those in a mapped file.
+        Keys of that type, and of 16 bits for float32, are packed once; what was added since the
+        last call is packed now. Keys of another type are read as they are stored, since packing
+        would hold a widened copy of all, as are those in a mapped file.
         """
         packed = self.packed.get(dtype)
         if packed is not None and len(packed) == self.n_items:
@@ -173,15 +173,17 @@ class Stored:
             return keys  # a single cue reads rows of bits faster than panels, many as fast
         owner = self.owner
         if owner.metric is None:
-            return keys
+            return engine_rows(keys)
         if owner.prepare is None and (
-            keys.dtype != dtype or self.columns.keys.in_place or not packs(keys, owner.metric)
+            asked_type(keys.dtype) != dtype
+            or self.columns.keys.in_place
+            or not packs(keys, owner.metric)
         ):
-            return keys
+            return engine_rows(keys)
         if self.unread and owner.prepare is None:
             # Where items go between any two reads, packing all again for each would cost more.
             self.unread = False
-            return keys
+            return engine_rows(keys)
         with owner.turn:
             return self._pack(keys, dtype)
 
@@ -196,6 +198,7 @@ class Stored:
             piece = keys[done : done + step]
             if prepare is not None:
                 piece = prepare(piece, dtype)
+            piece = engine_rows(piece)
             packed = _core.Keys(piece, metric) if packed is None else packed.extended(piece)
             done += len(piece)
         assert packed is not None

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from amfast.bench import _files, _memory_peers, _peers
+from amfast.bench import _files, _memory_peers, _peers, _sklearn_peers, _torch_peers
 from amfast.bench._case import Case, Growth, Memory, Size, Speed, Unit
 from amfast.bench._files import Mapped, Milliseconds
 from amfast.bench._machine import EXP_CYCLES, MANHATTAN_CYCLES, Machine
@@ -17,6 +17,8 @@ _MILLISECONDS = Unit("ms")
 _IMAGES = Size(256, 10_000, 784)
 _STORE = Size(500, 60_000, 784)
 _ONE_CUE = Size(1, 60_000, 784)
+_TABLE, _HOLES = Size(500, 10_000, 784), Size(500, 10_000, 64)
+_TRAINING = Size(35, 100, 100)
 _BYTES = Size(256, 10_000, 832)
 _BIT_STORE = Size(100, 1_000_000, 1024)
 _ONE_BIT_CUE = Size(1, 1_000_000, 1024)
@@ -202,6 +204,34 @@ ROWS: tuple[Case, ...] = (
     ),
     Milliseconds(
         31, "shards-open", "open shards, mapped", Size(1, 500_000, 128), 10.0, _files.opened
+    ),
+    Speed(
+        32, "kneighbors-manhattan", "kneighbors(5) manhattan", _TABLE, _MILLISECONDS,
+        _sklearn_peers.kneighbors("manhattan"), 10.0,
+    ),
+    Speed(
+        32, "kneighbors-euclidean", "kneighbors(5) euclidean", _TABLE, _MILLISECONDS,
+        _sklearn_peers.kneighbors("euclidean"), 2.0,
+    ),
+    Speed(
+        32, "imputer-half", "impute, half the columns missing", _HOLES, _MILLISECONDS,
+        _sklearn_peers.imputer(half=True), 10.0,
+    ),
+    Speed(
+        32, "imputer-holes", "impute, a fifth of the entries missing", _HOLES, _MILLISECONDS,
+        _sklearn_peers.imputer(half=False), 10.0,
+    ),
+    Speed(
+        33, "torch-manhattan", "torch, 40 heads manhattan", _TRAINING, _MILLISECONDS,
+        _torch_peers.heads("manhattan", backward=False), 20.0, data="normal",
+    ),
+    Speed(
+        33, "torch-manhattan-train", "torch, 40 heads manhattan, and back", _TRAINING,
+        _MILLISECONDS, _torch_peers.heads("manhattan", backward=True), 10.0, data="normal",
+    ),
+    Speed(
+        33, "torch-dot-train", "torch, 40 heads dot, and back", _TRAINING, _MILLISECONDS,
+        _torch_peers.heads("dot", backward=True), 1.0, data="normal",
     ),
 )  # fmt: skip
 

@@ -8,10 +8,10 @@ import numpy as np
 
 from amfast import _check, _core, bits
 from amfast._check.savable import Savable
-from amfast._engine.scoring import engine_rows, packs
+from amfast._engine.scoring import asked_type, engine_rows, is_short, packs
 from amfast._stores.items import check_rows
-from amfast._stores.rows import Rows, widen
-from amfast._stores.stored import rows_of
+from amfast._stores.rows import Rows
+from amfast._stores.stored import rows_of, unpacked
 from amfast._stores.turns import Turn
 from amfast._typing import Array
 from amfast.bits import BitMatrix, Kind
@@ -31,9 +31,16 @@ class Held(NamedTuple):
 
     def engine(self, dtype: np.dtype[Any]) -> Array | _core.Keys:
         """Return what the engine reads beside queries of a type."""
-        if self.packed is not None and dtype == self.packed.dtype:
-            return self.packed
+        if self.packed is not None and isinstance(self.rows, np.ndarray):
+            if dtype == asked_type(self.rows.dtype):
+                return self.packed
         return engine_rows(self.rows)
+
+    def known(self, dtype: np.dtype[Any]) -> Array | _core.Keys:
+        """Return what it reads beside queries of a type of which some columns are known."""
+        if isinstance(self.rows, np.ndarray) and is_short(self.rows.dtype):
+            return engine_rows(self.rows)
+        return self.engine(dtype)
 
     def values(self) -> Array | BitMatrix:
         """Return the keys as the numbers that were given; bools are 0 and 1."""
@@ -94,7 +101,7 @@ class Keys(Savable):
         self._metric = metrics.resolve(metric)
         self._codes = _codes(codes)
         read = self._read(keys)
-        self._hold(Rows.of(engine_rows(read.rows)), read)
+        self._hold(Rows.of(unpacked(read.rows)[0]), read)
 
     def _read(self, keys: Any) -> Held:
         """Read rows that are to be held."""
@@ -116,9 +123,9 @@ class Keys(Savable):
             return Held(rows_of(view, self._n_bits), None, kind)
         if len(view) and not stored.in_place and packs(view, self._metric):
             if packed is None:
-                packed = _core.Keys(view, self._metric)
+                packed = _core.Keys(engine_rows(view), self._metric)
             elif len(packed) < len(view):
-                packed = packed.extended(view[len(packed) :])
+                packed = packed.extended(engine_rows(view[len(packed) :]))
         return Held(view, packed)
 
     def append(self, keys: Any) -> Keys:
@@ -144,8 +151,8 @@ class Keys(Savable):
                     f"{held.rows.shape[1]}"
                 )
             kind = self._same_kind(held, read)
-            more = engine_rows(read.rows)
-            same = widen(stored.view.dtype, more.dtype) == stored.view.dtype
+            more, _ = unpacked(read.rows)
+            same = _check.widen(stored.view.dtype, more.dtype) == stored.view.dtype
             grown = stored.plus(more)
             self._now = grown, self._held(grown, held.packed if same else None, kind)
         return self
@@ -236,4 +243,4 @@ def read_keys(keys: object, metric: str | None) -> Held:
     if metric is not None and METRICS[metric].bits:
         rows, kind = bits.binary(keys, "keys")
         return Held(rows, None, kind, keys)
-    return Held(_check.rows(keys, "keys"))
+    return Held(_check.rows(keys, "keys", short=True))

@@ -106,7 +106,7 @@ def _question(
     if isinstance(values, BitMatrix):
         v = values
     elif values is not None:
-        v = _check.rows(values, "values", partners=len(k))
+        v = _check.rows(values, "values", partners=len(k), short=True)
     if v is not None and len(v) != len(k):
         raise ValueError(f"values have {len(v)} rows, the keys have {len(k)}")
     b = None if log_weight is None else _check.log_weights(log_weight, len(k))
@@ -132,7 +132,8 @@ def _question(
                 _check.finite(rows, name)
     if isinstance(k, np.ndarray) and isinstance(q, np.ndarray):
         refuse_distance(similar, k[:FEW_ROWS].astype(q.dtype, copy=False))
-    packed = held.engine(engine_rows(q).dtype)
+    asked = engine_rows(q).dtype
+    packed = held.engine(asked) if known is None else held.known(asked)
     if v is None and not isinstance(packed, np.ndarray):
         v = k
     return _Question(q, k, v, packed, b, similar, separate, single, known)

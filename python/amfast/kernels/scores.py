@@ -68,7 +68,8 @@ def _pair(queries: object, keys: object, metric: str, mask: Any, nan: str, resca
     else:
         dtype = _check.compute_type(q, k)
         q, known = knowing.known_rows(q.astype(dtype, copy=False), weights, metric, rescale)
-    return _Pair(q, held.engine(q.dtype), k, dtype, single, None, known)
+    asked = held.engine(q.dtype) if known is None else held.known(q.dtype)
+    return _Pair(q, asked, k, dtype, single, None, known)
 
 
 def pairwise(

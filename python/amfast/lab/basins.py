@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from amfast import _check
-from amfast._typing import Float
+from amfast._typing import Float, Mask
 from amfast.bits import BitMatrix
 from amfast.lab import spoiling
 
@@ -109,11 +109,10 @@ def basins(
     )
     starts = rng.integers(0, 2, (n_starts, patterns.shape[1]), dtype=np.int8) * 2 - 1
     ends = _settled(memory, np.asarray(starts, np.int8), recall)
-    stored, flipped = _among(ends, patterns), _among(ends, -patterns)
-    flipped &= ~stored
+    stored, flipped = among(ends, patterns)
     strange = ends[~stored & ~flipped]
     return Basins(
-        shares, back, _radius(shares, back), float(stored.mean()), float(flipped.mean()),
+        shares, back, radius(shares, back), float(stored.mean()), float(flipped.mean()),
         len(strange) / n_starts, len(np.unique(strange, axis=0)), n_starts,
     )  # fmt: skip
 
@@ -122,12 +121,18 @@ def _settled(memory: Any, states: Any, recall: dict[str, Any]) -> Any:
     return np.asarray(memory.recall(states, **recall))
 
 
-def _among(states: Any, patterns: Any) -> Any:
+def among(states: Any, patterns: Any) -> tuple[Mask, Mask]:
+    """Say which binary states are stored patterns, and which others have all units exchanged."""
+    ends, reversed_ = np.packbits(states > 0, axis=1), np.packbits(states <= 0, axis=1)
     known = {row.tobytes() for row in np.packbits(patterns > 0, axis=1)}
-    return np.array([row.tobytes() in known for row in np.packbits(states > 0, axis=1)], np.bool_)
+    stored, flipped = (
+        np.array([row.tobytes() in known for row in rows], np.bool_) for rows in (ends, reversed_)
+    )
+    return stored, flipped & ~stored
 
 
-def _radius(shares: Float, back: Float) -> float:
+def radius(shares: Float, back: Float) -> float:
+    """Return where a falling share of what comes back passes 1/2; inf where it never does."""
     below = np.flatnonzero(back < 0.5)
     if len(below) == 0:
         return float("inf")

@@ -16,6 +16,7 @@ from amfast import _check, _console
 from amfast._check.savable import Savable
 from amfast._typing import Array, Float, Int
 from amfast.lab import judging, spoiling
+from amfast.lab.basins import among, radius
 from amfast.memories.base import Memory
 from amfast.parts import SeparationWarning
 
@@ -59,6 +60,9 @@ class Capacity(Savable):
     """What counts as recalled."""
     theory_curve: Float | None = None
     """(2, at most 60) loads from the smallest to the largest and the overlap expected there."""
+    spurious: Float | None = None
+    """(L, C) share of the cues that end in a state that was never stored, nor with all units
+    exchanged; None unless patterns are binary."""
 
     def critical_load(self, corruption: float | None = None) -> float:
         """Return the load where success falls through 1/2, between the loads measured.
@@ -86,6 +90,17 @@ class Capacity(Savable):
             return 0.0
         share = (success[i - 1] - 0.5) / (success[i - 1] - success[i])
         return float(self.loads[i - 1] + share * (self.loads[i] - self.loads[i - 1]))
+
+    def basins(self) -> Float:
+        """Return the size of the basins of attraction at every load, (L,).
+
+        The corruption at which half of the patterns still come back exactly, between the
+        `corruptions` measured; 0 where they do not rest at themselves, inf where the largest leaves
+        more than half. `amfast.basins` has more of one memory.
+        """
+        if (np.diff(self.corruptions) <= 0).any():
+            raise ValueError("basins are read off corruptions that ascend")
+        return np.array([radius(self.corruptions, row) for row in self.exact])
 
     def rows(self) -> list[tuple[float, ...]]:
         """Return (load, corruption, success, exact, overlap, spread) for every cell."""
@@ -119,7 +134,8 @@ class Capacity(Savable):
         given: dict[str, Any] = parts | arrays
         made = cls(**given)
         shape = len(made.loads), len(made.corruptions)
-        if any(x.shape != shape for x in made._measured()):
+        measured = [*made._measured(), *(() if made.spurious is None else (made.spurious,))]
+        if any(x.shape != shape for x in measured):
             raise ValueError(f"measured shares must have the shape {shape}")
         for name in ("width", "trials"):
             _check.integer(parts[name], name, 1)
@@ -309,7 +325,7 @@ def capacity(
     if not isinstance(patterns, str):
         patterns, shape = spoiling.flat(patterns, "patterns", shape)
     draw, d, binary = _source(patterns, width, max(counts))
-    table = (3, trials, len(counts), len(levels))
+    table = (4, trials, len(counts), len(levels))
     _check.fits(table, np.dtype(np.float64), "results of all trials")
     _check.fits((max(counts), d), np.dtype(np.int8), "patterns of the largest load")
     spoil = spoiling.spoiler(corrupt, binary, shape)
@@ -330,15 +346,18 @@ def capacity(
                         warnings.simplefilter("ignore", SeparationWarning)
                         answers = np.asarray(trial.recall(cues, **recall))
                     seen = judging.judge(what, answers, asked, stored)
-                    found[:, t, i, j] = [x.mean() for x in seen]
+                    found[:3, t, i, j] = [x.mean() for x in seen]
+                    if binary:
+                        found[3, t, i, j] = 1.0 - np.sum(among(answers, stored)) / len(asked)
                 step(f"{n} patterns")
-    recalled, exact, overlap = found.mean(axis=1)
+    recalled, exact, overlap, spurious = found.mean(axis=1)
     empty, stored_counts = make(), np.asarray(counts, np.int64)
     named, expected = _theory(empty, d, stored_counts)
     return Capacity(
         repr(empty), d, stored_counts, np.asarray(levels), recalled, exact, overlap,
         found[0].std(axis=0), trials, named, expected, judging.said(what),
         None if expected is None else _curve(empty, d, min(counts), max(counts)),
+        spurious if binary else None,
     )  # fmt: skip
 
 

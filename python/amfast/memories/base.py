@@ -13,12 +13,11 @@ from amfast._check.savable import Savable
 from amfast._stores.items import Batch, Items, Stored
 from amfast._typing import Array, Float, Int
 from amfast.bits import BitMatrix
+from amfast.memories.chains import chained
 from amfast.memories.files import decoded, encoded
+from amfast.memories.votes import voted
 
 M = TypeVar("M", bound="Memory")
-
-# Weights that a vote holds at a time.
-_VOTES = 1 << 22
 
 
 class Store(Protocol):
@@ -259,19 +258,39 @@ class Memory(Savable):
         >>> memory.vote([[0.0, 0.2], [0.9, 0.8]], ["low", "low", "high"]).tolist()
         ['low', 'high']
         """
-        names, group = _check.labels(labels, len(self.ids))
-        rows = cues if isinstance(cues, BitMatrix) else np.asarray(_check.read(cues, "cues"))
-        single = not isinstance(rows, BitMatrix) and rows.ndim == 1
-        rows = rows[None] if single else rows
-        index = np.empty(len(rows), np.int64)
-        step = max(1, _VOTES // max(1, len(group)))
-        for start in range(0, len(rows), step):
-            weights = np.asarray(self.weights(rows[start : start + step], threads=threads))
-            votes = np.zeros((len(weights), len(names)))
-            for name in range(len(names)):
-                votes[:, name] = weights[:, group == name].sum(axis=1, dtype=np.float64)
-            index[start : start + step] = votes.argmax(axis=1)
-        return names[index[0]] if single else names[index]
+        return voted(self, cues, labels, threads)
+
+    def chain(self, cue: Any, n_steps: int, **how: Any) -> Any:
+        """Recall a sequence: every value is the next cue.
+
+        Parameters
+        ----------
+        cue : (d,) array, or BitMatrix of one row
+        n_steps : int
+            Recalls, >= 1.
+        **how
+            What each `recall` is told: ``threads``, ``update``, ...
+
+        Returns
+        -------
+        (n_steps + 1, d) array or BitMatrix
+            The cue and what follows it.
+
+        Raises
+        ------
+        ValueError
+            If values are not as wide as keys, if there is more than one cue, and as `recall`.
+
+        Examples
+        --------
+        >>> import numpy as np, amfast as am
+        >>> letters = np.eye(4)
+        >>> memory = am.UniversalHopfield("dot", "max")
+        >>> ids = memory.store(letters[:3], letters[1:])  # a -> b -> c -> d
+        >>> memory.chain(letters[0], 3).argmax(axis=1)
+        array([0, 1, 2, 3])
+        """
+        return chained(self, cue, n_steps, how)
 
     def energy(self, states: Any, *, threads: int | None = None) -> Any:
         """Refuse, where recall descends no energy."""

@@ -20,6 +20,8 @@ class Recall:
 
     state: Any
     """(Q, o) recalled values, in the kind that the cues had."""
+    partner: Any = None
+    """(Q, d) where the side of the cue came to rest, of a `BidirectionalMemory`."""
     n_iter: Int | None = None
     """(Q,) steps or sweeps taken."""
     converged: Mask | None = None
@@ -59,7 +61,12 @@ class Recall:
     residual: Float | None = None
     """(Q,) Euclidean norm of what the constraints give on ``state``; 0 for a stored pattern."""
     certified: Mask | None = None
-    """(Q,) whether ``error`` is proven to be the corruption, see `SparseRecoveryMemory`."""
+    """(Q,) of `SparseRecoveryMemory`: whether ``error`` is proven to be the corruption. Of memories
+    made of similarities: whether ``best`` outweighs all other items together, so that the signs of
+    values of -1 and +1 are its own, whatever the others are (weight above 1/2)."""
+    fallback: Mask | None = None
+    """(Q,) of `SparseRecoveryMemory` ("expander"): whether peeling stopped early and the errors are
+    those of the least sum of magnitudes instead."""
     n_errors: Int | None = None
     """(Q,) nonzero entries of ``error``."""
 

@@ -20,6 +20,8 @@ class Metric(NamedTuple):
     """Whether rows are packed bits."""
     bytes: Literal["", "whole", "rounded"] = ""
     """Whether scores of bytes come of exact integers: as these are, or rounded once."""
+    short: bool = False
+    """Whether packed keys of 16 bits stay so: none are prepared."""
     distributions: bool = False
     """Whether rows must be non-negative and are divided by their sums."""
     smoothed: bool = False
@@ -36,6 +38,7 @@ METRICS = {
             "sum q k; the only one where larger is better",
             larger_is_better=True,
             bytes="whole",
+            short=True,
             descends=True,
         ),
         Metric(
@@ -45,10 +48,11 @@ METRICS = {
             "sqeuclidean",
             "sum (q - k)^2, by direct differences",
             bytes="whole",
+            short=True,
             descends=True,
         ),
-        Metric("euclidean", "its square root", aliases=("l2",), bytes="rounded"),
-        Metric("manhattan", "sum |q - k|", aliases=("cityblock", "l1"), bytes="whole"),
+        Metric("euclidean", "its square root", aliases=("l2",), bytes="rounded", short=True),
+        Metric("manhattan", "sum |q - k|", aliases=("cityblock", "l1"), bytes="whole", short=True),
         Metric(
             "kl",
             "KL(k || q) in nats of the rows divided by their sums, 0 ln 0 = 0, inf where q is 0 "

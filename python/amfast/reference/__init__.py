@@ -22,6 +22,7 @@ from amfast.reference.dynamics import (
     sweep_order,
     sweep_words,
 )
+from amfast.reference.gradients import Gradients, causal_retrieve, retrieve_backward
 from amfast.reference.metrics import METRICS, distribution, pairwise
 from amfast.reference.peeling import peel
 from amfast.reference.products import hebbian, hebbian_memory
@@ -31,6 +32,8 @@ from amfast.reference.separations import entmax, separate
 
 __all__ = [
     "METRICS",
+    "Gradients",
+    "causal_retrieve",
     "cue_key",
     "distribution",
     "entmax",
@@ -43,6 +46,7 @@ __all__ = [
     "pairwise",
     "peel",
     "retrieve",
+    "retrieve_backward",
     "sdm_active",
     "sdm_read",
     "sdm_write",

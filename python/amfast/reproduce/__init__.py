@@ -15,8 +15,10 @@ finds the data, ``_notes`` plays music, ``_cues`` and ``_measure`` serve the exp
 from __future__ import annotations
 
 from amfast.reproduce import (  # noqa: F401  (importing an experiment registers it)
+    chain_capacity,
     dam_capacity,
     dam_digits,
+    dam_duality,
     dam_fashion,
     dam_mnist,
     dam_recall,
@@ -38,6 +40,7 @@ from amfast.reproduce import (  # noqa: F401  (importing an experiment registers
     sdm_critical,
     sparse_recovery,
     timbre,
+    uhn_attention,
     uhn_capacity,
     uhn_examples,
     uhn_hetero,

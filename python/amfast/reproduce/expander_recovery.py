@@ -34,7 +34,7 @@ def run(context: Context) -> Outcome:
     with context.progress("expander-recovery", len(widths) * len(FRACTIONS)) as done:
         for colour, n in enumerate(widths):
             constraints = expander(n, n // 2)
-            memory = am.SparseRecoveryMemory("expander", constraints=constraints)
+            memory = am.SparseRecoveryMemory("expander", constraints=constraints, fallback=False)
             rng = np.random.default_rng(n)
             patterns = np.resize(memory.project(rng.normal(size=(4, n))), (trials, n))
             shares = []

@@ -23,8 +23,13 @@ from amfast.reproduce._registry import (
     experiment,
 )
 
-DECODERS = ("l1", "omp", "irls")
-TITLES = {"l1": "L1 (HiGHS)", "omp": "matching pursuit", "irls": "reweighted least squares"}
+DECODERS = ("l1", "omp", "irls", "bregman")
+TITLES = {
+    "l1": "L1 (HiGHS)",
+    "omp": "matching pursuit",
+    "irls": "reweighted least squares",
+    "bregman": "linearised Bregman",
+}
 # Recalled is what is within this share of the largest entry.
 EXACT = 1e-3
 SIZE = 10.0
@@ -129,7 +134,10 @@ def _report(
     n, r = basis.shape
     where = f"n = {n}, rank {r}"
     l1 = lines["l1"]
-    easy = [found for k, found in zip(errors, l1.found, strict=True) if k <= exact_up_to * m]
+    easy, local = (
+        [found for k, found in zip(errors, line.found, strict=True) if k <= exact_up_to * m]
+        for line in (l1, lines["bregman"])
+    )
     threshold, _ = _fit.logistic_crossing(errors, l1.found, [trials] * len(errors))
     expected = theory.l1_capacity(n, m)
     unique = theory.recovery_unique(m)
@@ -148,6 +156,7 @@ def _report(
             1,
             0,
         ),
+        Check(f"{where}: the same by products and thresholds", min(local) / trials, 1, 0),
         Check.relative(f"{where}: errors where L1 recalls half", threshold, expected, 0.15),
         Check(
             f"{where}: wrong answers that are certified",

@@ -27,8 +27,10 @@ from amfast.theory.dense import (
     onestep_birthday,
     onestep_exponent,
     onestep_union_exponent,
+    onestep_width,
 )
 from amfast.theory.hopfield import (
+    bidirectional_n50,
     hopfield_bit_bound,
     hopfield_bit_error,
     hopfield_capacity,
@@ -36,6 +38,7 @@ from amfast.theory.hopfield import (
     hopfield_n50,
     hopfield_overlap,
     hopfield_union_bound,
+    storkey_capacity,
 )
 from amfast.theory.learned import (
     gd_noiseless_loss,
@@ -86,12 +89,14 @@ from amfast.theory.sdm_choice import (
     sdm_capacity_radius,
 )
 from amfast.theory.sdm_recall import sdm_convergence_distance, sdm_iterated_distance
+from amfast.theory.sequence import sequence_critical_load, sequence_n50
 
 __all__ = [
     "SdmRead",
     "activation_probability",
     "attention_beta",
     "attention_target_weight",
+    "bidirectional_n50",
     "circle_overlap",
     "dense_bit_error",
     "dense_bit_error_tail",
@@ -129,6 +134,7 @@ __all__ = [
     "onestep_birthday",
     "onestep_exponent",
     "onestep_union_exponent",
+    "onestep_width",
     "recovery_unique",
     "sdm_best_p",
     "sdm_best_radius",
@@ -142,5 +148,8 @@ __all__ = [
     "sdm_radius",
     "sdm_read",
     "sdm_snr",
+    "sequence_critical_load",
+    "sequence_n50",
+    "storkey_capacity",
     "subspace_messages",
 ]

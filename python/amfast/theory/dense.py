@@ -21,6 +21,7 @@ __all__ = [
     "onestep_birthday",
     "onestep_exponent",
     "onestep_union_exponent",
+    "onestep_width",
 ]
 
 
@@ -287,6 +288,39 @@ def onestep_birthday(d: int) -> float:
     """
     d = _check.integer(d, "d", 1)
     return _exp(0.5 * (math.log(2.0 * math.log(2.0)) + d * math.log(2.0)))
+
+
+def onestep_width(n: float, which: Literal["one", "all"] = "all") -> float:
+    """Return how many bits random keys need for n pairs under ``sign(sum exp(<q, k_i>) v_i)``.
+
+    For arbitrary values of one given pair ``ln n / 0.566`` (`onestep_exponent`), asymptotic; for
+    all pairs at once ``2 log2(n / 1.177)``, where half of all sets have no two equal keys (the
+    inverse of `onestep_birthday`).
+
+    Parameters
+    ----------
+    n : float
+        Pairs, >= 1.
+    which : {"one", "all"}, default "all"
+        Whether one given pair or every one must be answered.
+
+    Returns
+    -------
+    float
+        At least 1.
+
+    Examples
+    --------
+    >>> from amfast import theory
+    >>> [round(theory.onestep_width(n), 1) for n in (75, 1206, 1e6)]
+    [12.0, 20.0, 39.4]
+    >>> round(theory.onestep_width(1e6, "one"), 1)
+    24.4
+    """
+    n = _check.number(n, "n", 1.0)
+    if _check.choice(which, "which", ("one", "all")) == "one":
+        return max(1.0, math.log(n) / onestep_exponent(values="arbitrary"))
+    return max(1.0, 2.0 * math.log2(n / math.sqrt(2.0 * math.log(2.0))))
 
 
 def onestep_union_exponent() -> float:

@@ -11,6 +11,7 @@ from amfast.theory._solve import bisect, normal_tail
 Which = Literal["one", "all"]
 
 __all__ = [
+    "bidirectional_n50",
     "hopfield_bit_bound",
     "hopfield_bit_error",
     "hopfield_capacity",
@@ -18,6 +19,7 @@ __all__ = [
     "hopfield_n50",
     "hopfield_overlap",
     "hopfield_union_bound",
+    "storkey_capacity",
 ]
 
 
@@ -243,3 +245,69 @@ def hopfield_n50(d: int, which: Which = "all") -> float:
     while left(high) > 0:
         high *= 2.0
     return bisect(left, 1.0, high)
+
+
+def bidirectional_n50(d: int, o: int) -> float:
+    """Return how many random pairs a bidirectional memory holds, all of them, one time in two.
+
+    A pair is held if it is a fixed point: a bit of y errs with probability
+    ``p_y = Q(sqrt(d / (n - 1)))``, one of x with ``p_x = Q(sqrt(o / (n - 1)))``, and the n that is
+    returned solves ``n (o p_y + d p_x) = ln 2``, as `hopfield_n50` does for one side. The narrower
+    side decides: about ``min(d, o) / (4 ln min(d, o))`` pairs; Kosko's estimate was ``min(d, o)``.
+
+    Parameters
+    ----------
+    d, o : int
+        Units of the two sides, >= 2.
+
+    References
+    ----------
+    Kosko, *Bidirectional Associative Memories*, IEEE Trans. SMC 18 (1988); the estimate: Haines and
+    Hecht-Nielsen, *A BAM with increased information storage capacity*, ICNN 1988; derived here.
+
+    Examples
+    --------
+    >>> from amfast import theory
+    >>> round(theory.bidirectional_n50(256, 256), 1), round(theory.bidirectional_n50(1024, 64), 1)
+    (18.7, 5.7)
+    """
+    d, o = _check.integer(d, "d", 2), _check.integer(o, "o", 2)
+
+    def left(n: float) -> float:
+        if n <= 1.0:
+            return math.log(2.0)
+        wrong = o * normal_tail(math.sqrt(d / (n - 1.0))) + d * normal_tail(
+            math.sqrt(o / (n - 1.0))
+        )
+        return math.log(2.0) - n * wrong
+
+    high = 2.0
+    while left(high) > 0:
+        high *= 2.0
+    return bisect(left, 1.0, high)
+
+
+def storkey_capacity(d: int) -> float:
+    """Return how many random patterns Storkey's rule holds without errors, d / sqrt(2 ln d).
+
+    Asymptotic. Between `hopfield_capacity`, d / (2 ln d) for one pattern, and the d of the
+    projection rule, at the price of one pass that looks at every pattern once.
+
+    Parameters
+    ----------
+    d : int
+        Units, >= 2.
+
+    References
+    ----------
+    Storkey, *Increasing the capacity of a Hopfield network without sacrificing functionality*,
+    ICANN 1997; Storkey and Valabregue, *Neural Networks* 12, 869 (1999).
+
+    Examples
+    --------
+    >>> from amfast import theory
+    >>> round(theory.storkey_capacity(200)), round(theory.hopfield_capacity(200, "one"))
+    (61, 19)
+    """
+    d = _check.integer(d, "d", 2)
+    return d / math.sqrt(2.0 * math.log(d))

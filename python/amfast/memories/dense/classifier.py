@@ -260,7 +260,7 @@ class DenseAssociativeClassifier(Savable):
         self, settings: Settings, inputs: Array, shape: tuple[int, ...], classes: Array
     ) -> Network:
         if len(classes) < 2:
-            raise ValueError(f"y must hold at least 2 classes, got {classes.tolist()}")
+            raise ValueError(f"y must hold at least 2 classes, got 1 class: {classes.tolist()}")
         network = Network(settings, inputs, len(classes))
         self.classes_ = classes
         self.n_features_in_ = inputs.shape[1]

@@ -5,13 +5,16 @@ See `DenseAssociativeMemory`.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import numpy as np
 
 from amfast import _check, bits, theory
 from amfast._engine import scoring
+from amfast._engine.scoring import numbers
 from amfast._stores.items import Stored
 from amfast._threads import resolve_threads
 from amfast._typing import Array, Float, Int, Mask, Signs
@@ -37,6 +40,7 @@ class DenseAssociativeMemory(Units):
         power:        F(o) = o^n
         rectified:    F(o) = max(o, 0)^n
         exponential:  F(o) = exp(beta o)       (Demircigil et al. 2017)
+        logistic:     F(o) = ln(1 + exp(beta o)) / beta,  F' the logistic function
 
     Recall comes in three forms, which are different maps:
 
@@ -55,16 +59,18 @@ class DenseAssociativeMemory(Units):
     ----------
     n : int, default 3
         Power, >= 1. Energies up to ``sum(w) d^n`` must fit float64 (n = 40 does up to d = 10^7); a
-        ValueError otherwise. Ignored by the exponential.
-    interaction : {"power", "rectified", "exponential"}
+        ValueError otherwise. Ignored by the exponential and the logistic.
+    interaction : {"power", "rectified", "exponential", "logistic"}
+        "logistic" is the dual of a net of logistic units, see `network`. F' is at most 1, so that a
+        few random patterns outvote any other: it is for that duality, not for capacity.
     beta : float, default 1.0
-        Slope of the exponential, > 0; ignored by the others.
+        Slope of the exponential and the logistic, > 0; ignored by the others.
     bias : float or (d,) array, optional
         b, in units of E; one per unit of the answer. None means 0. Not for the exponential, whose
         energies have no common scale.
     real : bool, default False
         Whether the stored patterns are real numbers, kept as float64, instead of bits. Cues and
-        answers are binary all the same.
+        answers are binary all the same. Not for the logistic.
     max_items : int, optional
         How many patterns are kept: when one more is stored, the oldest goes.
 
@@ -134,6 +140,8 @@ class DenseAssociativeMemory(Units):
     ) -> None:
         self._interaction = read_interaction(interaction, n, beta)
         self._real = _check.flag(real, "real")
+        if self._real and self._interaction.logistic:
+            raise ValueError("real: the logistic interaction is for patterns of bits")
         self._given_bias = None if bias is None else dynamics.bias(bias)
         if self._given_bias is not None and self._interaction.exponential:
             raise ValueError(
@@ -181,7 +189,7 @@ class DenseAssociativeMemory(Units):
         f, mine, theirs = self._interaction, self._parameters(), other._parameters()
         # What the interaction makes no use of may differ.
         theirs["max_items"] = mine["max_items"]
-        theirs["n" if f.exponential else "beta"] = mine["n" if f.exponential else "beta"]
+        theirs["n" if f.sloped else "beta"] = mine["n" if f.sloped else "beta"]
         return all(np.array_equal(mine[name], theirs[name]) for name in mine)
 
     # -- recalling --------------------------------------------------------------------------------
@@ -377,6 +385,45 @@ class DenseAssociativeMemory(Units):
         assert found is not None
         return kind.number(found[:, 0].copy())
 
+    def network(self) -> tuple[Float, Callable[[Array], Float], Float]:
+        """Return the feed-forward net of the same function: ``sign(V activation(W x))``.
+
+        One hidden layer, a unit for each stored pattern, which is what ``update="one-step"``
+        computes (Krotov and Hopfield 2016, section 3: the duality of dense memories and nets).
+
+        Returns
+        -------
+        W : (K, d) float64
+            The stored keys: what the hidden units look for.
+        activation : callable
+            F', elementwise: ``n o^(n-1)``, rectified or not, the logistic function, or
+            ``exp(beta (o - m))`` with the largest overlap m that there can be, so that it is
+            finite; signs do not depend on m.
+        V : (o, K) float64
+            The values, or the keys if autoassociative, times the items' weights.
+
+        Raises
+        ------
+        ValueError
+            If the memory is empty or has a bias, which this net has no place for.
+
+        Examples
+        --------
+        >>> import numpy as np, amfast as am
+        >>> memory = am.DenseAssociativeMemory(n=3)
+        >>> ids = memory.store(am.BitMatrix.random(40, 64, seed=0))
+        >>> W, activation, V = memory.network()
+        >>> x = am.BitMatrix.random(1, 64, seed=1).unpack()[0]
+        >>> bool((memory.recall(x, update="one-step") == np.sign(V @ activation(W @ x))).all())
+        True
+        """
+        now = self._stored()
+        if self._given_bias is not None:
+            raise ValueError("bias: the net of a dense memory has none; make one without")
+        keys, values = (numbers(rows).astype(np.float64) for rows in (now.keys, now.values))
+        most = float(np.abs(keys).sum(axis=1).max())
+        return keys, partial(self._interaction.slope, most=most), (values * now.weights[:, None]).T
+
     def _fields(self, now: Stored) -> Fields:
         """Return the patterns in the form that the engine needs, made once."""
         made = Real if self._real else Binary
@@ -386,6 +433,8 @@ class DenseAssociativeMemory(Units):
     # -- looking at it ----------------------------------------------------------------------------
 
     def _theory(self, d: int, loads: Int) -> tuple[dict[str, float], Float | None]:
+        if self.interaction == "logistic":
+            return {}, None
         if self.interaction == "exponential":
             return {"all patterns, exp(d ln 2 / 2)": theory.exponential_capacity(d)}, None
         if self.n < 2:
@@ -398,17 +447,17 @@ class DenseAssociativeMemory(Units):
 
     @property
     def interaction(self) -> str:
-        """``"power"``, ``"rectified"`` or ``"exponential"``."""
+        """``"power"``, ``"rectified"``, ``"exponential"`` or ``"logistic"``."""
         return self._interaction.kind
 
     @property
     def n(self) -> int:
-        """The power; without effect under the exponential."""
+        """The power; without effect under the exponential and the logistic."""
         return self._interaction.n
 
     @property
     def beta(self) -> float:
-        """The slope of the exponential; without effect under powers."""
+        """The slope of the exponential and the logistic; without effect under powers."""
         return self._interaction.beta
 
     @property
@@ -420,7 +469,7 @@ class DenseAssociativeMemory(Units):
     def _described(self) -> str:
         f = self._interaction
         text = f"interaction={f.kind!r}, " if f.kind != "power" else ""
-        text += f"beta={f.beta:g}" if f.exponential else f"n={f.n}"
+        text += f"beta={f.beta:g}" if f.sloped else f"n={f.n}"
         bias = self._given_bias
         if bias is not None:
             text += ", bias=..." if bias.ndim else f", bias={float(bias):g}"

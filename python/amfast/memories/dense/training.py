@@ -17,6 +17,8 @@ from amfast._typing import Array
 if TYPE_CHECKING:
     from amfast.memories.dense.classifier import DenseAssociativeClassifier
 
+# Overlaps of a tile of inputs: with the slopes of ten classes they stay in the cache.
+_TILE_BYTES = 1 << 18
 # A gradient that nothing in the data can have made any more, only rounding.
 SMALLEST_STEP = 1e-30
 
@@ -215,11 +217,12 @@ class Network:
     def _rectified(self, overlaps: Array) -> Array:
         return np.maximum(overlaps, 0) if self.settings.rectified else overlaps
 
-    def _slope(self, x: Array) -> Array:
+    def _slope(self, x: Array, out: Array, scratch: Array) -> None:
         """Take the derivative of F, but for the factor n, at rectified overlaps."""
         if self.settings.n == 1 and self.settings.rectified:
-            return (x > 0).astype(x.dtype)
-        return _power(x, self.settings.n - 1)
+            np.copyto(out, x > 0)
+        else:
+            _raise(x, self.settings.n - 1, out, scratch)
 
     def saved(self, v: Array, threads: int) -> Array:
         """(Q, C, K) energy that each memory saves when each class is switched on.
@@ -243,24 +246,18 @@ class Network:
         """Learn from some inputs; return their loss, how many were wrong, the largest gradient."""
         d = self.n_inputs
         overlaps = self._cooled(v @ self.memories[:, :d].T)
-        off = self._rectified(overlaps)
-        slope_off = self._slope(off)
-        value_off = slope_off * off
         saved = np.empty(targets.shape, self.dtype)
-        slopes = []
-        for a in range(targets.shape[1]):
-            on = self._rectified(overlaps + self._switched(a))
-            slope = self._slope(on)
-            saved[:, a] = (slope * on - value_off).sum(axis=1)
-            slopes.append(slope)
-        miss, pull = _pull(saved, targets, self.settings.loss_power)
-        shared = np.zeros_like(overlaps)
-        gradient = np.empty_like(self.memories)
-        for a, slope in enumerate(slopes):
-            shared += pull[:, a, None] * (slope - slope_off)
-            gradient[:, d + a] = 2 * (pull[:, a] @ slope)
-        gradient[:, d:] -= shared.sum(axis=0)[:, None]
-        gradient[:, :d] = shared.T @ v
+        miss = np.empty_like(saved)
+        gradient = np.zeros_like(self.memories)
+        rows = max(1, min(len(v), _TILE_BYTES // (len(self.memories) * self.dtype.itemsize)))
+        tile = _Tile(self, rows)
+        for start in range(0, len(v), rows):
+            some = slice(start, start + rows)
+            saved[some] = tile.read(overlaps[some])
+            miss[some], pull = _pull(saved[some], targets[some], self.settings.loss_power)
+            gradient[:, d:] += tile.pulled(pull, overlaps[some])
+        gradient[:, d:] -= overlaps.sum(axis=0)[:, None]
+        gradient[:, :d] = overlaps.T @ v
         self._move(gradient, rate)
         loss = float((miss.astype(np.float64) ** (2 * self.settings.loss_power)).sum())
         wrong = int((saved.argmax(axis=1) != targets.argmax(axis=1)).sum())
@@ -277,6 +274,52 @@ class Network:
         np.clip(self.memories, -1, 1, out=self.memories)
 
 
+class _Tile:
+    """A few inputs at a time, whose overlaps with all memories stay in the processor's cache."""
+
+    def __init__(self, network: Network, rows: int) -> None:
+        dtype, shape = network.dtype, (rows, len(network.memories))
+        self._network = network
+        self._switched = [network._switched(a) for a in range(network.n_classes)]
+        self._slopes = np.empty((network.n_classes, *shape), dtype)
+        self._off, self._on, self._scratch, self._value_off = np.empty((4, *shape), dtype)
+
+    def read(self, overlaps: Array) -> Array:
+        """Return what is saved when each class is switched on, (q, C), and keep the slopes."""
+        n = len(overlaps)
+        on, value, value_off = self._on[:n], self._scratch[:n], self._value_off[:n]
+        saved = np.empty((n, len(self._switched)), on.dtype)
+        np.copyto(on, overlaps)
+        self._weighed(on, self._off[:n], value_off)
+        for a, switched in enumerate(self._switched):
+            np.add(overlaps, switched, out=on)
+            self._weighed(on, self._slopes[a, :n], value)
+            value -= value_off
+            saved[:, a] = value.sum(axis=1)
+        return saved
+
+    def _weighed(self, overlaps: Array, slope: Array, value: Array) -> None:
+        """Put F and its derivative of some overlaps in place, rectifying these."""
+        if self._network.settings.rectified:
+            np.maximum(overlaps, 0, out=overlaps)
+        self._network._slope(overlaps, slope, value)
+        np.multiply(slope, overlaps, out=value)
+
+    def pulled(self, pull: Array, shared: Array) -> Array:
+        """Return the gradient of the units of the classes (K, C); put the overlaps' in place."""
+        n = len(pull)
+        slope_off, scratch = self._off[:n], self._scratch[:n]
+        gradient = np.empty((shared.shape[1], pull.shape[1]), pull.dtype)
+        shared[...] = 0
+        for a in range(pull.shape[1]):
+            slope = self._slopes[a, :n]
+            gradient[:, a] = 2 * (pull[:, a] @ slope)
+            np.subtract(slope, slope_off, out=scratch)
+            scratch *= pull[:, a, None]
+            shared += scratch
+        return gradient
+
+
 def _pull(saved: Array, targets: Array, loss_power: int) -> tuple[Array, Array]:
     """How far tanh of what is saved is from the targets, and the slope of the loss."""
     # 1 - |tanh| and its square's complement without the cancellation that would end learning.
@@ -287,16 +330,27 @@ def _pull(saved: Array, targets: Array, loss_power: int) -> tuple[Array, Array]:
 
 
 def _power(x: Array, n: int) -> Array:
-    """x^n by squaring: NumPy's own power takes a logarithm per entry."""
-    result: Array | None = None
-    square = x
+    """Return x^n."""
+    out = np.empty_like(x)
+    _raise(x, n, out, np.empty_like(x))
+    return out
+
+
+def _raise(x: Array, n: int, out: Array, scratch: Array) -> None:
+    """Put x^n into ``out``, by squaring: NumPy's own power takes a logarithm per entry."""
+    square, begun = x, False
     while n:
         if n & 1:
-            result = square if result is None else result * square
+            if begun:
+                out *= square
+            else:
+                np.copyto(out, square)
+            begun = True
         n >>= 1
         if n:
-            square = square * square
-    return np.ones_like(x) if result is None else result
+            square = np.multiply(square, square, out=scratch)
+    if not begun:
+        out[...] = 1
 
 
 def _ramp(given: float | Sequence[float]) -> tuple[float, float]:

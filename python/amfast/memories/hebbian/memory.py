@@ -71,17 +71,20 @@ class HebbianMemory(Memory):
         runs. For weights of 0 and 1 they agree up to scale.
     decay : float, default 1.0
         In (0, 1]: every row stored multiplies what was stored before by this. Silent rows count.
-    rule : {"hebbian", "delta"}, default "hebbian"
-        "delta" adds ``rate y (v - C x) x^T`` per row, in order, so that a key stored twice
-        recalls its last value and not the sum (Widrow and Hoff 1960; Schlag, Irie and Schmidhuber,
-        ICML 2021). No division, no centring, no merging, no decay.
+    rule : {"hebbian", "delta", "projection"}, default "hebbian"
+        "projection" fits the values by least squares, ``C = V^T pinv(K^T)``: independent keys, up
+        to D, recall their values up to rounding, others what is nearest to all (Kohonen and
+        Ruohonen 1973). Keys are as long as they came. "delta" adds ``rate y (v - C x) x^T`` per
+        row, in order, so that a key stored twice recalls its last value and not the sum (Widrow
+        and Hoff 1960; Schlag, Irie and Schmidhuber, ICML 2021). Neither divides or centres; the
+        delta rule does not merge or fade.
     rate : float, default 1.0
         Of the delta rule, in (0, 2): at 2 and beyond it diverges.
     features : {"identity", "elu"} or FeatureMap, default "identity"
         ``phi`` applied to normalised keys and cues: ``C = sum_i w_i v_i phi(x_i)^T``, see
         `amfast.parts.features`. Without values ``v_i = x_i``.
     normalize : bool, optional
-        None means True, but False under the delta rule with features.
+        None means True, but False under the projection rule, and the delta rule with features.
 
         - Without features: whether keys have length 1. False takes them as they are:
           ``M = sum_i w_i k_i k_i^T / divisor``, and the delta rule divides its steps by ``|k|^2``
@@ -124,7 +127,8 @@ class HebbianMemory(Memory):
 
     References
     ----------
-    Hebb (1949); Kohonen, *Correlation matrix memories* (1972); Katharopoulos et al. (ICML 2020).
+    Hebb (1949); Kohonen, *Correlation matrix memories* (1972); Kohonen and Ruohonen,
+    *Representation of associated data by matrix operators* (1973); Katharopoulos et al. (2020).
 
     Examples
     --------
@@ -135,6 +139,14 @@ class HebbianMemory(Memory):
     >>> memory.matrix.round(3)
     array([[0.667, 0.   ],
            [0.   , 0.333]])
+
+    Least squares: keys that are independent recall their values, however much they overlap.
+
+    >>> exact = am.HebbianMemory(rule="projection")
+    >>> ids = exact.store([[1.0, 0.0, 0.0], [1.0, 1.0, 0.0]], values=[[5.0], [7.0]])
+    >>> exact.recall([[1.0, 0.0, 0.0], [1.0, 1.0, 0.0]]).round(6)
+    array([[5.],
+           [7.]])
     """
 
     _keeps_no_items = (
@@ -161,7 +173,8 @@ class HebbianMemory(Memory):
         decay = _check.number(decay, "decay", 0.0)
         if not 0 < decay <= 1:
             raise ValueError(f"decay must be in (0, 1], got {decay!r}")
-        delta = _check.choice(rule, "rule", ("hebbian", "delta")) == "delta"
+        delta = _check.choice(rule, "rule", ("hebbian", "delta", "projection")) == "delta"
+        projection = rule == "projection"
         rate = _check.number(rate, "rate", 0.0)
         if not 0 < rate < 2:
             raise ValueError(
@@ -170,15 +183,16 @@ class HebbianMemory(Memory):
         phi = resolve_features(features)
         mapped = phi is not None
         asked = normalize is not None and _check.flag(normalize, "normalize")
-        usual = not (mapped and delta)
+        usual = not (projection or (mapped and delta))
         self._readout = _check.choice(readout, "readout", ("identity", "l2"))
         eps = _check.number(eps, "eps", 0.0)
         for clash, why in (
             (center and mapped, f"center={center!r} is for features='identity'"),
             (delta and center, f"rule='delta' corrects errors; center={center!r} has no place"),
-            (delta and mapped and asked, "rule='delta' fits the values; leave normalize out"),
+            (projection and center, f"rule='projection' has no place for center={center!r}"),
+            (asked and not usual, f"rule={rule!r} fits the values; leave normalize out"),
             (delta and decay != 1, "rule='delta' forgets by itself; leave decay at 1"),
-            (delta and weighting != "linear", "rule='delta' weighs its steps linearly"),
+            (rule != "hebbian" and weighting != "linear", f"rule={rule!r} weighs linearly"),
             (not delta and rate != 1, "rate belongs to rule='delta'"),
             (asked and not (mapped or delta), "normalize needs positive features, such as 'elu'"),
         ):

@@ -7,9 +7,13 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from amfast import _check
 from amfast._engine.scoring import dot
 from amfast._stores.items import Batch
+from amfast._stores.moments import Moments
+from amfast._threads import get_num_threads
 from amfast._typing import Array, Float
+from amfast.memories.hebbian.projection import fitted
 from amfast.memories.hebbian.sums import Fade, Mean, Outer, Sums, Waiting, unit
 from amfast.parts.features import FeatureMap
 
@@ -79,13 +83,18 @@ class Rule:
             symmetric=self._is_symmetric(values is not None),
         )
         waiting = () if self.center == "renorm" else None
-        return Sums(Mean(0.0, np.zeros(width)), outer, waiting, values is not None, double)
+        square = Moments.zeros(outer.shape[1]) if self._has_square(outer) else None
+        mean = Mean(0.0, np.zeros(width))
+        return Sums(mean, outer, waiting, values is not None, double, square=square)
 
     def _features_of(self, width: int) -> int:
         return width if self.features is None else self.features.width(width)
 
     def _is_symmetric(self, hetero: bool) -> bool:
         return not hetero and self.features is None and self.rule != "delta"
+
+    def _has_square(self, outer: Outer) -> bool:
+        return self.rule == "projection" and outer.moments is None
 
     def check(self, sums: Sums) -> None:
         """Refuse sums that are not this rule's."""
@@ -97,6 +106,8 @@ class Rule:
             and (outer.moments is not None) == self._is_symmetric(sums.hetero)
             and outer.squared == (self.weighting != "linear")
             and (sums.waiting is None or self.center == "renorm")
+            and (sums.square is not None) == self._has_square(outer)
+            and (sums.square is None or sums.square.width == outer.shape[1])
         )
         if not fits:
             raise ValueError(f"sums of shape {outer.shape} and keys of {width} columns are others'")
@@ -129,8 +140,12 @@ class Rule:
             return sums._replace(mean=mean, waiting=(*before, Waiting(x, y, fade.new)))
         phi = self.mapped(x)
         if self.rule != "delta":
-            outer = sums.outer.plus(x if values is None else values, phi, y, fade)
-            return sums._replace(mean=mean, outer=outer)
+            outer, square = sums.outer, sums.square
+            outer = outer.plus(x if values is None else values, phi, y, fade)
+            if square is not None:
+                n = get_num_threads()
+                square = square.faded(fade.old, n).plus(phi, fade.new * y, n)
+            return sums._replace(mean=mean, outer=outer, square=square)
         if values is not None and self.features is None and not self.normalize:
             # C k = v for a key of length l is C x = v / l for the row x = k / l.
             with np.errstate(over="ignore"):
@@ -169,6 +184,9 @@ class Rule:
         outer = sums.outer
         if self.rule == "delta":
             return outer.total
+        if self.rule == "projection":
+            square = outer.total if sums.square is None else sums.square.second
+            return _check.frozen(fitted(square, outer.total))
         if sums.waiting is not None:
             outer = Outer.zeros(*outer.shape, squared=outer.squared, symmetric=True)
             for rows, y, left in sums.waiting:

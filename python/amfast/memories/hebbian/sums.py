@@ -218,6 +218,8 @@ class Sums(NamedTuple):
     """Whether any key or value was float64."""
     n_stored: int = 0
     n_observed: int = 0
+    square: Moments | None = None
+    """``sum w phi phi^T`` beside `outer`, where the projection rule has values."""
 
     @property
     def width(self) -> int:
@@ -228,7 +230,8 @@ class Sums(NamedTuple):
     def nbytes(self) -> int:
         """Bytes held."""
         waiting = sum(part.nbytes for rows in self.waiting or () for part in rows)
-        return self.outer.nbytes + self.mean.yx.nbytes + waiting
+        square = 0 if self.square is None else self.square.nbytes
+        return self.outer.nbytes + self.mean.yx.nbytes + waiting + square
 
     def merged(self, other: Sums, decay: float) -> Sums:
         """Add what another memory of the same parameters holds, as if it came after.
@@ -260,6 +263,9 @@ class Sums(NamedTuple):
         waiting = self.waiting
         if waiting is not None and other.waiting is not None:
             waiting = (*(rows.faded(old) for rows in waiting), *other.waiting)
+        square = self.square
+        if square is not None and other.square is not None:
+            square = square.merged(other.square, get_num_threads(), old)
         return Sums(
             mean,
             self.outer.merged(other.outer, old),
@@ -268,6 +274,7 @@ class Sums(NamedTuple):
             self.double or other.double,
             self.n_stored + other.n_stored,
             observed,
+            square,
         )
 
     def check_weight(self) -> None:
@@ -294,6 +301,9 @@ class Sums(NamedTuple):
             more, meta["cross"] = outer.cross.arrays()
             more["phi"], meta["phi_y"] = outer.phi.yx, outer.phi.y
         arrays |= more
+        if self.square is not None:
+            more, meta["square"] = self.square.arrays()
+            arrays |= more
         if self.waiting:
             columns = (np.concatenate(column) for column in zip(*self.waiting, strict=True))
             arrays |= dict(zip(("waiting", "waiting_y", "waiting_left"), columns, strict=True))
@@ -326,4 +336,5 @@ class Sums(NamedTuple):
             bool(meta["double"]),
             int(meta["n_stored"]),
             int(meta["n_observed"]),
+            Moments.restore(arrays, meta["square"]) if "square" in meta else None,
         )

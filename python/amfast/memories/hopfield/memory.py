@@ -7,16 +7,16 @@ from typing import Any
 import numpy as np
 
 from amfast import _check, bits, theory
-from amfast._stores.items import Stored
+from amfast._stores.items import Batch, Stored
 from amfast._threads import resolve_threads
 from amfast._typing import Array, Float, Int, Signs
 from amfast.memories.hopfield.sums import Running, Summed, SumStore
 from amfast.memories.hopfield.synapses import Synapses
 from amfast.memories.recall import Recall
 from amfast.memories.units.base import (
-    ENERGY_MAX,
     Units,
     bounded,
+    check_energies,
     of_values,
     one_step,
     overlaps,
@@ -43,6 +43,8 @@ class Hopfield(Units):
 
         hebbian:     W = (1 / d) sum_i w_i x_i x_i^T
         projection:  W = pinv(X) X     (Personnaz, Guyon and Dreyfus 1985)
+        storkey:     dW_ij = (x_i x_j - x_i h_ji - h_ij x_j) / d,  h_ij the field of unit i without
+                     units i and j  (Storkey 1997)
         energy:      E(s) = -1/2 s^T W s - b^T s
 
     Asynchronous recall takes the units one by one, s_j = sign(h_j), and never raises E. Synchronous
@@ -51,9 +53,10 @@ class Hopfield(Units):
 
     Parameters
     ----------
-    rule : {"hebbian", "projection"}
+    rule : {"hebbian", "projection", "storkey"}
         The projection rule makes every stored pattern a fixed point, correlated ones too; once
-        d of them are independent, every state is one.
+        d of them are independent, every state is one. Storkey's looks at each pattern once, as
+        Hebb's does, and holds more; the order counts, so weights and values have no place in it.
     zero_diagonal : bool, default True
         Whether a unit's own state is left out of its field. With False a state is more stable but
         freezes sooner. Without effect in a heteroassociative memory.
@@ -83,8 +86,10 @@ class Hopfield(Units):
     -----
     **Which rule?** Random patterns, as in the textbook: "hebbian" up to 0.138 d of them. Images and
     other correlated patterns: "projection" up to a fraction of d (with many its basins are small),
-    beyond that `DenseAssociativeMemory`. The similarity is the dot product of bipolar rows, d minus
-    twice the Hamming distance; no other metrics (as cosine, 1 - cos) enter.
+    beyond that `DenseAssociativeMemory`. Patterns that come one by one and are not kept: "storkey"
+    with ``storage="matrix"``, d / sqrt(2 ln d) random ones (`amfast.theory.storkey_capacity`). The
+    similarity is the dot product of bipolar rows, d minus twice the Hamming distance; no other
+    metrics (as cosine, 1 - cos) enter.
 
     Capacity under the Hebbian rule for n random patterns: one step leaves a fraction
     Q(1 / sqrt(n / d)) of wrong bits, Q the Gaussian tail (`amfast.theory.hopfield_bit_error`);
@@ -126,7 +131,7 @@ class Hopfield(Units):
         storage: str = "auto",
         max_items: int | None = None,
     ) -> None:
-        self._rule = str(_check.choice(rule, "rule", ("hebbian", "projection")))
+        self._rule = str(_check.choice(rule, "rule", ("hebbian", "projection", "storkey")))
         self._zero_diagonal = _check.flag(zero_diagonal, "zero_diagonal")
         self._storage = str(_check.choice(storage, "storage", ("auto", "matrix", "patterns")))
         self._tie = dynamics.tie_rule(tie)
@@ -138,6 +143,17 @@ class Hopfield(Units):
 
     # -- storing ----------------------------------------------------------------------------------
 
+    def _admit(self, keys: Any, values: Any, weights: Any) -> Batch:
+        batch = super()._admit(keys, values, weights)
+        if self._rule == "storkey":
+            if batch.values is not None:
+                raise ValueError("values: Storkey's rule is for patterns that recall themselves")
+            if batch.weights is not None and (batch.weights != 1).any():
+                raise ValueError(
+                    "weights: Storkey's rule learns a pattern once and cannot weigh it"
+                )
+        return batch
+
     def _item_weights(self, given: Any, length: int) -> Float:
         return _check.weights.signed(given, length)
 
@@ -145,12 +161,7 @@ class Hopfield(Units):
         super()._check_room(keys, values, total)
         total += self._load(self._store.now)
         units = max(int(rows.shape[1]) for rows in (keys, values) if rows is not None)
-        # Of sums over the patterns and two states.
-        if not total * units * units <= ENERGY_MAX:
-            raise ValueError(
-                f"weights: their magnitudes sum to {total:.3g}, and energies of {units} units "
-                f"would be beyond float64; scale them down"
-            )
+        check_energies(total, units)
 
     def _load(self, now: Any) -> float:
         return now.load if isinstance(now, Summed) else super()._load(now)
@@ -159,6 +170,10 @@ class Hopfield(Units):
         super()._check_merge(other)
         if self._storage != "matrix" and other._storage == "matrix":
             raise ValueError("a matrix holds no patterns to add; merge the other way round")
+        if self._rule == "storkey" and other._storage == "matrix" and len(self):
+            raise ValueError(
+                "Storkey's rule depends on the order of patterns; store them one by one"
+            )
 
     def _parameters(self) -> dict[str, Any]:
         return {
@@ -278,6 +293,9 @@ class Hopfield(Units):
     def _helps(self, d: int) -> str:
         if self._rule == "projection":
             return f"the projection rule holds up to {d} patterns, with small basins when many"
+        if self._rule == "storkey":
+            holds = theory.storkey_capacity(d)
+            return f"Storkey's rule holds d / sqrt(2 ln d) = {holds:.0f} random patterns"
         return (
             f"Hebb's rule holds 0.138 d = {theory.hopfield_critical_load() * d:.0f} random "
             "patterns, and fewer that are alike: use rule='projection', or "
@@ -333,8 +351,10 @@ class Hopfield(Units):
         return kind.number(field.energy(s, field(s)))
 
     def _theory(self, d: int, loads: Int) -> tuple[dict[str, float], Float | None]:
-        if self._rule != "hebbian":
+        if self._rule == "projection":
             return {"d, the rank of the projection": float(d)}, None
+        if self._rule == "storkey":
+            return {"d / sqrt(2 ln d), d to infinity": theory.storkey_capacity(d)}, None
         named = {
             "0.138 d, retrieval ends (d to infinity)": theory.hopfield_critical_load() * d,
             "one step without error, half of the time": theory.hopfield_n50(d, "one"),
@@ -369,10 +389,10 @@ class Hopfield(Units):
         Raises
         ------
         ValueError
-            Under the projection rule, and as `scores`.
+            Under another rule than Hebb's, and as `scores`.
         """
-        if self._rule == "projection":
-            raise ValueError("the projection rule does not sum over patterns; see scores()")
+        if self._rule != "hebbian":
+            raise ValueError(f"the {self._rule} rule does not sum over patterns; see scores()")
         self._need_items("weights")
         scores = self.scores(cues, threads=threads)
         now = self._stored()
@@ -382,7 +402,7 @@ class Hopfield(Units):
 
     @property
     def rule(self) -> str:
-        """``"hebbian"`` or ``"projection"``."""
+        """``"hebbian"``, ``"projection"`` or ``"storkey"``."""
         return self._rule
 
     @property

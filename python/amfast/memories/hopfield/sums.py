@@ -15,13 +15,14 @@ from amfast._stores.matrix import Matrix
 from amfast._threads import get_num_threads
 from amfast._typing import Array, Float, Int
 from amfast.bits import BitMatrix, Kind, n_bytes
+from amfast.memories.hopfield import storkey
 
 
 class Sums(NamedTuple):
     """What a rule needs of the patterns."""
 
     square: Matrix | None = None
-    """sum of w x x^T: without values, and under the projection rule."""
+    """sum of w x x^T: without values, and under the projection rule; d W under Storkey's."""
     cross: Matrix | None = None
     """sum of w y x^T: with values."""
     n_items: int = 0
@@ -31,6 +32,8 @@ class Sums(NamedTuple):
     ) -> Sums:
         """Add patterns."""
         square, cross = self.square, self.cross
+        if rule == "storkey":
+            return Sums(storkey.learned(square, keys), None, self.n_items + len(keys))
         if values is None or rule == "projection":
             square = _plus(square, keys, None, weights)
         if values is not None:

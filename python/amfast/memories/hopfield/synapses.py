@@ -8,7 +8,7 @@ give the same fields.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -31,12 +31,36 @@ _EXACT_FLOAT64 = 2**53
 _ROUNDING = 4 * float(np.finfo(np.float64).eps)
 
 
+class Packed(NamedTuple):
+    """A matrix packed for products with many states, in a type that keeps them exact."""
+
+    keys: flipping.Packed
+    dtype: np.dtype[Any]
+    slack: float
+    """What rounding may leave of a product."""
+
+    def field(self, threads: int, scale: float = 1.0, bias: Float | None = None) -> Field:
+        """How fields of a whole batch of states are computed."""
+        keys, dtype, slack = self
+        return Field(lambda s: scoring.dot(s, keys, threads, dtype), dtype, scale, bias, slack)
+
+
+def packed(matrix: Array, drops_diagonal: bool = False, exact: bool = False) -> Packed:
+    """Pack a matrix; ``exact`` says that its sums are, whatever its entries."""
+    most = max(float(np.abs(row.astype(np.float64)).sum()) for row in matrix)
+    narrow = matrix.dtype == np.int32 and most < _EXACT_FLOAT32
+    copied = np.array(matrix, np.float32 if narrow else np.float64, order="C")
+    if drops_diagonal:
+        np.fill_diagonal(copied, 0)
+    return Packed(flipping.packed(copied), copied.dtype, 0.0 if exact else _slack(matrix, most))
+
+
 class Synapses:
     """W of one rule, made of what is stored at one time.
 
     Parameters
     ----------
-    rule : {"hebbian", "projection"}
+    rule : {"hebbian", "projection", "storkey"}
     zero_diagonal : bool
         Whether the fields of an autoassociative memory leave out a unit's own state.
     storage : {"auto", "matrix", "patterns"}
@@ -66,7 +90,7 @@ class Synapses:
         self._read = self._items if few and rule == "hebbian" else None
         """Where fields are read from the patterns, not from the matrix."""
         self._matrix: tuple[Array, float] | None = None
-        self._packed: tuple[flipping.Packed, np.dtype[Any], float] | None = None
+        self._packed: Packed | None = None
 
     # -- the matrix -------------------------------------------------------------------------------
 
@@ -92,21 +116,12 @@ class Synapses:
         assert total is not None
         return total.total, 1.0 / self._width
 
-    def _engine_keys(self) -> tuple[flipping.Packed, np.dtype[Any], float]:
-        """Return M packed for products with many states, in a type that keeps them exact.
-
-        With it the type, and what rounding may leave of a product.
-        """
+    def _engine_keys(self) -> Packed:
+        """Return M packed for products with many states."""
         if self._packed is None:
-            matrix, _ = self.matrix()
-            most = max(float(np.abs(row.astype(np.float64)).sum()) for row in matrix)
-            narrow = matrix.dtype == np.int32 and most < _EXACT_FLOAT32
-            copied = matrix.astype(np.float32 if narrow else np.float64)
-            if self.drops_diagonal:
-                np.fill_diagonal(copied, 0)
             # The projection rule's entries lie on a grid on which sums are exact.
-            slack = 0.0 if self._rule == "projection" else _slack(matrix, most)
-            self._packed = flipping.packed(copied), copied.dtype, slack
+            exact = self._rule == "projection"
+            self._packed = packed(self.matrix()[0], self.drops_diagonal, exact)
         return self._packed
 
     # -- fields -----------------------------------------------------------------------------------
@@ -119,9 +134,7 @@ class Synapses:
             slack = 0.0 if items.weights is None else _slack(items.weights, reach)
             dtype = np.dtype(np.float32 if not slack and reach < _EXACT_FLOAT32 else np.float64)
             return Field(self._sums_over(items, threads), dtype, 1.0 / d, bias, slack)
-        keys, dtype, slack = self._engine_keys()
-        scale = self.matrix()[1]
-        return Field(lambda s: scoring.dot(s, keys, threads, dtype), dtype, scale, bias, slack)
+        return self._engine_keys().field(threads, self.matrix()[1], bias)
 
     def _sums_over(self, items: Patterns, threads: int) -> Callable[[Array], Array]:
         """Return sum_i w_i y_i (x_i . s), less the own contribution, by pieces of the patterns."""
@@ -168,7 +181,7 @@ class Synapses:
     @property
     def packed_bytes(self) -> int:
         """Bytes of what was packed."""
-        return 0 if self._packed is None else self._packed[0].nbytes
+        return 0 if self._packed is None else self._packed.keys.nbytes
 
 
 def _slack(terms: Array, load: float) -> float:

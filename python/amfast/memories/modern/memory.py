@@ -65,7 +65,8 @@ class ModernHopfield(WidthBeta):
     separated is what `separation_margin` and `bounds` say. Dot products favour long keys: an item
     shorter than its neighbours may have a negative margin, and no beta recalls it. Normalise keys,
     or use `ContinuousSDM` or ``UniversalHopfield("sqeuclidean")``. Equal keys have margin 0: stored
-    with different values they recall the mean of these, by weight.
+    with different values they recall the mean of these, by weight. Of one answer
+    ``recall(details=True).certified`` says whether its item outweighs all others together.
 
     Parameters
     ----------

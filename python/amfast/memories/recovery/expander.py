@@ -10,11 +10,13 @@ import numpy as np
 from amfast import _check
 from amfast._engine.peeling import peel
 from amfast._typing import Array, Bytes, Float, Int
-from amfast.memories.recovery.decoders import stands_alone
+from amfast.memories.recovery.decoders import bregman, polished, stands_alone
 
 # Conjugate gradients for the projection stop at this share of the first residual.
 _SOLVED = 1e-14
 _MAX_STEPS = 1000
+# Numbers of one tile of rows, gathered by the ones of the matrix.
+_TILE = 1 << 22
 
 
 @dataclass(frozen=True, eq=False)
@@ -134,12 +136,38 @@ class Columns:
         return out
 
     def _transposed(self, z: Float) -> Float:
-        return np.asarray(np.add.reduceat(z[self.checks], self.starts[:-1]))
+        return np.asarray(np.add.reduceat(z[..., self.checks], self.starts[:-1], axis=-1))
 
     def peel(self, y: Float, tolerance: float, threads: int) -> Float:
         """Find errors by the engine; gaps up to ``tolerance`` times the largest entry are 0."""
         zero = tolerance * np.abs(y).max(axis=1, initial=0.0)
         return peel(y, (self.starts, self.checks, self.n_checks), zero, threads)
+
+    def least(self, y: Float, tolerance: Float) -> Float:
+        """Find errors of the least sum of magnitudes (Q, n), for rows that do not peel.
+
+        A row that is not solved stays 0.
+        """
+        error = np.zeros_like(y)
+        ones = np.bincount(self.checks, minlength=self.n_checks)
+        bound = float(ones.max() * np.diff(self.starts).max())  # of any matrix of zeros and ones
+        step = max(1, _TILE // len(self.checks))
+        for start in range(0, len(y), step):
+            rows = slice(start, start + step)
+            s = self.syndromes(y[rows])
+            near = bregman(s, self.syndromes, self._transposed, bound, tolerance[rows] / 10)
+            for e, right, found, most in zip(error[rows], s, near, tolerance[rows], strict=True):
+                found = polished(self._columns, right, found, most)
+                if np.linalg.norm(self.syndromes(found[None])[0] - right) <= most:
+                    e[:] = found
+        return error
+
+    def _columns(self, some: Array) -> Float:
+        """Return some columns, dense (m, k)."""
+        out = np.zeros((self.n_checks, len(some)))
+        for column, j in zip(out.T, some, strict=True):
+            column[self.checks[self.starts[j] : self.starts[j + 1]]] = 1.0
+        return out
 
     def stands_alone(self, support: Array) -> bool:
         """Ask `_decoders.stands_alone` about the few rows and columns that can matter."""

@@ -197,3 +197,15 @@ def load(weights: Float | None, n_items: int) -> float:
         return float(n_items)
     with np.errstate(over="ignore"):
         return float(np.abs(weights).sum())
+
+
+def check_energies(total: float, units: int) -> None:
+    """Refuse weights with which sums over the patterns and two states would leave float64.
+
+    Their magnitudes sum to ``total``; a side of a pattern has at most so many units.
+    """
+    if not total * units * units <= ENERGY_MAX:
+        raise ValueError(
+            f"weights: their magnitudes sum to {total:.3g}, and energies of {units} units "
+            f"would be beyond float64; scale them down"
+        )

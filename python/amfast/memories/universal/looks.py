@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 
 from amfast import parts
-from amfast._stores.items import Items
+from amfast._stores.items import Items, Stored
+from amfast._threads import resolve_threads
 from amfast._typing import Float
+from amfast.bits import Kind
 from amfast.memories.base import Memory
 from amfast.memories.universal import winners
 from amfast.memories.universal.paper import Paper
@@ -19,6 +23,10 @@ class _Looks(Memory):
     _store: Items
     _model: Standard | Paper
     _readout: parts.Readout
+
+    def _cues(self, given: Any, name: str, now: Stored) -> tuple[Any, Kind]:
+        """Check cues, see the memory."""
+        raise NotImplementedError
 
     @property
     def log_weight(self) -> Float:
@@ -57,3 +65,23 @@ class _Looks(Memory):
         if self._readout.kind != "identity":
             text += f", readout={self._readout.kind!r}"
         return text + self._bounded()
+
+    def dropped_mass(self, cues: Any, *, threads: int | None = None) -> Any:
+        """Softmax weight of the items that `TopK` with a beta leaves out, (Q,) float64 or a float.
+
+        With ``delta`` of it, the recalled value differs from that of ``Softmax(beta)`` by at most
+        ``2 delta max |v|``. It reads all scores, one tile of cues at a time; `TopK.dropped_bound`
+        bounds it from the k best scores.
+
+        Raises
+        ------
+        ValueError
+            If the separation is not `TopK` with a beta.
+        """
+        chosen = self._model.separation
+        if chosen.n_best is None or chosen.beta is None:
+            raise ValueError(f"{chosen!r} leaves nothing of a softmax out; TopK with a beta does")
+        n_threads = resolve_threads(threads)
+        now = self._stored()
+        q, kind = self._cues(cues, "cues", now)
+        return kind.number(winners.left_out(self._model, q, now, n_threads))

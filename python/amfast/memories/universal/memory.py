@@ -162,15 +162,16 @@ class UniversalHopfield(_Looks):
         k: Array | BitMatrix
         v: Array | BitMatrix | None = None
         kind = None
-        binary = self._model.binary
+        binary, short = self._model.binary, self._model.short
         if binary:
             width, like = (None, None) if now is None else (now.width, now.kind)
             k, kind = bits.binary(keys, "keys", width, like=like)
         else:
-            k = _check.rows(keys, "keys")
+            k = _check.rows(keys, "keys", short=short)
         if values is not None:
-            packed = binary and isinstance(values, BitMatrix)
-            v = values if packed else _check.rows(values, "values", partners=len(k))
+            v = values
+            if not (binary and isinstance(values, BitMatrix)):
+                v = _check.rows(values, "values", partners=len(k), short=short)
         check_alike(self, k, v)
         w = None if weights is None else _check.item_weights(weights, len(k))
         if w is not None and not w.all():
@@ -297,6 +298,9 @@ class UniversalHopfield(_Looks):
         energy = end.energy
         if energy is None and not self._why_no_energy():
             energy = self._traced(state, now, n_threads)
+        asked = self._asked(given, now, steps, state)
+        known = first.known if first and steps == 1 else None
+        best, certified = winners.best(self._model, asked, now, n_threads, known)
         return Recall.of(
             kind,
             answer,
@@ -305,13 +309,8 @@ class UniversalHopfield(_Looks):
             energy=energy,
             log_scale=log_scale,
             energy_trace=end.trace,
-            best=winners.best(
-                self._model,
-                self._asked(given, now, steps, state),
-                now,
-                n_threads,
-                first.known if first and steps == 1 else None,
-            ),  # fmt: skip
+            best=best,
+            certified=certified,
         )
 
     def _asked(self, cues: Any, now: Stored, steps: int, state: Any) -> Any:
@@ -427,26 +426,6 @@ class UniversalHopfield(_Looks):
         now = self._stored()
         q, kind = self._cues(cues, "cues", now)
         return np.asarray(kind.answer(self._model.weights(q, now, n_threads)))
-
-    def dropped_mass(self, cues: Any, *, threads: int | None = None) -> Any:
-        """Softmax weight of the items that `TopK` with a beta leaves out, (Q,) float64 or a float.
-
-        With ``delta`` of it, the recalled value differs from that of ``Softmax(beta)`` by at most
-        ``2 delta max |v|``. It reads all scores, one tile of cues at a time; `TopK.dropped_bound`
-        bounds it from the k best scores.
-
-        Raises
-        ------
-        ValueError
-            If the separation is not `TopK` with a beta.
-        """
-        chosen = self._model.separation
-        if chosen.n_best is None or chosen.beta is None:
-            raise ValueError(f"{chosen!r} leaves nothing of a softmax out; TopK with a beta does")
-        n_threads = resolve_threads(threads)
-        now = self._stored()
-        q, kind = self._cues(cues, "cues", now)
-        return kind.number(winners.left_out(self._model, q, now, n_threads))
 
     # -- energy -----------------------------------------------------------------------------------
 

@@ -98,6 +98,9 @@ class Paper:
             raise ValueError(f"eps has no effect on {part!r}; leave it out")
         return cls(part, separation, eps, on_exact_match)
 
+    short: ClassVar[bool] = False
+    """Whether keys and values of bfloat16 are kept so."""
+
     def items(self) -> Items:
         """Make an empty store that packs its keys if the engine's distances are used."""
         return Items(str(self.similarity) if self.similarity in DISTANCES else None)

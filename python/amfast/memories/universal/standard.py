@@ -11,7 +11,14 @@ import numpy as np
 from amfast import _check, parts
 from amfast._engine.knowing import known_of
 from amfast._engine.reading import Source, read, result_type, tile_weights
-from amfast._engine.scoring import cue_tiles, engine_rows, fused_exactly, scores, scores_bytes
+from amfast._engine.scoring import (
+    cue_tiles,
+    engine_rows,
+    fused_exactly,
+    is_short,
+    scores,
+    scores_bytes,
+)
 from amfast._stores.items import Items, Stored
 from amfast._typing import Array, Float
 from amfast.bits import BitMatrix
@@ -74,6 +81,11 @@ class Standard:
         ):
             object.__setattr__(self, name, value)
 
+    @property
+    def short(self) -> bool:
+        """Whether keys and values of bfloat16 are kept so."""
+        return self.prepare is None
+
     def items(self) -> Items:
         """Make an empty store that packs its keys for the metric."""
         return Items(self.similarity.engine_metric, self.prepare)
@@ -84,9 +96,14 @@ class Standard:
         if self.distributions:
             _check.nonnegative(rows, name, f"{self.similarity.metric} compares distributions")
 
-    def _source(self, items: Stored, cues: Array | BitMatrix) -> Source:
-        """Collect what the cues read."""
-        packed = items.engine_keys(engine_rows(cues).dtype)
+    def _source(self, items: Stored, cues: Array | BitMatrix, known: Array | None = None) -> Source:
+        """Collect what the cues read, of which some columns may be known."""
+        # What was fitted asks with weights on the columns, as a mask does.
+        masked = known is not None or isinstance(self.similarity, parts.FittedSimilarity)
+        if masked and not self.binary and is_short(items.keys.dtype):
+            packed: Any = engine_rows(items.keys)
+        else:
+            packed = items.engine_keys(engine_rows(cues).dtype)
         return Source(items.keys, packed, items.values, items.bias)
 
     def _prepared(self, cues: Any) -> Any:
@@ -111,7 +128,7 @@ class Standard:
         ``known`` is what columns of the cues count, as the engine takes it.
         """
         cues = self._weighed(cues, items)
-        source, prepared = self._source(items, cues), self._prepared(cues)
+        source, prepared = self._source(items, cues, known), self._prepared(cues)
         try:
             summed, log_scale = read(
                 prepared, source, self.similarity, self.separation, threads, known
@@ -147,7 +164,7 @@ class Standard:
         """Weights of all items (Q, N)."""
         dtype = result_type(cues, items.values)
         out = _check.empty((len(cues), len(items)), dtype, "weights")
-        source = self._source(items, cues)
+        source = self._source(items, cues, known)
         for tile in cue_tiles(len(cues), len(items)):
             prepared = self._prepared(cues[tile])
             w, log_scale = tile_weights(

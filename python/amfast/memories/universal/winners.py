@@ -10,17 +10,25 @@ from amfast import bits, parts
 from amfast._engine.knowing import known_of
 from amfast._engine.scoring import cue_tiles
 from amfast._stores.items import Stored
-from amfast._typing import Array, Float, Int
+from amfast._typing import Array, Float, Int, Mask
 from amfast.bits import BitMatrix
 
 
-def best(model: Any, cues: Any, now: Stored, threads: int, known: Array | None) -> Int:
-    """Ids of the items with the largest weight (Q,), ties to the lowest; a tile at a time."""
-    index = np.empty(len(cues), np.int64)
+def best(model: Any, cues: Any, now: Stored, threads: int, known: Array | None) -> tuple[Int, Mask]:
+    """Ids of the items with the largest weight (Q,), ties to the lowest; a tile at a time.
+
+    With them whether that weight exceeds the magnitudes of all others together.
+    """
+    index, certified = np.empty(len(cues), np.int64), np.empty(len(cues), np.bool_)
     for tile in cue_tiles(len(cues), now.n_items):
-        some = known_of(known, tile)
-        index[tile] = model.weights(cues[tile], now, threads, some).argmax(axis=1)
-    return np.asarray(now.ids[index])
+        weights = model.weights(cues[tile], now, threads, known_of(known, tile))
+        place = weights.argmax(axis=1)[:, None]
+        top = np.take_along_axis(weights, place, axis=1)[:, 0]
+        others = np.abs(weights)
+        np.put_along_axis(others, place, 0, axis=1)
+        index[tile] = place[:, 0]
+        certified[tile] = top > others.sum(axis=1, dtype=np.float64)
+    return np.asarray(now.ids[index]), certified
 
 
 def left_out(model: Any, cues: Any, now: Stored, threads: int) -> Float:
