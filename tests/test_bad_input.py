@@ -633,7 +633,9 @@ def test_retrieve_answers_or_refuses(problem, similarity, separation, beta):
     options=st.fixed_dictionaries(
         {},
         optional={
-            "similarity": st.one_of(metrics, st.sampled_from(["harmonic_kl", "dot_raw"])),
+            "similarity": st.one_of(
+                metrics, st.sampled_from(["harmonic_kl", "jeffreys", "dot_raw"])
+            ),
             "separation": separations,
             "beta": scalars,
             "convention": st.sampled_from(["standard", "paper", "paper", "x", None]),

@@ -117,3 +117,25 @@ def test_the_first_block_pastes_and_succeeds(capsys):
     assert "short: ratio" not in text, "the long table lives in benches/README.md"
     for path in re.findall(r"\]\(([^)#]+)\)", text):
         assert "://" in path or (README.parent / path).exists(), path
+
+
+def test_the_papers_page_names_what_there_is():
+    """Every call and every command of the page exists, and every experiment is on it."""
+    from amfast import reproduce
+    from amfast.memories.universal import paper
+
+    page = README.parent / "docs" / "papers.md"
+    if not page.exists():
+        pytest.skip("no docs beside the tests")
+    text = page.read_text(encoding="utf-8")
+    for dotted in set(re.findall(r"\bam\.([A-Za-z_.]+)", text)):
+        found = amfast
+        for name in dotted.strip(".").split("."):
+            assert hasattr(found, name), f"am.{dotted}"
+            found = getattr(found, name)
+    commands = set(re.findall(r"amfast reproduce ([a-z-]+)", text))
+    listed = set(
+        re.findall(r"`([a-z]+-[a-z-]+|timbre|identities)`", text.partition("## The others")[2])
+    )
+    assert commands | listed == set(reproduce.EXPERIMENTS)
+    assert all(f'`"{name}"' in text for name in paper.SIMILARITIES)

@@ -10,17 +10,30 @@ import pytest
 
 import amfast as am
 from amfast import datasets, reproduce
-from amfast.reproduce import _cues, _fit, _measure, _random, _registry, _report
+from amfast.reproduce import (
+    _cues,
+    _fit,
+    _measure,
+    _random,
+    _registry,
+    _report,
+    learned_similarity,
+    measure_learning,
+)
 from amfast.reproduce._images import ImageSet, find, rows
 
 IMAGES = [
+    "learned-similarity",
     "uhn-capacity",
+    "uhn-examples",
     "uhn-hetero",
     "uhn-perturbations",
     "uhn-robustness",
     "uhn-separation",
     "uhn-threshold",
 ]
+# Whose figures are the paper's: as the caption says, and as the code runs.
+CAPTIONED = [name for name in IMAGES if name not in ("learned-similarity", "uhn-examples")]
 # Experiments without images that are done in a second or two; .ci/run runs every one.
 FAST = [
     "chain-capacity",
@@ -181,7 +194,7 @@ def test_every_experiment_is_registered() -> None:
         reproduce.run("uhn-nothing")
 
 
-@pytest.mark.parametrize("name", IMAGES)
+@pytest.mark.parametrize("name", CAPTIONED)
 def test_quick(name, tmp_path, capsys) -> None:
     assert reproduce.run(name, "quick", out=tmp_path) == 0
     printed = capsys.readouterr().out
@@ -199,6 +212,61 @@ def test_quick(name, tmp_path, capsys) -> None:
     assert len(list(tmp_path.glob("*.png"))) == len(variants)
     if name != "uhn-perturbations":  # whose caption and code agree
         assert any("code" in v for v in variants) and any("caption" in v for v in variants)
+
+
+def test_quick_learned_similarity(tmp_path, capsys) -> None:
+    assert reproduce.run("learned-similarity", "quick", out=tmp_path) == 0
+    assert "does not hold" in capsys.readouterr().out
+    with (tmp_path / "learned-similarity.csv").open(encoding="utf-8", newline="") as file:
+        points = [p for p in csv.DictReader(file) if p["variant"] == "mask"]
+    mean = {(p["line"], p["level of the corruption"]): float(p["mean"]) for p in points}
+    assert mean["learned", "0.5"] == mean["best possible", "0.5"] == 1
+    assert mean["manhattan", "0.5"] < 0.5
+    pytest.importorskip("matplotlib")
+    assert len(list(tmp_path.glob("*.png"))) == 6
+
+
+@pytest.mark.filterwarnings("error::amfast.SeparationWarning")
+def test_quick_examples(tmp_path, capsys) -> None:
+    assert reproduce.run("uhn-examples", "quick", out=tmp_path) == 0
+    assert "perfect to 0.2 / 0.2" in capsys.readouterr().out
+    with (tmp_path / "uhn-examples.csv").open(encoding="utf-8", newline="") as file:
+        points = list(csv.DictReader(file))
+    assert len({p["variant"] for p in points}) == 7
+    with (tmp_path / "uhn-examples_claims.csv").open(encoding="utf-8", newline="") as file:
+        verdicts = [(c["claim"], c["verdict"]) for c in csv.DictReader(file)]
+    assert ("perfect recall up to a mask of 0.5", "does not hold") in verdicts
+    pytest.importorskip("matplotlib")
+    assert len(list(tmp_path.glob("*.png"))) == 7 + 2
+
+
+@pytest.mark.parametrize("alpha", measure_learning.ALPHAS)
+def test_contexts_are_densities_with_the_spectrum_that_is_said(alpha) -> None:
+    drawn = measure_learning._draw(alpha, 50, 0)
+    n, tags, coefficients = len(drawn.y), drawn.tags, drawn.coefficients
+    assert np.abs(tags @ tags.transpose(0, 2, 1) - np.eye(8)).max() < 1e-12
+    z = (np.arange(64) + 0.5) / 64
+    features = np.sqrt(2) * np.cos(np.pi * np.arange(1, 9)[:, None] * z)
+    density = 1 + coefficients @ features
+    assert density.min() > 0
+    np.testing.assert_allclose(density.mean(axis=2), 1)
+    spread = coefficients.var(axis=(0, 1))
+    np.testing.assert_allclose(
+        spread / spread[0], np.exp(-0.5 * (np.arange(1, 9) ** alpha - 1)), rtol=0.1
+    )
+    asked = (tags * drawn.queries[:, None]).sum(axis=2)
+    np.testing.assert_allclose(asked, np.eye(8)[drawn.asked], atol=1e-12)
+    own = coefficients[np.arange(n), drawn.asked]
+    assert np.corrcoef(own[:, 0], drawn.y)[0, 1] > 0.5
+
+
+@pytest.mark.parametrize("sigma", [0.3, 1.0])
+def test_the_likelihood_of_noise_is_that_of_what_is_drawn(sigma) -> None:
+    """Densities of folded and clipped noise, and the mass at 1, add up to 1."""
+    x, fine = 0.4, np.linspace(0, 1, 20001)
+    density = np.exp((fine - x) ** 2 / (-2 * sigma**2)) * (1 + np.exp(-2 * fine * x / sigma**2))
+    inside = np.trapezoid(density, fine) / (sigma * np.sqrt(2 * np.pi))
+    assert inside + np.exp(learned_similarity._beyond(x, sigma)) == pytest.approx(1, abs=1e-6)
 
 
 @pytest.mark.parametrize("name", FAST)

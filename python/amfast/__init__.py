@@ -43,6 +43,7 @@ from amfast.memories.hebbian.spectrum import effective_rank
 from amfast.memories.hopfield.memory import Hopfield, HopfieldRecall
 from amfast.memories.learned.memory import LinearAssociativeMemory
 from amfast.memories.measure import Measure
+from amfast.memories.measure_regressor import MeasureRegressor
 from amfast.memories.modern import ContinuousSDM, ModernBounds, ModernHopfield, SeparationWarning
 from amfast.memories.recall import Recall
 from amfast.memories.recovery.expander import expander
@@ -62,6 +63,7 @@ from amfast.parts import (
     Sqrt,
     Threshold,
     TopK,
+    fit_similarity,
 )
 from amfast.parts.entmax import Entmax, Sparsemax
 from amfast.parts.features import Elu, Fourier
@@ -94,6 +96,7 @@ __all__ = [
     "Log",
     "Max",
     "Measure",
+    "MeasureRegressor",
     "ModernBounds",
     "ModernHopfield",
     "Partial",
@@ -125,6 +128,7 @@ __all__ = [
     "datasets",
     "effective_rank",
     "expander",
+    "fit_similarity",
     "get_num_threads",
     "hebbian",
     "inspect",

@@ -63,7 +63,7 @@ _REAL = _Texts(
     f"{N_STORED} Fashion-MNIST images",
     "the right image has the largest weight of all",
     f"and the answer is that image, up to {CLOSE:.0%} of its sum of squares",
-    "From dot to Manhattan only the similarity changes: max answers with the one best image.\n"
+    "Down to the learned one only the similarity changes: max answers with the one best image.\n"
     "Then recall is told which pixels are not known, and the others alone count. Below only the\n"
     "separation changes: a softmax blends images, the more the smaller its beta.",
 )
@@ -84,12 +84,24 @@ def _memories() -> dict[str, am.UniversalHopfield]:
         "reverse KL": "reverse_kl", "Manhattan": "manhattan",
     }  # fmt: skip
     made = {f"{said} + max": am.UniversalHopfield(s, "max") for said, s in similarities.items()}
+    made["learned from spoilt\nimages + max"] = am.UniversalHopfield(_learned(), "max")
     made[f"Manhattan + max{KNOWN}"] = am.UniversalHopfield("manhattan", "max")
     for beta in (1.0, 0.1):
         made[f"Manhattan + softmax,\nbeta = {beta:g}"] = am.UniversalHopfield(
             "manhattan", beta=beta
         )
     return made
+
+
+def _learned() -> am.Similarity:
+    """Learn a similarity from images that are not stored, spoilt in the three ways."""
+    images = datasets.load("fashion_mnist_small").patterns(np.float32)[N_STORED:]
+    ways = (
+        lambda rows: corrupt.mask(rows, 0.5, shape=(28, 28)),
+        lambda rows: corrupt.gaussian(rows, 0.3, seed=11, shape=(28, 28)),
+        lambda rows: corrupt.random_mask(rows, 0.5, seed=12, shape=(28, 28)),
+    )
+    return am.fit_similarity(images, ways)
 
 
 def _corruptions(images: Images) -> dict[str, Images]:

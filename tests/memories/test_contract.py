@@ -43,6 +43,10 @@ def nearness(cues: np.ndarray, keys: np.ndarray) -> np.ndarray:
     return 1.0 / (1.0 + np.abs(cues[:, None] - keys).sum(axis=2))
 
 
+def halved(rows: np.ndarray) -> np.ndarray:
+    return np.where(np.arange(D) < D // 2, rows, 0.5 * rows[:, ::-1])
+
+
 @dataclass(frozen=True)
 class Case:
     """One way to set up a memory."""
@@ -92,6 +96,8 @@ CASES: dict[str, list[Case]] = {
         Case(lambda: UHN("hamming", beta=1.0, readout="sign"), rows=signs, recall={"max_iter": 3}),
         Case(lambda: UHN("manhattan", "softmax", beta=50.0, convention="paper"), rows=positive),
         Case(lambda: UHN(nearness, np.tanh)),
+        Case(lambda: UHN(am.fit_similarity(numbers(30, 5), halved), beta=0.5)),
+        Case(lambda: UHN(am.fit_similarity(numbers(30, 5), [halved, np.abs]), beta=0.5)),
     ],
     "ModernHopfield": [
         Case(lambda: am.ModernHopfield(0.4), recall={"max_iter": 3}),

@@ -245,6 +245,14 @@ def golden() -> dict[str, tuple[Callable[[], Any], Callable[[Any], Any]]]:
         lambda model: model.decision_function(X),
     )
     made["Capacity-0"] = lambda: am.capacity(am.Hopfield, [2, 4], width=32), lambda x: x.success
+    contexts = [
+        am.Measure(np.eye(3), values=rows) for rows in numbers(9, 1)[:, :6].reshape(9, 3, 2)
+    ]
+    tags = np.tile(np.eye(3), (3, 1))
+    made["MeasureRegressor-0"] = (
+        lambda: am.MeasureRegressor(4, n_epochs=2).fit(contexts, tags, Y[:9]),
+        lambda model: model.predict(contexts, tags),
+    )
     for i, metric in enumerate(("manhattan", "cosine")):
         made[f"Keys-{i}"] = (
             lambda metric=metric: am.Keys(X, metric),

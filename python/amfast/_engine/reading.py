@@ -18,7 +18,7 @@ from amfast._engine.knowing import known_of
 from amfast._engine.scoring import cue_tiles, engine_rows, numbers, project, score_type, scores
 from amfast._typing import Array, Float
 from amfast.bits import BitMatrix
-from amfast.parts import Separation, Similarity, TopK
+from amfast.parts import FittedSimilarity, Separation, Similarity, TopK
 
 
 class Source(NamedTuple):
@@ -53,6 +53,10 @@ def read(
     The mean is in `result_type`: bytes are cues of the best items and of bits alone. ``known``, one
     row or one a cue, is what columns of the cues count.
     """
+    if isinstance(similarity, FittedSimilarity) and len(similarity.lines) == 1:
+        assert not isinstance(cues, BitMatrix)
+        cues, known = similarity.asked(0, cues, known)
+        similarity = Similarity(similarity.engine_metric)
     fused = separation.engine()
     if len(cues) and similarity.metric is not None:
         if fused is not None:

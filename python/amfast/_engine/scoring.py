@@ -13,7 +13,7 @@ import numpy as np
 from amfast import _check, _core
 from amfast._typing import Array, Float, Int, Mask
 from amfast.bits import BitMatrix
-from amfast.parts import Similarity
+from amfast.parts import FittedSimilarity, Similarity
 from amfast.parts.metrics import METRICS
 
 # Scores of one tile of cues, as float64, and the working set of one call of a Python similarity.
@@ -156,6 +156,8 @@ def scores(
         return out
     assert not isinstance(cues, BitMatrix)
     assert not isinstance(keys, BitMatrix)
+    if isinstance(similarity, FittedSimilarity):
+        return _fitted_scores(cues, packed, similarity, out, threads, known)
     width = keys.shape[1]
     for q in range(0, len(cues), _TILE_CUES):
         some = cues[q : q + _TILE_CUES]
@@ -163,6 +165,25 @@ def scores(
             piece = keys[tile].astype(cues.dtype, copy=False)
             with np.errstate(over="ignore"):
                 out[q : q + _TILE_CUES, tile] = similarity.tile(some, piece)
+    return out
+
+
+def _fitted_scores(
+    cues: Array,
+    packed: Array | _core.Keys,
+    similarity: FittedSimilarity,
+    out: Array,
+    threads: int,
+    known: Array | None,
+) -> Array:
+    """Find the least distance of all models; ``out`` is overwritten."""
+    piece = np.empty_like(out)
+    out.fill(np.inf)
+    for model, constant in enumerate(similarity.constants(cues, known)):
+        rows, weights = similarity.asked(model, cues, known)
+        _core.pairwise(rows, packed, similarity.engine_metric, piece, threads, weights)
+        piece += constant[:, None].astype(out.dtype)
+        np.minimum(out, piece, out=out)
     return out
 
 

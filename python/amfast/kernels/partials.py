@@ -15,6 +15,7 @@ from typing import Any, Generic, TypeVar
 import numpy as np
 
 from amfast import _core
+from amfast._engine.knowing import known_of
 from amfast._engine.reading import Source, read
 from amfast._engine.scoring import cue_tiles, engine_rows, numbers, scores
 from amfast._typing import Array, Float, Int
@@ -218,7 +219,7 @@ def _best(
             engine_rows(cues), packed, k, similarity.metric, threads, True, known
         )
     else:
-        found, indices = _best_by_function(cues, keys, similarity, k, threads)
+        found, indices = _best_by_function(cues, keys, similarity, k, threads, known)
     if not similarity.larger_is_better:
         found = np.negative(found)
     bias = None if b is None else b[indices]
@@ -232,11 +233,17 @@ def _best(
 
 
 def _best_by_function(
-    cues: Array | BitMatrix, keys: Array | BitMatrix, similarity: Similarity, k: int, threads: int
+    cues: Array | BitMatrix,
+    keys: Array | BitMatrix,
+    similarity: Similarity,
+    k: int,
+    threads: int,
+    known: Array | None,
 ) -> tuple[Array, Int]:
     found, indices = [], []
     for tile in cue_tiles(len(cues), len(keys)):
-        s = scores(cues[tile], keys, engine_rows(keys), similarity, threads)
+        some = known_of(known, tile)
+        s = scores(cues[tile], keys, engine_rows(keys), similarity, threads, known=some)
         order = np.argsort(-s if similarity.larger_is_better else s, axis=1, kind="stable")[:, :k]
         found.append(np.take_along_axis(s, order, axis=1))
         indices.append(order)

@@ -99,9 +99,10 @@ def _question(
         k, v = held.rows, held.values() if values is None else None
     else:
         q, single = _check.cues(cues)
-        held = read_keys(keys, similar.metric)
+        held = read_keys(keys, similar.engine_metric)
         k = held.rows
         _check.same_width(q, "cues", k.shape[1], "the keys have")
+        similar.check_width(k, "keys")
     if isinstance(values, BitMatrix):
         v = values
     elif values is not None:
@@ -123,7 +124,7 @@ def _question(
         if not exactly:
             dtype = _check.compute_type(*(x for x in (q, k, v) if isinstance(x, np.ndarray)))
             q = q.astype(dtype, copy=False)
-            q, known = knowing.known_rows(q, weights, similar.metric, rescale)
+            q, known = knowing.known_rows(q, weights, similar.engine_metric, rescale)
         _check.finite(q, "cues")
     if similar.metric is None or separate.engine() is None:
         for rows, name in ((k, "keys"), (v, "values")):

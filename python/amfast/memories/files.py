@@ -39,6 +39,9 @@ def encoded(parameters: dict[str, Any]) -> tuple[dict[str, Any], dict[str, Array
         elif isinstance(value, np.ndarray):
             arrays[_PREFIX + name] = value
             plain[name] = {"array": True}
+        elif isinstance(value, parts.FittedSimilarity):
+            arrays[_PREFIX + name] = value.lines
+            plain[name] = {"fitted": value.name}
         else:
             plain[name] = _plain(name, value)
     return plain, arrays
@@ -79,5 +82,7 @@ def _decoded(name: str, value: Any, arrays: dict[str, Array]) -> Any:
         return BitMatrix.from_packed(arrays.pop(_PREFIX + name), value["bits"])
     if set(value) == {"array"}:
         return arrays.pop(_PREFIX + name)
+    if set(value) == {"fitted"}:
+        return parts.FittedSimilarity(arrays.pop(_PREFIX + name), value["fitted"])
     own = dict(value)
     return PARTS[own.pop("part")](**own)

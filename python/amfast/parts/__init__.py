@@ -25,6 +25,7 @@ from amfast.parts.base import Separation, SeparationWarning, WeightFunction
 from amfast.parts.best import Max, TopK
 from amfast.parts.entmax import Entmax, Sparsemax
 from amfast.parts.features import Elu, FeatureMap, Fourier
+from amfast.parts.fitted import FittedSimilarity, fit_similarity
 from amfast.parts.readout import Readout
 from amfast.parts.separations import (
     SEPARATIONS,
@@ -45,6 +46,7 @@ __all__ = [
     "Entmax",
     "Exponential",
     "FeatureMap",
+    "FittedSimilarity",
     "Fourier",
     "Identity",
     "Log",
@@ -61,6 +63,7 @@ __all__ = [
     "Threshold",
     "TopK",
     "WeightFunction",
+    "fit_similarity",
     "separation",
     "similarity",
 ]

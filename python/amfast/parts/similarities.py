@@ -42,6 +42,10 @@ class Similarity:
     ValueError
         If the name is unknown or contradicts ``larger_is_better``.
 
+    See Also
+    --------
+    fit_similarity : One that is learned from corrupted examples.
+
     Examples
     --------
     >>> import numpy as np, amfast as am
@@ -88,6 +92,14 @@ class Similarity:
     def metric(self) -> str | None:
         """The engine's name of the metric, None for a Python function."""
         return self.fn if isinstance(self.fn, str) else None
+
+    @property
+    def engine_metric(self) -> str | None:
+        """The metric by which the engine reads the keys, None if it does not."""
+        return self.metric
+
+    def check_width(self, rows: Any, name: str) -> None:
+        """Refuse rows of a width that this similarity does not know."""
 
     def tile(self, cues: Array, keys: Array) -> Array:
         """Call the function on one tile and check what it returns, (q, n) as given.

@@ -7,9 +7,9 @@ says* and *as the authors' code runs* where the two differ; the others measure r
 against `amfast.theory`.
 
 ``_registry`` says what an experiment is and how to add one, ``_report`` prints and writes,
-``_figures`` draws, ``_fit`` reads slopes and crossings off points, ``_images`` finds the data,
-``_notes`` plays music, ``_cues`` and ``_measure`` serve the experiments on images, ``_training``
-those that learn; every other module is one experiment.
+``_figures`` and ``_gallery`` draw, ``_fit`` reads slopes and crossings off points, ``_images``
+finds the data, ``_notes`` plays music, ``_cues`` and ``_measure`` serve the experiments on images,
+``_training`` those that learn; every other module is one experiment.
 """
 
 from __future__ import annotations
@@ -29,7 +29,9 @@ from amfast.reproduce import (  # noqa: F401  (importing an experiment registers
     hopfield_onestep,
     hopfield_transition,
     identities,
+    learned_similarity,
     mchn_bounds,
+    measure_learning,
     measure_recall,
     modern_onestep,
     muon_noiseless,
@@ -40,6 +42,7 @@ from amfast.reproduce import (  # noqa: F401  (importing an experiment registers
     timbre,
     uhn_attention,
     uhn_capacity,
+    uhn_examples,
     uhn_hetero,
     uhn_perturbations,
     uhn_robustness,

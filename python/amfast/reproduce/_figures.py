@@ -25,6 +25,7 @@ COLOURS = {
     "kl": "#009E73",
     "reverse_kl": "#56B4E9",
     "harmonic_kl": "#CC79A7",
+    "jeffreys": "#8C6D31",
     "max": "#000000",
     "softmax": "#0072B2",
     "10th order": "#D55E00",
@@ -48,6 +49,7 @@ LABELS = {
     "manhattan": "Manhattan",
     "kl": "KL(memory ‖ cue)",
     "reverse_kl": "KL(cue ‖ memory)",
+    "jeffreys": "Jensen-Shannon of Table 2 (Jeffreys)",
     "harmonic_kl": "“Jensen-Shannon” (harmonic KL)",
 }
 _ACCURACY = {

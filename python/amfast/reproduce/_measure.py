@@ -26,6 +26,8 @@ from amfast.memories.universal import paper
 from amfast.reproduce._registry import ARGMAX, THRESHOLD, Curves
 
 SIX = ("sqeuclidean", "manhattan", "dot", "kl", "reverse_kl", "harmonic_kl")
+# With what Table 2 calls Jensen-Shannon, which the code computes otherwise.
+SEVEN = (*SIX, "jeffreys")
 THREE = ("sqeuclidean", "manhattan", "dot")
 
 # Below this a divergence in float64 is rounding: the cue is the memory.
@@ -104,6 +106,9 @@ class Trial:
             both = np.divide(2 * a * b, a + b, out=np.zeros_like(a), where=a + b > 0)
             both[:, self.memories.blank[:n]] = 0
             return paper.normalised(both, None)
+        if similarity == "jeffreys":
+            mean = (self.raw("kl")[:n, :n] + self.raw("reverse_kl")[:n, :n]) / 2
+            return paper.reciprocal(mean, self.memories.blank[:n], None, "limit")
         raw = self.raw(similarity)[:n, :n]
         if similarity == "dot":
             return paper.normalised(raw, None)

@@ -81,13 +81,13 @@ def run(
                 # Data that do not suit a memory are what some experiments are about.
                 warnings.simplefilter("ignore", am.SeparationWarning)
                 outcome = experiment.run(context)
+                files = write(experiment, outcome, folder)
         except Unavailable as reason:
             if name != "all":
                 raise
             _console.say(f"skipped: {experiment.name}: {reason}")
             continue
         show(experiment, outcome)
-        files = write(experiment, outcome, folder)
         _console.say("wrote " + ", ".join(str(file) for file in files))
         _console.say(f"{experiment.name} took {time.perf_counter() - start:.1f} s\n")
         failed += [check for check in outcome.checks if not check.passed]

@@ -8,6 +8,7 @@ import amfast as am
 from amfast.reproduce import _cues
 from amfast.reproduce._images import Images, ImageSet, rows
 from amfast.reproduce._measure import (
+    SEVEN,
     SIX,
     THREE,
     Memories,
@@ -54,12 +55,14 @@ _BLANK_AT, _BLANK_OF = 12, 50
     images=True,
 )
 def run(context: Context) -> Outcome:
-    """Measure the capacity of six similarities."""
+    """Measure the capacity of the similarities."""
     limit = context.pick(100, 300, 1000)
     sizes = sizes_up_to(limit, SIZES)
     outcome = Outcome((CODE, NOISE, MASK), "stored images N", log_x=True)
     tally = Tally()
-    with context.progress("uhn-capacity", len(context.images) * 3 * len(SIX)) as done:
+    with context.progress(
+        "uhn-capacity", len(context.images) * (len(SIX) + 2 * len(SEVEN))
+    ) as done:
         for image_set in context.images:
             sets = image_set.memory_sets(limit, context.pick(5, 5, 10))
             stored = [Memories(rows(images)) for images in sets]
@@ -68,7 +71,7 @@ def run(context: Context) -> Outcome:
                     Trial(memories, _corrupt(variant, images, number))
                     for number, (memories, images) in enumerate(zip(stored, sets, strict=True))
                 ]
-                for similarity in SIX:
+                for similarity in SIX if variant is CODE else SEVEN:
                     for trial in trials:
                         for n in sizes:
                             _measure(tally, variant, image_set, similarity, trial, n)
@@ -206,11 +209,12 @@ def _claims(curves: Curves, context: Context, sizes: list[int]) -> list[Claim]:
     claims = []
     large = [n for n in sizes if n >= 50]
     for variant in (CODE, NOISE, MASK):
+        similarities = SIX if variant is CODE else SEVEN
         for image_set in context.images:
             panel = image_set.title
             mean = {
                 (s, a): curves.mean(variant.name, panel, s, large, a)
-                for s in SIX
+                for s in similarities
                 for a in (ARGMAX, THRESHOLD)
             }
             lead = {
@@ -229,7 +233,8 @@ def _claims(curves: Curves, context: Context, sizes: list[int]) -> list[Claim]:
             claims.append(Claim(said, where, holds[0], holds[1], shown))
             worst = {a: min(mean[s, a] for s in THREE) for a in (ARGMAX, THRESHOLD)}
             other = {
-                a: best([mean[s, a] for s in SIX if s not in THREE]) for a in (ARGMAX, THRESHOLD)
+                a: best([mean[s, a] for s in similarities if s not in THREE])
+                for a in (ARGMAX, THRESHOLD)
             }
             claims.append(
                 Claim(
@@ -239,7 +244,7 @@ def _claims(curves: Curves, context: Context, sizes: list[int]) -> list[Claim]:
                     other[THRESHOLD] <= worst[THRESHOLD] - 0.1,
                     ", ".join(
                         f"{s} {mean[s, ARGMAX]:.2f} / {mean[s, THRESHOLD]:.2f}"
-                        for s in SIX
+                        for s in similarities
                         if s not in THREE
                     ),
                 )

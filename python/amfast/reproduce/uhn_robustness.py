@@ -9,7 +9,7 @@ import numpy as np
 import amfast as am
 from amfast.reproduce import _cues
 from amfast.reproduce._images import Images, ImageSet, rows
-from amfast.reproduce._measure import SIX, THREE, Memories, Tally, Trial, generator
+from amfast.reproduce._measure import SEVEN, SIX, THREE, Memories, Tally, Trial, generator
 from amfast.reproduce._registry import (
     ARGMAX,
     THRESHOLD,
@@ -54,7 +54,7 @@ VARIANTS = (NOISE_CODE, NOISE_CAPTION, MASK_CODE, MASK_CAPTION)
     images=True,
 )
 def run(context: Context) -> Outcome:
-    """Measure six similarities under growing noise and growing masks."""
+    """Measure similarities under growing noise and growing masks."""
     outcome = Outcome(VARIANTS, "noise level σ or masked fraction")
     tally = Tally()
     with context.progress("uhn-robustness", len(context.images) * len(VARIANTS)) as done:
@@ -84,8 +84,9 @@ def _one_run(
     levels = LEVELS if variant in (NOISE_CODE, NOISE_CAPTION) else FRACTIONS
     for level in levels:
         trial = Trial(memories, _corrupt(variant, images, level, number))
-        for similarity in SIX:
-            if variant in (NOISE_CODE, MASK_CODE):
+        coded = variant in (NOISE_CODE, MASK_CODE)
+        for similarity in SIX if coded else SEVEN:
+            if coded:
                 answers, threshold = trial.recall(similarity, n, am.Max()), 60.0
             else:
                 answers, threshold = trial.recall(similarity, n, am.Softmax(100.0)), 50.0

@@ -74,9 +74,9 @@ class UniversalHopfield(_Looks):
     -----
     **Which parts?** Noisy images or vectors: "manhattan" with beta=1, or "sqeuclidean". Vectors of
     which the direction counts: "cosine", beta=100. Parts of images black: "reverse_kl", beta=50.
-    One item, unmixed: "max". Bits: "hamming". The default, dot, favours long keys: normalise them.
-    A softmax tells items apart whose scores differ by more than about ln(N) / beta; below that it
-    averages them, and `recall` warns.
+    Samples of spoilt cues: `fit_similarity`. One item, unmixed: "max". Bits: "hamming". The
+    default, dot, favours long keys: normalise them. A softmax tells items apart whose scores differ
+    by more than about ln(N) / beta; below that it averages them, and `recall` warns.
 
     Item weights are finite and >= 0 and multiply an item's separated score; the exceptions are
     `TopK` and `Max`, which choose k distinct items by score and then weigh those. Of an item of

@@ -16,6 +16,8 @@ with these similarities (``n(a) = a / sum(a)``, n(0) = 0, and a small eps inside
 ``sqeuclidean`` 1 / sum (x - q)^2, which the paper calls Euclidean
 ``kl``          1 / sum n(x) (ln(n(x) + eps) - ln(n(q) + eps)): KL(memory || cue)
 ``reverse_kl``  1 / sum n(q) (ln(n(q) + eps) - ln(n(x) + eps)): KL(cue || memory)
+``jeffreys``    2 / (KL(memory || cue) + KL(cue || memory)) with these two: what the paper's Table 2
+                calls Jensen-Shannon, the halved divergence of Jeffreys
 ``harmonic_kl`` the harmonic mean of those two divergences, which the code calls Jensen-Shannon;
                 a distance used as a similarity, so it ranks backwards, as published
 =============== ==============================================================================
@@ -54,9 +56,10 @@ SIMILARITIES = (
     "sqeuclidean",
     "kl",
     "reverse_kl",
+    "jeffreys",
     "harmonic_kl",
 )
-DIVERGENCES = ("kl", "reverse_kl", "harmonic_kl")
+DIVERGENCES = ("kl", "reverse_kl", "jeffreys", "harmonic_kl")
 DISTANCES = ("manhattan", "sqeuclidean")
 EPS = 1e-4
 
@@ -104,6 +107,8 @@ class Paper:
 
     def check_domain(self, rows: Array, name: str) -> None:
         """Refuse what the similarity is not defined for."""
+        if isinstance(self.similarity, Similarity):
+            self.similarity.check_width(rows, name)
         if self.similarity in DIVERGENCES:
             _check.nonnegative(rows, name, f"{self.similarity} compares distributions")
 
@@ -257,7 +262,7 @@ def scores(
             out[:, tile] = _divergence(
                 share, proportions(rows, "keys", tile.start), similarity, eps, threads
             )
-    if similarity in ("kl", "reverse_kl"):
+    if similarity in ("kl", "reverse_kl", "jeffreys"):
         return reciprocal(out, blank, weight, on_exact_match)
     if similarity == "harmonic_kl":
         out[:, blank] = 0.0
@@ -286,9 +291,11 @@ def _divergence(cues: Float, keys: Float, similarity: str, eps: float, threads: 
         return _relative_entropy(keys, log_keys, cues, log_cues, threads).T
     if similarity == "reverse_kl":
         return _relative_entropy(cues, log_cues, keys, log_keys, threads)
-    # Both at once for the harmonic mean 2ab / (a + b), 0 where either is.
     a = np.maximum(_relative_entropy(keys, log_keys, cues, log_cues, threads).T, 0.0)
     b = np.maximum(_relative_entropy(cues, log_cues, keys, log_keys, threads), 0.0)
+    if similarity == "jeffreys":
+        return np.asarray((a + b) / 2)
+    # The harmonic mean 2ab / (a + b), 0 where either is.
     return np.asarray(2 * np.divide(a * b, a + b, out=np.zeros_like(a), where=a + b > 0))
 
 

@@ -61,7 +61,7 @@ def cues(
         whole = np.where(there, rows, 0).astype(dtype)
         _check.finite(whole, "cues")
         model.check_domain(whole, "cues")
-        asked, known = knowing.known_rows(whole, weights, model.similarity.metric)
+        asked, known = knowing.known_rows(whole, weights, model.similarity.engine_metric)
     put_back = np.broadcast_to(there, (len(whole), now.width)) if keep else None
     return asked, kind, First(known, put_back, whole)
 

@@ -88,16 +88,19 @@ class Standard:
 
     def items(self) -> Items:
         """Make an empty store that packs its keys for the metric."""
-        return Items(self.similarity.metric, self.prepare)
+        return Items(self.similarity.engine_metric, self.prepare)
 
     def check_domain(self, rows: Array, name: str) -> None:
         """Refuse what the similarity is not defined for."""
+        self.similarity.check_width(rows, name)
         if self.distributions:
             _check.nonnegative(rows, name, f"{self.similarity.metric} compares distributions")
 
     def _source(self, items: Stored, cues: Array | BitMatrix, known: Array | None = None) -> Source:
         """Collect what the cues read, of which some columns may be known."""
-        if known is not None and not self.binary and is_short(items.keys.dtype):
+        # What was fitted asks with weights on the columns, as a mask does.
+        masked = known is not None or isinstance(self.similarity, parts.FittedSimilarity)
+        if masked and not self.binary and is_short(items.keys.dtype):
             packed: Any = engine_rows(items.keys)
         else:
             packed = items.engine_keys(engine_rows(cues).dtype)
