@@ -167,6 +167,15 @@ def test_packed_keys_take_half_the_memory_and_last(name, tmp_path):
     same(am.topk(cues, keys, 9, "l1"), am.topk(cues, plain, 9, "l1"))
 
 
+def test_a_fitted_similarity_reads_the_rows():
+    rng = np.random.default_rng(0)
+    data = rng.random((200, 30)).astype(np.float32)
+    similarity = am.fit_similarity(data, lambda x: 0.5 * x + 0.1)
+    short = data.astype(np.float16)
+    got = am.retrieve(data[:5], am.Keys(short, "sqeuclidean"), similarity=similarity)
+    np.testing.assert_array_equal(got, am.retrieve(data[:5], short, similarity=similarity))
+
+
 def test_files_are_what_others_read(tmp_path):
     _, short, wide = drawn("bfloat16")
     file = am.Keys(short, "l1").save(tmp_path / "keys.safetensors")

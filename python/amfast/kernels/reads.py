@@ -133,7 +133,9 @@ def _question(
     if isinstance(k, np.ndarray) and isinstance(q, np.ndarray):
         refuse_distance(similar, k[:FEW_ROWS].astype(q.dtype, copy=False))
     asked = engine_rows(q).dtype
-    packed = held.engine(asked) if known is None else held.known(asked)
+    # What was fitted asks with weights on the columns, as a mask does.
+    masked = known is not None or isinstance(similar, parts.FittedSimilarity)
+    packed = held.known(asked) if masked else held.engine(asked)
     if v is None and not isinstance(packed, np.ndarray):
         v = k
     return _Question(q, k, v, packed, b, similar, separate, single, known)
