@@ -24,8 +24,6 @@ class Metric(NamedTuple):
     """Whether rows must be non-negative and are divided by their sums."""
     smoothed: bool = False
     """Whether a zero makes the metric infinite, so that memories smooth their rows."""
-    descends: bool = False
-    """Whether a step of recall can descend an energy."""
 
 
 METRICS = {
@@ -36,7 +34,6 @@ METRICS = {
             "sum q k; the only one where larger is better",
             larger_is_better=True,
             bytes="whole",
-            descends=True,
         ),
         Metric(
             "cosine", "1 - q.k / (|q| |k|), a distance; 1 if either row is zero", bytes="rounded"
@@ -45,7 +42,6 @@ METRICS = {
             "sqeuclidean",
             "sum (q - k)^2, by direct differences",
             bytes="whole",
-            descends=True,
         ),
         Metric("euclidean", "its square root", aliases=("l2",), bytes="rounded"),
         Metric("manhattan", "sum |q - k|", aliases=("cityblock", "l1"), bytes="whole"),

@@ -92,11 +92,11 @@ class Polynomial(Raw):
             return f"{self!r} {_NEGATIVE}"
         return f"{self!r} gives the farthest item the largest weight"
 
-    def why_no_energy(self, dot: bool, raw: bool) -> str:
+    def why_no_energy(self, alike: bool) -> str:
         """Say why: even powers are not monotone."""
         if self.n % 2 == 0 and not self.rectified:
             return f"the even power {self.n:g} is not monotone; use rectified=True or an odd n"
-        return super().why_no_energy(dot, raw)
+        return ""
 
     def integral(self) -> tuple[Separation, float]:
         """``s^(n + 1) / (n + 1)``."""
@@ -141,7 +141,9 @@ class Sqrt(Raw):
         with np.errstate(divide="ignore"):
             return weighing.shares(0.5 * np.log(s), None, log_weight)
 
-    def potential(self, scores: Array, log_weight: Float | None) -> Float:
+    def potential(
+        self, scores: Array, log_weight: Float | None, larger_is_better: bool = True
+    ) -> Float:
         """``sum_i exp(b_i) (2 / 3) s_i^(3/2)``."""
         s = np.asarray(scores, np.float64)
         weighing.refuse_negative(s, "sqrt")
@@ -175,7 +177,9 @@ class Log(Raw):
             magnitude = np.log(np.abs(logarithm))
         return weighing.shares(magnitude, np.sign(logarithm), log_weight)
 
-    def potential(self, scores: Array, log_weight: Float | None) -> Float:
+    def potential(
+        self, scores: Array, log_weight: Float | None, larger_is_better: bool = True
+    ) -> Float:
         """``sum_i exp(b_i) (s_i ln s_i - s_i)``."""
         s = np.asarray(scores, np.float64)
         weighing.refuse_negative(s, "log")
@@ -197,6 +201,7 @@ class Softmax(Separation):
     beta: float = 1.0
 
     sums_to_one = True
+    nonnegative = True
     why_whole = ""
 
     def __post_init__(self) -> None:
@@ -213,7 +218,7 @@ class Softmax(Separation):
         """See `Separation.weights`."""
         return weighing.exponential(scores, self.beta, log_weight)
 
-    def why_no_energy(self, dot: bool, raw: bool) -> str:
+    def why_no_energy(self, alike: bool) -> str:
         """Say why: only without a temperature."""
         return "" if self.beta else "beta = 0 averages all items whatever the state"
 
@@ -234,12 +239,6 @@ class Exponential(Softmax):
 
     sums_to_one = False
 
-    def why_no_energy(self, dot: bool, raw: bool) -> str:
-        """Say why: raw weights need the state's own term of dot products."""
-        if raw and not dot and self.beta:
-            return "raw exponential weights descend one for dot only"
-        return super().why_no_energy(dot, raw)
-
 
 @dataclass(frozen=True)
 class Threshold(Raw):
@@ -256,6 +255,7 @@ class Threshold(Raw):
     radius: float
 
     may_leave_all_out = True
+    nonnegative = True
 
     def __post_init__(self) -> None:
         """Check the radius."""
@@ -281,10 +281,13 @@ class Threshold(Raw):
             least = float(scores.dtype.type(least)) if scores.dtype.kind == "f" else least
         return weighing.indicator(scores >= least, log_weight)
 
-    def potential(self, scores: Array, log_weight: Float | None) -> Float:
-        """``sum_i exp(b_i) max(s_i - radius, 0)``, of dot products."""
-        s = np.asarray(scores, np.float64)
-        return self.summed(np.maximum(s - self.radius, 0.0), log_weight)
+    def potential(
+        self, scores: Array, log_weight: Float | None, larger_is_better: bool = True
+    ) -> Float:
+        """``sum_i exp(b_i) max(s_i - radius, 0)``; of distances, ``max(radius - d_i, 0)``."""
+        least = self.radius if larger_is_better else -self.radius
+        inside = np.maximum(np.asarray(scores, np.float64) - least, 0.0)
+        return self.summed(inside, log_weight)
 
 
 SEPARATIONS: Final[dict[str, Separation]] = {

@@ -27,7 +27,7 @@ from amfast.reference.peeling import peel
 from amfast.reference.products import hebbian, hebbian_memory
 from amfast.reference.retrieval import modern_energy, retrieve, separation_margin
 from amfast.reference.searches import topk, within
-from amfast.reference.separations import entmax, separate
+from amfast.reference.separations import entmax, potential, separate
 
 __all__ = [
     "METRICS",
@@ -42,6 +42,7 @@ __all__ = [
     "overlap_terms",
     "pairwise",
     "peel",
+    "potential",
     "retrieve",
     "sdm_active",
     "sdm_read",
