@@ -43,6 +43,8 @@ from amfast.memories.hopfield.memory import Hopfield, HopfieldRecall
 from amfast.memories.learned.memory import LinearAssociativeMemory
 from amfast.memories.measure import Measure
 from amfast.memories.modern import ContinuousSDM, ModernBounds, ModernHopfield, SeparationWarning
+from amfast.memories.neural import NeuralDynamics
+from amfast.memories.neural.path import NeuralPath
 from amfast.memories.recall import Recall
 from amfast.memories.recovery.expander import expander
 from amfast.memories.recovery.memory import Recovery, SparseRecoveryMemory
@@ -94,6 +96,8 @@ __all__ = [
     "Measure",
     "ModernBounds",
     "ModernHopfield",
+    "NeuralDynamics",
+    "NeuralPath",
     "Partial",
     "Polynomial",
     "Readout",

@@ -157,6 +157,16 @@ class Separation:
         with np.errstate(divide="ignore"):
             return w, (np.log(total) + np.log(peak) + top)[:, 0]
 
+    def activations(
+        self, scores: Array, log_weight: Float | None, larger_is_better: bool = True
+    ) -> Float:
+        """Weights (q, N) as they are, not divided by their sum unless they always are."""
+        shares, log_scale = self.weights(scores, log_weight, larger_is_better)
+        if self.sums_to_one:
+            return shares
+        with np.errstate(over="ignore", invalid="ignore"):
+            return np.where(shares == 0, 0.0, shares * np.exp(log_scale)[:, None])
+
     # -- energy -----------------------------------------------------------------------------------
 
     def why_no_energy(self, alike: bool) -> str:
@@ -193,6 +203,13 @@ class Separation:
         with np.errstate(over="ignore"):
             return np.asarray(shares.sum(axis=1) * np.exp(log_scale) / integral[1])
 
+    def curvature(self, scores: Array, log_weight: Float | None) -> Float:
+        """Slopes ``a`` (q, N) of the weights by their own scores: the Hessian of the potential.
+
+        It is ``diag(a)``, and ``diag(a) - a a^T / sum(a)`` where the weights sum to 1.
+        """
+        raise ValueError(f"{self!r} has no potential: {self.why_no_energy(True)}")
+
 
 class Raw(Separation):
     """Weights ``f(s)`` of an item's own score; as they are, the gradient of sums of integrals."""
@@ -202,6 +219,10 @@ class Raw(Separation):
     def why_no_energy(self, alike: bool) -> str:
         """Nothing speaks against it: a rising function of a score is the slope of a convex one."""
         return ""
+
+    def weighed(self, slopes: Float, log_weight: Float | None) -> Float:
+        """Slopes (q, N) of f times the items' weights."""
+        return slopes if log_weight is None else np.asarray(slopes * np.exp(log_weight))
 
     def summed(self, integrals: Float, log_weight: Float | None) -> Float:
         """Sum integrals (q, N) of f by weight; an item of weight 0 has no part."""

@@ -78,6 +78,12 @@ class TopK(Separation):
             return np.asarray(s.mean(axis=1))
         return self.shares(s, bias)[1] / self.beta
 
+    def curvature(self, scores: Array, log_weight: Float | None) -> Float:
+        """``beta w_i``; 0 without beta, and of one item."""
+        if self.k == 1 or not self.beta:
+            return np.zeros(scores.shape)
+        return self.beta * self.weights(scores, log_weight)[0]
+
     def _chosen(self, scores: Array, log_weight: Float | None) -> tuple[Int, Float]:
         """Items with the k best scores (q, k), best first, and their log weights; none of 0."""
         b = np.zeros(scores.shape[1]) if log_weight is None else log_weight

@@ -69,6 +69,13 @@ class _Sparse(Separation):
         inside = (1.0 - 1.0 / a) * beta * below + (1.0 + tau) / (a * (a - 1.0))
         return np.where(live, top + inside / beta, -np.inf)
 
+    def curvature(self, scores: Array, log_weight: Float | None) -> Float:
+        """``beta m_i (p_i / m_i)^(2 - alpha)`` where p_i > 0, else 0."""
+        p = self._solved(scores, log_weight)[0]
+        m = np.ones(1) if log_weight is None else np.exp(log_weight)
+        with np.errstate(divide="ignore", invalid="ignore"):
+            return np.where(p > 0, self.beta * m * (p / m) ** (2.0 - self._alpha), 0.0)
+
     def why_no_energy(self, alike: bool) -> str:
         """Say why there is no energy: only without a temperature."""
         return "" if self.beta else "beta = 0 averages all items whatever the state"

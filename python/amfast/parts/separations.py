@@ -44,6 +44,10 @@ class Identity(Raw):
         """Say what a weight of -d does."""
         return "" if larger_is_better else f"{self!r} {_NEGATIVE}"
 
+    def curvature(self, scores: Array, log_weight: Float | None) -> Float:
+        """``exp(b_i)``."""
+        return self.weighed(np.ones(scores.shape), log_weight)
+
     def integral(self) -> tuple[Separation, float]:
         """``s^2 / 2``."""
         return Polynomial(2), 2.0
@@ -98,6 +102,17 @@ class Polynomial(Raw):
             return f"the even power {self.n:g} is not monotone; use rectified=True or an odd n"
         return ""
 
+    def curvature(self, scores: Array, log_weight: Float | None) -> Float:
+        """``n s_i^(n - 1) exp(b_i)``; at 0 of a power below 1, that at the smallest number."""
+        s = np.maximum(scores, 0.0) if self.rectified else scores
+        if self.n < 1:
+            s = np.maximum(s, weighing.TINY)
+        with np.errstate(over="ignore"):
+            slopes = self.n * s ** (self.n - 1.0)
+        return self.weighed(
+            np.where(scores > 0, slopes, 0.0) if self.rectified else slopes, log_weight
+        )
+
     def integral(self) -> tuple[Separation, float]:
         """``s^(n + 1) / (n + 1)``."""
         return replace(self, n=self.n + 1), self.n + 1.0
@@ -149,6 +164,10 @@ class Sqrt(Raw):
         weighing.refuse_negative(s, "sqrt")
         return self.summed(2.0 / 3.0 * s * np.sqrt(s), log_weight)
 
+    def curvature(self, scores: Array, log_weight: Float | None) -> Float:
+        """``exp(b_i) / (2 sqrt(s_i))``, at 0 that at the smallest number."""
+        return self.weighed(0.5 / np.sqrt(np.maximum(scores, weighing.TINY)), log_weight)
+
 
 @dataclass(frozen=True, init=False)
 class Log(Raw):
@@ -184,6 +203,10 @@ class Log(Raw):
         s = np.asarray(scores, np.float64)
         weighing.refuse_negative(s, "log")
         return self.summed(s * np.log(np.maximum(s, weighing.TINY)) - s, log_weight)
+
+    def curvature(self, scores: Array, log_weight: Float | None) -> Float:
+        """``exp(b_i) / s_i``, at 0 that at the smallest number."""
+        return self.weighed(1.0 / np.maximum(scores, weighing.TINY), log_weight)
 
 
 @dataclass(frozen=True)
@@ -221,6 +244,10 @@ class Softmax(Separation):
     def why_no_energy(self, alike: bool) -> str:
         """Say why: only without a temperature."""
         return "" if self.beta else "beta = 0 averages all items whatever the state"
+
+    def curvature(self, scores: Array, log_weight: Float | None) -> Float:
+        """``beta w_i``."""
+        return self.beta * self.activations(scores, log_weight)
 
     def integral(self) -> tuple[Separation, float]:
         """``lse(beta s + b) / beta``."""
@@ -288,6 +315,10 @@ class Threshold(Raw):
         least = self.radius if larger_is_better else -self.radius
         inside = np.maximum(np.asarray(scores, np.float64) - least, 0.0)
         return self.summed(inside, log_weight)
+
+    def curvature(self, scores: Array, log_weight: Float | None) -> Float:
+        """0 but at the radius itself."""
+        return np.zeros(scores.shape)
 
 
 SEPARATIONS: Final[dict[str, Separation]] = {
