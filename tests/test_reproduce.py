@@ -22,7 +22,10 @@ IMAGES = [
     "uhn-threshold",
 ]
 # Experiments without images that are done in a second or two; .ci/run runs every one.
-FAST = ["dam-recall", "dam-xor", "hopfield-biased", "identities", "mchn-bounds", "sdm-attention"]
+FAST = [
+    *("dam-recall", "dam-xor", "hopfield-biased", "identities", "mchn-bounds", "sdm-attention"),
+    "uhn-dynamics",
+]
 
 
 @pytest.fixture(scope="module")

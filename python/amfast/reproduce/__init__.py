@@ -37,6 +37,7 @@ from amfast.reproduce import (  # noqa: F401  (importing an experiment registers
     sparse_recovery,
     timbre,
     uhn_capacity,
+    uhn_dynamics,
     uhn_hetero,
     uhn_perturbations,
     uhn_robustness,
