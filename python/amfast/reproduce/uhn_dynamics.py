@@ -8,6 +8,7 @@ import amfast as am
 from amfast import datasets
 from amfast._typing import Float
 from amfast.memories.neural.path import NeuralPath
+from amfast.reproduce._images import TITLES
 from amfast.reproduce._registry import (
     Check,
     Claim,
@@ -59,7 +60,7 @@ def _images(context: Context) -> tuple[Float, str]:
     if context.level != "quick" and datasets.available("cifar10", context.data):
         name = "cifar10"
     found = datasets.load(name, n=N, data=context.data, download=False)
-    return np.asarray(found.patterns(), np.float64), name
+    return np.asarray(found.patterns(), np.float64), TITLES[name]
 
 
 def _never_rises(outcome: Outcome, n_cues: int) -> None:
@@ -209,7 +210,7 @@ def _without_slope(outcome: Outcome, n_cues: int) -> None:
     found: dict[tuple[str, bool], int] = {}
     for separation in ("square", "softmax"):
         for local in (False, True):
-            memory = am.NeuralDynamics("euclidean", separation, local=local)
+            memory = am.NeuralDynamics("manhattan", separation, local=local)
             memory.store(keys)
             path = memory.run(cues, t=0.5, n_steps=50)
             rises = found[separation, local] = int(path.rises.sum())
@@ -224,8 +225,8 @@ def _without_slope(outcome: Outcome, n_cues: int) -> None:
     ]
     outcome.panels.append(
         Panel(
-            "Euclidean: the factor f' of hidden neurons", "time / τ_v",
-            "median of (E(t) - E(0)) / |E(0)|", lines, y_range=(-0.5, 0.5),
+            "Manhattan: the factor f' of hidden neurons", "time / τ_v",
+            "median of (E(t) - E(0)) / |E(0)|", lines, y_range=(-1.5, 0.1),
         )
     )  # fmt: skip
     outcome.claims.append(
