@@ -158,10 +158,10 @@ def _on_images(outcome: Outcome, images: Float, title: str, n_cues: int) -> None
     )
 
 
-def _line(label: str, x: Float, y: Float, colour: int, n: int = 100) -> Series:
+def _line(label: str, x: Float, y: Float, colour: int, n: int = 41) -> Series:
     """Make a line of at most n points."""
     some = np.unique(np.linspace(0, len(x) - 1, n).astype(int))
-    return Series(label, x[some].tolist(), y[some].tolist(), kind="theory", colour=colour)
+    return Series(label, x[some].tolist(), y[some].tolist(), colour=colour)
 
 
 def _euler(outcome: Outcome, images: Float, title: str, n_cues: int) -> None:
@@ -189,9 +189,9 @@ def _euler(outcome: Outcome, images: Float, title: str, n_cues: int) -> None:
             f"{title}, Manhattan: kinks, steps of {EULER}", "time / τ_v", "mean of E(t) - E(rest)",
             [
                 _line(f"explicit Euler: {rises} of {euler[:, 1:].size} steps rise", path.time,
-                      np.maximum((euler - rest).mean(axis=0), 1e-12), 1, 400),
+                      np.maximum((euler - rest).mean(axis=0), 1e-12), 1),
                 _line("proximal: none", path.time[:-1],
-                      np.maximum((path.energy - rest).mean(axis=0)[:-1], 1e-12), 0, 400),
+                      np.maximum((path.energy - rest).mean(axis=0)[:-1], 1e-12), 0),
             ],
             log_y=True,
         )
