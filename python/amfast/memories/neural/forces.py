@@ -1,9 +1,9 @@
 """What the hidden neurons do to the visible ones: ``sum_i f_i ds_i/dg`` for every similarity.
 
-Each function gives the force as ``pull - stiff * g``, a linear one that is right at g; a step that
-follows the linear one is exact for "dot" and "sqeuclidean", lowers a bound of the energy for
-"euclidean" (as Weiszfeld's iteration does), and never leaves the positive numbers where they
-matter. Distances d score as ``s = -d``.
+Each function gives the force at g and how stiff it is: elsewhere it is nearly ``force - stiff *
+(elsewhere - g)``. A step that follows this linear force is exact for "dot" and "sqeuclidean" and
+lowers a bound of the energy for "euclidean" and "manhattan", as Weiszfeld's iteration does.
+Distances d score as ``s = -d``.
 """
 
 from __future__ import annotations
@@ -49,15 +49,20 @@ def dot(at: Asked) -> tuple[Float, Any]:
 
 def sqeuclidean(at: Asked) -> tuple[Float, Any]:
     """``2 (m_i - g)``: Table 2's, of |m - g|^2 and not of half of it."""
-    return 2.0 * at.through(at.f, at.items.keys), 2.0 * at.f.sum(axis=1, keepdims=True)
+    stiff = 2.0 * at.f.sum(axis=1, keepdims=True)
+    return 2.0 * at.through(at.f, at.items.keys) - stiff * at.g, stiff
 
 
 def euclidean(at: Asked) -> tuple[Float, Any]:
     """``(m_i - g) / |m_i - g|``; a memory that is reached holds what is pulled less elsewhere."""
-    # Nearer than this, distances of float64 numbers of this size are rounding.
-    least = 1e-12 * (1.0 + np.abs(at.g).max(axis=1, keepdims=True))
-    near = at.f / np.maximum(-at.s, least)
-    return at.through(near, at.items.keys), near.sum(axis=1, keepdims=True)
+    near = at.f / np.maximum(-at.s, _least(at.g))
+    stiff = near.sum(axis=1, keepdims=True)
+    return at.through(near, at.items.keys) - stiff * at.g, stiff
+
+
+def _least(g: Float) -> Float:
+    """Return the distance (q, 1) below which one of such numbers counts as 0."""
+    return np.asarray(1e-12 * (1.0 + np.abs(g).max(axis=1, keepdims=True)))
 
 
 def cosine(at: Asked) -> tuple[Float, Any]:
@@ -65,8 +70,8 @@ def cosine(at: Asked) -> tuple[Float, Any]:
     unit = at.items.derived("unit keys", lambda: _unit(at.items.keys))
     norm = np.sqrt((at.g * at.g).sum(axis=1, keepdims=True))
     norm[norm == 0] = np.inf
-    pull = at.through(at.f, unit) / norm
-    return pull, (at.f * (at.s + 1.0)).sum(axis=1, keepdims=True) / norm**2
+    stiff = (at.f * (at.s + 1.0)).sum(axis=1, keepdims=True) / norm**2
+    return at.through(at.f, unit) / norm - stiff * at.g, stiff
 
 
 def _unit(keys: Array) -> Float:
@@ -77,11 +82,13 @@ def _unit(keys: Array) -> Float:
 
 def manhattan(at: Asked) -> tuple[Float, Any]:
     """``sign(m_i - g)`` per entry."""
-    pull = np.zeros(at.g.shape)
-    for out, g, f in zip(pull, at.g, at.f, strict=True):
+    force, stiff = np.zeros(at.g.shape), np.zeros(at.g.shape)
+    for out, held, g, f, least in zip(force, stiff, at.g, at.f, _least(at.g), strict=True):
         for tile in key_tiles(len(at.items), len(g)):
-            out += np.einsum("n,nd->d", f[tile], np.sign(at.items.keys[tile] - g))
-    return pull, 0.0
+            apart = at.items.keys[tile] - g
+            out += np.einsum("n,nd->d", f[tile], np.sign(apart))
+            held += np.einsum("n,nd->d", f[tile], 1.0 / np.maximum(np.abs(apart), least))
+    return force, stiff
 
 
 def kl(at: Asked) -> tuple[Float, Any]:
@@ -141,19 +148,19 @@ def _through_sums(at: Asked, slope: Float, p: Float, weights: Float) -> tuple[Fl
     scale = total * (1.0 + (at.model.eps or 0.0))
     held = np.maximum(weights.sum(axis=1, keepdims=True), 0.0) / (p * scale**2)
     stiff = np.where(blank, 0.0, held)
-    return np.where(blank, 0.0, inside / scale + stiff * at.g), stiff
+    return np.where(blank, 0.0, inside / scale), stiff
 
 
 def own(at: Asked) -> tuple[Float, Any]:
     """Ask the gradient of a similarity given as a function, cue by cue."""
     similarity = at.model.similarity
     sign = 1.0 if at.model.larger_is_better else -1.0
-    pull = np.zeros(at.g.shape)
-    for out, g, f in zip(pull, at.g, at.f, strict=True):
+    force = np.zeros(at.g.shape)
+    for out, g, f in zip(force, at.g, at.f, strict=True):
         for tile in key_tiles(len(at.items), len(g)):
             keys = at.items.keys[tile].astype(np.float64)
             out += np.einsum("n,qnd->d", sign * f[tile], similarity.slopes(g[None], keys))
-    return pull, 0.0
+    return force, 0.0
 
 
 FORCES: dict[str, Force] = {

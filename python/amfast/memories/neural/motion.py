@@ -122,9 +122,7 @@ class Network:
 
     def force(self, v: Float, f: Float, s: Float) -> Float:
         """``sum_i f_i ds_i/dg``."""
-        at = self.asked(v, f, s)
-        pull, stiff = self._force(at)
-        return np.asarray(pull - stiff * at.g)
+        return self._force(self.asked(v, f, s))[0]
 
     def hidden_velocity(self, h: Float, s: Float) -> Float:
         """``tau_h dh/dt``: ``f'(h) (s - h)``, or ``s - h`` in the local form."""
@@ -160,21 +158,20 @@ class Network:
         at = self.asked(v, f, s)
         if self.visible == "identity" and self.model.similarity.metric == "manhattan":
             return forces.to_medians(at, inputs, span)
-        pull, stiff = self._force(at)
+        force, stiff = self._force(at)
         if self.visible == "l2":
             norm = np.where(_norm(v) == 0, 1.0, _norm(v))
             stiff = stiff / norm
-        pull = pull + inputs
+        force = force + inputs
         if self.model.distributions:
             # What pulls down is made proportional to the entry, so that none becomes negative.
-            down = np.where(v > 0, np.maximum(-pull, 0.0), 0.0)
-            stiff = stiff + down / np.where(v > 0, v, 1.0)
-            pull = np.maximum(pull, 0.0)
+            down = np.maximum(-(force + stiff * v), 0.0)
+            stiff = stiff + np.where(v > 0, down / np.where(v > 0, v, 1.0), 0.0)
         rate = 1.0 + stiff
         with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
             x = span[:, None]
             covered = np.where(rate == 0, x, -np.expm1(-rate * x) / rate)
-            moved = np.asarray(v + (pull - rate * v) * covered)
+            moved = np.asarray(v + (force - v) * covered)
         return np.maximum(moved, 0.0) if self.model.distributions else moved
 
     def _turn(
