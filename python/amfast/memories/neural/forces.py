@@ -169,6 +169,10 @@ FORCES: dict[str, Force] = {
 }
 
 
+SCALE_FREE = ("cosine", "kl", "reverse_kl", "jensenshannon")
+"""Similarities that do not look at the length of g: their forces turn it."""
+
+
 class Sorted(NamedTuple):
     """Keys in the order of each column."""
 

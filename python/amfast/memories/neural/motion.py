@@ -159,10 +159,11 @@ class Network:
         if self.visible == "identity" and self.model.similarity.metric == "manhattan":
             return forces.to_medians(at, inputs, span)
         force, stiff = self._force(at)
-        if self.visible == "l2":
-            norm = np.where(_norm(v) == 0, 1.0, _norm(v))
-            stiff = stiff / norm
         force = force + inputs
+        if self.visible == "l2" and self.model.similarity.metric in forces.SCALE_FREE:
+            return _turned(v, at.g, force, stiff, span[:, None], self.model.distributions)
+        if self.visible == "l2":
+            stiff = stiff / np.where(_norm(v) == 0, 1.0, _norm(v))
         if self.model.distributions:
             # What pulls down is made proportional to the entry, so that none becomes negative.
             down = np.maximum(-(force + stiff * v), 0.0)
@@ -232,6 +233,21 @@ class Network:
                 # A = diag(a) - a a' / sum(a): what is solved beside the diagonal has rank one.
                 return np.asarray(h + step + x * a * shrunk * _share(a * step, a * shrunk))
             return np.asarray(h + x * move * shrunk)
+
+
+def _turned(v: Float, g: Float, force: Float, stiff: Float, x: Float, positive: bool) -> Float:
+    """Move v = n g in length and direction: ``dn/dx = force.g - n``, ``dg/dx = (force)_t / n``.
+
+    The direction moves implicitly, as it is stiff; the length is exact. Where entries must stay
+    positive they lose nine tenths at most. Rows of length 0 have no direction and stay.
+    """
+    n = _norm(v)
+    along = (force * g).sum(axis=1, keepdims=True)
+    least = np.maximum(n * 1e-3, 1e-290)
+    length = np.maximum(n * np.exp(-x) - along * np.expm1(-x), least)
+    step = (force - along * g) / (np.maximum(n, least) / x + np.maximum(stiff, 0.0))
+    new = g + np.where((g > 0) & positive, np.maximum(step, -0.9 * g), step)
+    return np.asarray(np.where(n == 0, v, length * new / np.where(n == 0, 1.0, _norm(new))))
 
 
 def _norm(v: Float) -> Float:
