@@ -227,6 +227,41 @@ def test_inputs_move_the_rest_point(rng):
     np.testing.assert_array_equal(same.visible[0], path.visible[0])
 
 
+@pytest.mark.parametrize("visible", ["identity", "l2"])
+@pytest.mark.parametrize("similarity", ["cosine", "kl", "reverse_kl", "jensenshannon"])
+def test_what_does_not_look_at_the_length_lets_it_decay(rng, similarity, visible):
+    memory = filled(rng, similarity, beta=20.0, visible=visible)
+    cues = rng.random((3, 10))
+    path = memory.run(cues, t=5.0, n_steps=50)
+    length = np.linalg.norm(path.visible, axis=2)
+    np.testing.assert_allclose(length, length[:, :1] * np.exp(-path.time), rtol=1e-9)
+    assert not path.rises.any()
+    near = am.UniversalHopfield(similarity, "max", eps=1e-4 if "kl" in similarity else None)
+    near.store(memory.keys)
+    before, after = (near.scores(x).max(axis=1) for x in (cues, path.state))
+    assert (after > before).all(), "its direction comes nearer"
+
+
+@pytest.mark.parametrize("similarity", ["cosine", "kl"])
+def test_a_row_without_length_follows_its_input(rng, similarity):
+    memory = filled(rng, similarity)
+    path = memory.run(np.zeros(10), t=2.0, inputs=np.full(10, 0.5), n_steps=20)
+    assert not path.rises and path.visible[-1].min() > 0.1
+
+
+def test_neurons_slide_along_kinks_on_the_sphere(rng):
+    """Explicit steps would stop at the first kink; at rest, forces off kinks point outwards alone."""
+    memory = filled(rng, "manhattan", visible="l2")
+    path = memory.run(rng.random((4, 10)), t=20.0)
+    assert not path.rises.any()
+    force = memory.field(path.visible[:, -1], path.hidden)[0] + path.visible[:, -1]
+    at_kinks = (np.abs(path.state[:, None] - memory.keys) < 1e-6).any(axis=1)
+    assert 4 < at_kinks.sum() < 36
+    for row, off in enumerate(~at_kinks):
+        outwards = force[row, off] / path.state[row, off]
+        np.testing.assert_allclose(outwards, outwards.mean(), rtol=0.1)
+
+
 # -- fixed points ---------------------------------------------------------------------------------
 
 

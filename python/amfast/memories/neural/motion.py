@@ -160,20 +160,17 @@ class Network:
             return forces.to_medians(at, inputs, span)
         force, stiff = self._force(at)
         force = force + inputs
-        if self.visible == "l2" and self.model.similarity.metric in forces.SCALE_FREE:
-            return _turned(v, at.g, force, stiff, span[:, None], self.model.distributions)
+        norm = np.where(_norm(v) == 0, 1.0, _norm(v))
+        if self.model.similarity.metric in forces.SCALE_FREE:
+            by_unit = stiff if self.visible == "l2" else stiff * norm
+            return _turned(v, force, by_unit, span[:, None], self.model.distributions)
         if self.visible == "l2":
-            stiff = stiff / np.where(_norm(v) == 0, 1.0, _norm(v))
-        if self.model.distributions:
-            # What pulls down is made proportional to the entry, so that none becomes negative.
-            down = np.maximum(-(force + stiff * v), 0.0)
-            stiff = stiff + np.where(v > 0, down / np.where(v > 0, v, 1.0), 0.0)
+            stiff = stiff / norm
         rate = 1.0 + stiff
         with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
             x = span[:, None]
             covered = np.where(rate == 0, x, -np.expm1(-rate * x) / rate)
-            moved = np.asarray(v + (force - v) * covered)
-        return np.maximum(moved, 0.0) if self.model.distributions else moved
+            return np.asarray(v + (force - v) * covered)
 
     def _turn(
         self, v: Float, f: Float, s: Float, inputs: Float, span: float, energy: EnergyOf
@@ -235,19 +232,22 @@ class Network:
             return np.asarray(h + x * move * shrunk)
 
 
-def _turned(v: Float, g: Float, force: Float, stiff: Float, x: Float, positive: bool) -> Float:
-    """Move v = n g in length and direction: ``dn/dx = force.g - n``, ``dg/dx = (force)_t / n``.
+def _turned(v: Float, force: Float, stiff: Float, x: Float, positive: bool) -> Float:
+    """Move v = n g in length and direction: ``dn/dx = force.g - n``, ``dg/dx = force_t / n``.
 
     The direction moves implicitly, as it is stiff; the length is exact. Where entries must stay
-    positive they lose nine tenths at most. Rows of length 0 have no direction and stay.
+    positive they lose nine tenths at most. Rows of length 0 have no direction, and follow inputs.
     """
     n = _norm(v)
+    g = v / np.where(n == 0, 1.0, n)
     along = (force * g).sum(axis=1, keepdims=True)
     least = np.maximum(n * 1e-3, 1e-290)
     length = np.maximum(n * np.exp(-x) - along * np.expm1(-x), least)
     step = (force - along * g) / (np.maximum(n, least) / x + np.maximum(stiff, 0.0))
     new = g + np.where((g > 0) & positive, np.maximum(step, -0.9 * g), step)
-    return np.asarray(np.where(n == 0, v, length * new / np.where(n == 0, 1.0, _norm(new))))
+    moved = length * new / np.where(n == 0, 1.0, _norm(new))
+    moved = np.where(n == 0, -force * np.expm1(-x), moved)
+    return np.maximum(moved, 0.0) if positive else np.asarray(moved)
 
 
 def _norm(v: Float) -> Float:

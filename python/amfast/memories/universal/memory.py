@@ -453,7 +453,11 @@ class UniversalHopfield(_Looks):
     def energy(self, states: Any, *, threads: int | None = None) -> Any:
         """Energy of states that recall never increases, (Q,) float64, or a float for one state.
 
-        See `amfast.memories.universal.energies` for the formulas and where they come from.
+        ``[v.g - L_v(v)] - L_h(s)`` of the state g = v, g's sign or unit vector: under "dot"
+        ``|g|^2 / 2 - lse(beta s + b) / beta`` for the softmax, ``- max_i s_i`` for "max",
+        ``- sum_i e^b_i s_i^(n+1) / (n+1)`` for powers, ... in place of the last term, and without
+        the first under "sign" and "l2". `amfast.memories.universal.energies` has all formulas,
+        where they hold and where they come from.
 
         Parameters
         ----------
