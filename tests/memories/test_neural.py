@@ -250,7 +250,7 @@ def test_a_row_without_length_follows_its_input(rng, similarity):
 
 
 def test_neurons_slide_along_kinks_on_the_sphere(rng):
-    """Explicit steps would stop at the first kink; at rest, forces off kinks point outwards alone."""
+    """Explicit steps would stop at the first kink; at rest, other forces point outwards."""
     memory = filled(rng, "manhattan", visible="l2")
     path = memory.run(rng.random((4, 10)), t=20.0)
     assert not path.rises.any()
@@ -467,6 +467,23 @@ def test_gradients_must_be_what_they_say(rng):
         memory = filled(rng, am.Similarity(similar, gradient=gradient))
         with pytest.raises(ValueError, match=why):
             memory.run(np.ones(10))
+
+
+def test_a_distance_must_say_that_it_is_one(rng):
+    memory = filled(rng, am.Similarity(chebyshev, gradient=chebyshev_slopes))
+    with pytest.raises(ValueError, match="is a distance"):
+        memory.run(np.ones(10))
+
+
+def test_many_faint_pulls_are_felt_and_none_at_all_is_fine(rng):
+    memory = am.NeuralDynamics("manhattan", am.Threshold(0.5))
+    memory.store(rng.random((500, 10)))
+    far = memory.run(np.full(10, 9.0), t=1.0)
+    np.testing.assert_allclose(far.state, 9.0 * np.exp(-1.0), rtol=1e-12)
+    even = am.NeuralDynamics("manhattan", am.Softmax(1e-6))
+    even.store(rng.random((500, 3)))
+    state = even.recall(np.full(3, 0.9), t=50.0)
+    np.testing.assert_allclose(even.field(state)[0], 0.0, atol=0.01)
 
 
 def test_a_blank_row_has_no_direction():

@@ -8,7 +8,7 @@ Distances d score as ``s = -d``.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -19,6 +19,8 @@ from amfast._typing import Array, Float, Int
 from amfast.memories.universal.standard import Standard
 
 TINY = float(np.finfo(np.float64).tiny)
+# As a part of all pulls, one so weak that even a million like it are rounding.
+_FAINT = 2.0**-74
 
 
 class Asked(NamedTuple):
@@ -84,11 +86,18 @@ def manhattan(at: Asked) -> tuple[Float, Any]:
     """``sign(m_i - g)`` per entry."""
     force, stiff = np.zeros(at.g.shape), np.zeros(at.g.shape)
     for out, held, g, f, least in zip(force, stiff, at.g, at.f, _least(at.g), strict=True):
-        for tile in key_tiles(len(at.items), len(g)):
-            apart = at.items.keys[tile] - g
-            out += np.einsum("n,nd->d", f[tile], np.sign(apart))
-            held += np.einsum("n,nd->d", f[tile], 1.0 / np.maximum(np.abs(apart), least))
+        for some in _felt(f, len(g)):
+            apart = at.items.keys[some] - g
+            out += np.einsum("n,nd->d", f[some], np.sign(apart))
+            held += np.einsum("n,nd->d", f[some], 1.0 / np.maximum(np.abs(apart), least))
     return force, stiff
+
+
+def _felt(f: Float, width: int) -> Iterator[Int]:
+    """Items whose pull (N,) is felt beside the others', some at a time as their keys are wide."""
+    felt = np.flatnonzero(np.abs(f) > _FAINT * np.abs(f).sum())
+    for tile in key_tiles(len(felt), width):
+        yield felt[tile]
 
 
 def kl(at: Asked) -> tuple[Float, Any]:
@@ -110,8 +119,8 @@ def jensenshannon(at: Asked) -> tuple[Float, Any]:
     shares, p, slope = _distributions(at), _shares(at), np.zeros(at.g.shape)
     near = np.divide(at.f, 4.0 * at.s, out=np.zeros(at.f.shape), where=at.s < 0)
     for out, own, weight in zip(slope, p, near, strict=True):
-        for tile in key_tiles(len(shares), len(own)):
-            out += np.einsum("n,nd->d", weight[tile], np.log(2.0 * own / (own + shares[tile])))
+        for some in _felt(weight, len(own)):
+            out += np.einsum("n,nd->d", weight[some], np.log(2.0 * own / (own + shares[some])))
     return _through_sums(at, slope, p, -near)
 
 
@@ -157,9 +166,9 @@ def own(at: Asked) -> tuple[Float, Any]:
     sign = 1.0 if at.model.larger_is_better else -1.0
     force = np.zeros(at.g.shape)
     for out, g, f in zip(force, at.g, at.f, strict=True):
-        for tile in key_tiles(len(at.items), len(g)):
-            keys = at.items.keys[tile].astype(np.float64)
-            out += np.einsum("n,qnd->d", sign * f[tile], similarity.slopes(g[None], keys))
+        for some in _felt(f, len(g)):
+            keys = at.items.keys[some].astype(np.float64)
+            out += np.einsum("n,qnd->d", sign * f[some], similarity.slopes(g[None], keys))
     return force, 0.0
 
 
@@ -173,27 +182,6 @@ SCALE_FREE = ("cosine", "kl", "reverse_kl", "jensenshannon")
 """Similarities that do not look at the length of g: their forces turn it."""
 
 
-class Sorted(NamedTuple):
-    """Keys in the order of each column."""
-
-    entries: Float
-    """(N, d), growing downwards."""
-    order: Int
-    """(N, d), whose entries these are."""
-
-
-def by_column(items: Stored) -> Sorted:
-    """Sort the keys of every column."""
-
-    def make() -> Sorted:
-        keys = items.keys.astype(np.float64)
-        order = np.argsort(keys, axis=0, kind="stable")
-        return Sorted(np.take_along_axis(keys, order, axis=0), order)
-
-    found: Sorted = items.derived("sorted columns", make)
-    return found
-
-
 def to_medians(at: Asked, inputs: Float, span: Float) -> Float:
     """Move g by the Manhattan distance over a time ``span`` (q,) in units of tau: (q, d).
 
@@ -202,22 +190,27 @@ def to_medians(at: Asked, inputs: Float, span: Float) -> Float:
     to and fro. ``x = exp(span) - 1`` makes it the exact solution between kinks. Negative f_i push
     instead; a linear bound of what they do stands in.
     """
-    columns, moved = by_column(at.items), np.empty(at.g.shape)
+    moved = np.empty(at.g.shape)
     with np.errstate(over="ignore"):
         back = 1.0 / np.expm1(span)
     for row, (g, f) in enumerate(zip(at.g, at.f, strict=True)):
-        pulled = f[columns.order]
+        felt = np.abs(f) > _FAINT * np.abs(f).sum()
+        keys = at.items.keys[felt].astype(np.float64)
+        order = np.argsort(keys, axis=0, kind="stable")
+        entries, pulled = np.take_along_axis(keys, order, axis=0), f[felt][order]
         goal = back[row] * g + inputs[row]
         if (f < 0).any():
             pushed = np.minimum(pulled, 0.0)
-            goal = goal + (pushed * np.sign(columns.entries - g)).sum(axis=0)
+            goal = goal + (pushed * np.sign(entries - g)).sum(axis=0)
             pulled = np.maximum(pulled, 0.0)
-        moved[row] = _median(columns.entries, pulled, 1.0 + back[row], goal)
+        moved[row] = _median(entries, pulled, 1.0 + back[row], goal)
     return moved
 
 
 def _median(m: Float, f: Float, scale: float, goal: Float) -> Float:
     """Solve ``scale u - goal + sum_i f_i sign(u - m_i) = 0`` per column of sorted m."""
+    if len(m) == 0:
+        return np.asarray(goal / scale)
     below = np.cumsum(f, axis=0)
     total = below[-1]
     right = scale * m - goal + 2.0 * below - total

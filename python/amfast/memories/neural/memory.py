@@ -18,6 +18,7 @@ from amfast.memories.neural.motion import BEYOND, ROUNDING, Network
 from amfast.memories.neural.path import NeuralPath
 from amfast.memories.recall import Recall
 from amfast.memories.universal.standard import Standard
+from amfast.parts.similarities import FEW_ROWS, refuse_distance
 
 VISIBLE = ("identity", "sign", "l2")
 
@@ -88,6 +89,9 @@ class NeuralDynamics(Memory):
     **What has no lower bound runs away**: powers and exponentials of large dot products, and the
     identity of distances, whose negative f push. Such a cue stops where it leaves the range of
     floats, at the time ``path.escaped``.
+
+    **Under "manhattan"** a step sorts, for each cue, the items whose pull is felt: quick where few
+    are, slow where a thousand images share the weight.
 
     **Hidden neurons of which f' is 0** ("max", top k without beta, `Threshold`) stand still in the
     paper's form, as the cue set them; ``local=True`` moves them.
@@ -201,7 +205,8 @@ class NeuralDynamics(Memory):
 
         Each of ``n_steps`` equal steps moves the visible neurons by the exact solution of a linear
         force, or a proximal step (Manhattan's kinks), then the hidden ones by a linearly implicit
-        step. Where the energy would rise all the same, a half is covered in smaller pieces. So
+        step. Where the energy would rise all the same, a half is covered in smaller pieces; a row
+        that needs more than 100, or one below 2^-12 of the step, rests for what is left of it. So
         states are accurate to first order in ``t / n_steps`` while E falls at any: double n_steps
         to see how accurate they are.
 
@@ -231,7 +236,8 @@ class NeuralDynamics(Memory):
         ValueError
             If the memory is empty, shapes do not match, anything is NaN or infinite, t is not
             positive, the energy of a cue is beyond floats, a gradient returns what it must not, or
-            a separation meets a score it is not defined for.
+            a separation meets a score it is not defined for; if a function that nobody called a
+            distance turns out to be one.
         MemoryError
             If the path does not fit.
         """
@@ -347,6 +353,8 @@ class NeuralDynamics(Memory):
         n_threads = resolve_threads(threads)
         now, model = self._stored(), self._model
         model.separation.check(now.n_items, model.larger_is_better)
+        if model.similarity.metric is None:
+            refuse_distance(model.similarity, now.keys[:FEW_ROWS].astype(np.float64))
         if model.separation.n_best is not None:
             live = now.weights[now.weights > 0]
             why = model.separation.why_no_energy(bool((live == live[:1]).all()))
