@@ -55,6 +55,13 @@ class Similarity:
     >>> ids = memory.store([[0.0, 0.0], [1.0, 1.0]])
     >>> memory.recall([0.9, 0.4])
     array([1., 1.])
+    >>> bent = am.Similarity(
+    ...     lambda cues, keys: np.tanh(cues) @ keys.T,
+    ...     gradient=lambda cues, keys: (1 - np.tanh(cues) ** 2)[:, None] * keys)
+    >>> neurons = am.NeuralDynamics(bent, beta=8.0)
+    >>> ids = neurons.store([[1.0, 0.0], [0.0, 1.0]])
+    >>> int(neurons.run([0.9, 0.4]).rises)
+    0
     """
 
     fn: str | ScoreFunction

@@ -14,6 +14,17 @@ class NeuralPath:
     """Where the neurons of a `NeuralDynamics` went, with one entry per cue.
 
     For one 1-d cue each field but ``time`` is its own entry.
+
+    Examples
+    --------
+    >>> import numpy as np, amfast as am
+    >>> memory = am.NeuralDynamics("sqeuclidean", beta=50.0)
+    >>> ids = memory.store([[0.3, 0.9], [0.9, 0.3]])
+    >>> path = memory.run([0.3, 0.8], t=10.0)
+    >>> path.state.round(3)  # two thirds of the memory
+    array([0.2, 0.6])
+    >>> bool((np.diff(path.energy) <= 1e-12).all()), int(path.rises)
+    (True, 0)
     """
 
     time: Float
