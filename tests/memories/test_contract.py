@@ -39,11 +39,11 @@ def subspace(n: int, seed: int) -> np.ndarray:
     return np.random.default_rng(seed).normal(size=(n, 4)) @ basis
 
 
-def alike(cues: np.ndarray, keys: np.ndarray) -> np.ndarray:
+def sine_nearness(cues: np.ndarray, keys: np.ndarray) -> np.ndarray:
     return np.sin(cues) @ keys.T
 
 
-def alike_slopes(cues: np.ndarray, keys: np.ndarray) -> np.ndarray:
+def sine_slopes(cues: np.ndarray, keys: np.ndarray) -> np.ndarray:
     return np.cos(cues)[:, None] * keys
 
 
@@ -143,7 +143,7 @@ CASES: dict[str, list[Case]] = {
         Case(lambda: am.NeuralDynamics("kl", beta=5.0), rows=positive, recall={"n_steps": 3}),
         Case(
             lambda: am.NeuralDynamics(
-                am.Similarity(alike, gradient=alike_slopes), am.Sparsemax(), visible="sign"
+                am.Similarity(sine_nearness, gradient=sine_slopes), am.Sparsemax(), visible="sign"
             ),
             recall={"n_steps": 3},
         ),
