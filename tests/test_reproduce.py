@@ -44,6 +44,7 @@ FAST = [
     "identities",
     "mchn-bounds",
     "sdm-attention",
+    "uhn-dynamics",
 ]
 
 

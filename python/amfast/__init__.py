@@ -45,6 +45,8 @@ from amfast.memories.learned.memory import LinearAssociativeMemory
 from amfast.memories.measure import Measure
 from amfast.memories.measure_regressor import MeasureRegressor
 from amfast.memories.modern import ContinuousSDM, ModernBounds, ModernHopfield, SeparationWarning
+from amfast.memories.neural import NeuralDynamics
+from amfast.memories.neural.path import NeuralPath
 from amfast.memories.recall import Recall
 from amfast.memories.recovery.expander import expander
 from amfast.memories.recovery.memory import Recovery, SparseRecoveryMemory
@@ -99,6 +101,8 @@ __all__ = [
     "MeasureRegressor",
     "ModernBounds",
     "ModernHopfield",
+    "NeuralDynamics",
+    "NeuralPath",
     "Partial",
     "Polynomial",
     "Readout",

@@ -39,6 +39,14 @@ def subspace(n: int, seed: int) -> np.ndarray:
     return np.random.default_rng(seed).normal(size=(n, 4)) @ basis
 
 
+def sine_nearness(cues: np.ndarray, keys: np.ndarray) -> np.ndarray:
+    return np.sin(cues) @ keys.T
+
+
+def sine_slopes(cues: np.ndarray, keys: np.ndarray) -> np.ndarray:
+    return np.cos(cues)[:, None] * keys
+
+
 def nearness(cues: np.ndarray, keys: np.ndarray) -> np.ndarray:
     return 1.0 / (1.0 + np.abs(cues[:, None] - keys).sum(axis=2))
 
@@ -138,6 +146,19 @@ CASES: dict[str, list[Case]] = {
         Case(lambda: am.HebbianMemory(rule="delta"), tolerance=1e-6),
         Case(lambda: am.HebbianMemory(rule="projection"), tolerance=1e-6),
         Case(lambda: am.HebbianMemory(rule="projection"), tolerance=1e-6, values=True),
+    ],
+    "NeuralDynamics": [
+        Case(lambda: am.NeuralDynamics(beta=0.5), recall={"n_steps": 5}),
+        Case(
+            lambda: am.NeuralDynamics("manhattan", visible="l2", local=True), recall={"n_steps": 3}
+        ),
+        Case(lambda: am.NeuralDynamics("kl", beta=5.0), rows=positive, recall={"n_steps": 3}),
+        Case(
+            lambda: am.NeuralDynamics(
+                am.Similarity(sine_nearness, gradient=sine_slopes), am.Sparsemax(), visible="sign"
+            ),
+            recall={"n_steps": 3},
+        ),
     ],
     "LinearAssociativeMemory": [
         Case(lambda: am.LinearAssociativeMemory(n_steps=5), trained=True),

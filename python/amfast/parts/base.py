@@ -3,6 +3,11 @@
 A separation answers for itself: what the engine calls it (`Separation.engine`), its weights written
 down densely (`Separation.weights`), whether it suits the items at hand (`Separation.check`), and
 of what its weights are the gradient (`Separation.why_no_energy`, `integral`, `potential`).
+
+Energies ``E = [v.g - L_v(v)] - L_h(s(g))`` need the potential L_h of the scores: where it is convex
+and the weights are its gradient, the next state ``g' = g(sum_i w_i k_i)`` of dot products is where
+a linear bound of E is lowest, so that no step raises E (the concave-convex procedure of Yuille and
+Rangarajan, 2003, with the Lagrangians of Krotov and Hopfield, 2021).
 """
 
 from __future__ import annotations
@@ -68,6 +73,8 @@ class Separation:
     """Whether the weights are non-negative and always divided by their sum."""
     may_leave_all_out: ClassVar[bool] = False
     """Whether it is no accident if no item gets any weight."""
+    nonnegative: ClassVar[bool] = False
+    """Whether no weight is ever negative, of distances."""
     why_whole: ClassVar[str] = "a function may look at the scores of all items at once"
     """Why what it does with some of the items says nothing of all; empty where parts add up."""
     hint: ClassVar[str] = ""
@@ -150,33 +157,58 @@ class Separation:
         with np.errstate(divide="ignore"):
             return w, (np.log(total) + np.log(peak) + top)[:, 0]
 
+    def activations(
+        self, scores: Array, log_weight: Float | None, larger_is_better: bool = True
+    ) -> Float:
+        """Weights (q, N) as they are, not divided by their sum unless they always are."""
+        shares, log_scale = self.weights(scores, log_weight, larger_is_better)
+        if self.sums_to_one:
+            return shares
+        with np.errstate(over="ignore", invalid="ignore"):
+            return np.where(shares == 0, 0.0, shares * np.exp(log_scale)[:, None])
+
     # -- energy -----------------------------------------------------------------------------------
 
-    def why_no_energy(self, dot: bool, raw: bool) -> str:
-        """Say why a step by these weights descends no energy; empty if it does.
+    def why_no_energy(self, alike: bool) -> str:
+        """Say why the weights are the gradient of no convex function; empty if they are.
 
         Parameters
         ----------
-        dot : bool
-            Whether scores are dot products; else they are negated squared distances.
-        raw : bool
-            Whether weights are taken as they are, not divided by the sum of their magnitudes.
+        alike : bool
+            Whether all items that weigh anything weigh the same.
         """
         return f"nothing says that {self!r} is the gradient of a convex function"
 
     def integral(self) -> tuple[Separation, float] | None:
         """Return a fused separation whose summed weights, divided by a number, are the potential.
 
-        None where `potential` has to be asked instead.
+        Of weights that sum to 1 it is the logarithm of that sum. None where `potential` has a
+        formula of its own.
         """
         return None
 
-    def potential(self, scores: Array, log_weight: Float | None) -> Float:
-        """Convex function of the scores (q, N) whose gradient the weights are, (q,).
+    def potential(
+        self, scores: Array, log_weight: Float | None, larger_is_better: bool = True
+    ) -> Float:
+        """Evaluate L of the scores (q, N), whose gradient the weights are, (q,); see `weights`.
 
-        Energies need it of separations without an `integral`.
+        Convex, but for even powers. -inf where no item has any weight and weights sum to 1.
         """
-        raise ValueError(f"{self!r} has no potential: {self.why_no_energy(True, True)}")
+        integral = self.integral()
+        if integral is None:
+            raise ValueError(f"{self!r} has no potential: {self.why_no_energy(True)}")
+        shares, log_scale = integral[0].weights(scores, log_weight)
+        if self.sums_to_one:
+            return log_scale / integral[1]
+        with np.errstate(over="ignore"):
+            return np.asarray(shares.sum(axis=1) * np.exp(log_scale) / integral[1])
+
+    def curvature(self, scores: Array, log_weight: Float | None) -> Float:
+        """Slopes ``a`` (q, N) of the weights by their own scores: the Hessian of the potential.
+
+        It is ``diag(a)``, and ``diag(a) - a a^T / sum(a)`` where the weights sum to 1.
+        """
+        raise ValueError(f"{self!r} has no potential: {self.why_no_energy(True)}")
 
 
 class Raw(Separation):
@@ -184,13 +216,13 @@ class Raw(Separation):
 
     why_whole = ""
 
-    def why_no_energy(self, dot: bool, raw: bool) -> str:
-        """Say why: raw weights of dot products descend one."""
-        if not dot:
-            return f"the weights of {self!r} descend one for dot only"
-        if not raw:
-            return "weights divided by their sum descend none; use normalize=False"
+    def why_no_energy(self, alike: bool) -> str:
+        """Nothing speaks against it: a rising function of a score is the slope of a convex one."""
         return ""
+
+    def weighed(self, slopes: Float, log_weight: Float | None) -> Float:
+        """Slopes (q, N) of f times the items' weights."""
+        return slopes if log_weight is None else np.asarray(slopes * np.exp(log_weight))
 
     def summed(self, integrals: Float, log_weight: Float | None) -> Float:
         """Sum integrals (q, N) of f by weight; an item of weight 0 has no part."""

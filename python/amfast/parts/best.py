@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from amfast import _check
-from amfast._typing import Array, Float
+from amfast._typing import Array, Float, Int
 from amfast.parts import weighing
 from amfast.parts.base import Separation
 
@@ -33,6 +33,7 @@ class TopK(Separation):
     beta: float | None = None
 
     sums_to_one = True
+    nonnegative = True
     why_whole = ""
 
     def __post_init__(self) -> None:
@@ -51,21 +52,51 @@ class TopK(Separation):
         if self.k > n_items:
             raise ValueError(f"{self!r}: k must be in 1..{n_items}, the number of items")
 
-    def why_no_energy(self, dot: bool, raw: bool) -> str:
+    def why_no_energy(self, alike: bool) -> str:
         """Say why: an item's weight does not help it among the k best."""
+        if alike or self.k == 1:
+            return ""
         return (
             f"{self!r} chooses by score whatever items weigh, which is not the gradient of a "
-            "convex function; Sparsemax and Entmax leave items out and are"
+            "convex function where they weigh differently; Sparsemax and Entmax leave items out "
+            "and are"
         )
+
+    def potential(
+        self, scores: Array, log_weight: Float | None, larger_is_better: bool = True
+    ) -> Float:
+        """``lse(beta s + b) / beta`` over the k best, without beta the mean of the k best.
+
+        Both are the largest value over all sets of k items, and so convex, if all of them weigh
+        the same. -inf where no item has any weight.
+        """
+        best, bias = self._chosen(scores, log_weight)
+        s = np.take_along_axis(scores, best, axis=1).astype(np.float64)
+        if s.shape[1] == 0:
+            return np.full(len(s), -np.inf)
+        if not self.beta or self.k == 1:
+            return np.asarray(s.mean(axis=1))
+        return self.shares(s, bias)[1] / self.beta
+
+    def curvature(self, scores: Array, log_weight: Float | None) -> Float:
+        """``beta w_i``; 0 without beta, and of one item."""
+        if self.k == 1 or not self.beta:
+            return np.zeros(scores.shape)
+        return self.beta * self.weights(scores, log_weight)[0]
+
+    def _chosen(self, scores: Array, log_weight: Float | None) -> tuple[Int, Float]:
+        """Items with the k best scores (q, k), best first, and their log weights; none of 0."""
+        b = np.zeros(scores.shape[1]) if log_weight is None else log_weight
+        live = np.flatnonzero(b > -np.inf)
+        best = live[np.argsort(-scores[:, live], axis=1, kind="stable")[:, : self.k]]
+        return best, b[best]
 
     def weights(
         self, scores: Array, log_weight: Float | None, larger_is_better: bool = True
     ) -> tuple[Float, Float]:
         """Softmax over the k best, leaving out items of weight 0."""
-        b = np.zeros(scores.shape[1]) if log_weight is None else log_weight
-        live = np.flatnonzero(b > -np.inf)
-        best = live[np.argsort(-scores[:, live], axis=1, kind="stable")[:, : self.k]]
-        chosen, log_scale = self.shares(np.take_along_axis(scores, best, axis=1), b[best])
+        best, bias = self._chosen(scores, log_weight)
+        chosen, log_scale = self.shares(np.take_along_axis(scores, best, axis=1), bias)
         w = np.zeros(scores.shape)
         np.put_along_axis(w, best, chosen, axis=1)
         return w, log_scale

@@ -46,6 +46,7 @@ class _Sparse(Separation):
         raise NotImplementedError
 
     sums_to_one = True
+    nonnegative = True
     why_whole = "how many items get any weight is decided by the scores of all of them"
 
     def weights(
@@ -55,7 +56,9 @@ class _Sparse(Separation):
         p, _, live = self._solved(scores, log_weight)
         return p, np.where(live, 0.0, -np.inf)
 
-    def potential(self, scores: Array, log_weight: Float | None) -> Float:
+    def potential(
+        self, scores: Array, log_weight: Float | None, larger_is_better: bool = True
+    ) -> Float:
         """``max_p (p . theta + H(p)) / beta`` (q,); -inf where no item has any weight."""
         p, tau, live = self._solved(scores, log_weight)
         s = scores.astype(np.float64)
@@ -66,7 +69,14 @@ class _Sparse(Separation):
         inside = (1.0 - 1.0 / a) * beta * below + (1.0 + tau) / (a * (a - 1.0))
         return np.where(live, top + inside / beta, -np.inf)
 
-    def why_no_energy(self, dot: bool, raw: bool) -> str:
+    def curvature(self, scores: Array, log_weight: Float | None) -> Float:
+        """``beta m_i (p_i / m_i)^(2 - alpha)`` where p_i > 0, else 0."""
+        p = self._solved(scores, log_weight)[0]
+        m = np.ones(1) if log_weight is None else np.exp(log_weight)
+        with np.errstate(divide="ignore", invalid="ignore"):
+            return np.where(p > 0, self.beta * m * (p / m) ** (2.0 - self._alpha), 0.0)
+
+    def why_no_energy(self, alike: bool) -> str:
         """Say why there is no energy: only without a temperature."""
         return "" if self.beta else "beta = 0 averages all items whatever the state"
 

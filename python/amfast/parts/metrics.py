@@ -26,8 +26,6 @@ class Metric(NamedTuple):
     """Whether rows must be non-negative and are divided by their sums."""
     smoothed: bool = False
     """Whether a zero makes the metric infinite, so that memories smooth their rows."""
-    descends: bool = False
-    """Whether a step of recall can descend an energy."""
 
 
 METRICS = {
@@ -39,7 +37,6 @@ METRICS = {
             larger_is_better=True,
             bytes="whole",
             short=True,
-            descends=True,
         ),
         Metric(
             "cosine", "1 - q.k / (|q| |k|), a distance; 1 if either row is zero", bytes="rounded"
@@ -49,7 +46,6 @@ METRICS = {
             "sum (q - k)^2, by direct differences",
             bytes="whole",
             short=True,
-            descends=True,
         ),
         Metric("euclidean", "its square root", aliases=("l2",), bytes="rounded", short=True),
         Metric("manhattan", "sum |q - k|", aliases=("cityblock", "l1"), bytes="whole", short=True),

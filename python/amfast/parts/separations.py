@@ -44,6 +44,10 @@ class Identity(Raw):
         """Say what a weight of -d does."""
         return "" if larger_is_better else f"{self!r} {_NEGATIVE}"
 
+    def curvature(self, scores: Array, log_weight: Float | None) -> Float:
+        """``exp(b_i)``."""
+        return self.weighed(np.ones(scores.shape), log_weight)
+
     def integral(self) -> tuple[Separation, float]:
         """``s^2 / 2``."""
         return Polynomial(2), 2.0
@@ -92,11 +96,22 @@ class Polynomial(Raw):
             return f"{self!r} {_NEGATIVE}"
         return f"{self!r} gives the farthest item the largest weight"
 
-    def why_no_energy(self, dot: bool, raw: bool) -> str:
+    def why_no_energy(self, alike: bool) -> str:
         """Say why: even powers are not monotone."""
         if self.n % 2 == 0 and not self.rectified:
             return f"the even power {self.n:g} is not monotone; use rectified=True or an odd n"
-        return super().why_no_energy(dot, raw)
+        return ""
+
+    def curvature(self, scores: Array, log_weight: Float | None) -> Float:
+        """``n s_i^(n - 1) exp(b_i)``; at 0 of a power below 1, that at the smallest number."""
+        s = np.maximum(scores, 0.0) if self.rectified else scores
+        if self.n < 1:
+            s = np.maximum(s, weighing.TINY)
+        with np.errstate(over="ignore"):
+            slopes = self.n * s ** (self.n - 1.0)
+        return self.weighed(
+            np.where(scores > 0, slopes, 0.0) if self.rectified else slopes, log_weight
+        )
 
     def integral(self) -> tuple[Separation, float]:
         """``s^(n + 1) / (n + 1)``."""
@@ -141,11 +156,17 @@ class Sqrt(Raw):
         with np.errstate(divide="ignore"):
             return weighing.shares(0.5 * np.log(s), None, log_weight)
 
-    def potential(self, scores: Array, log_weight: Float | None) -> Float:
+    def potential(
+        self, scores: Array, log_weight: Float | None, larger_is_better: bool = True
+    ) -> Float:
         """``sum_i exp(b_i) (2 / 3) s_i^(3/2)``."""
         s = np.asarray(scores, np.float64)
         weighing.refuse_negative(s, "sqrt")
         return self.summed(2.0 / 3.0 * s * np.sqrt(s), log_weight)
+
+    def curvature(self, scores: Array, log_weight: Float | None) -> Float:
+        """``exp(b_i) / (2 sqrt(s_i))``, at 0 that at the smallest number."""
+        return self.weighed(0.5 / np.sqrt(np.maximum(scores, weighing.TINY)), log_weight)
 
 
 @dataclass(frozen=True, init=False)
@@ -175,11 +196,17 @@ class Log(Raw):
             magnitude = np.log(np.abs(logarithm))
         return weighing.shares(magnitude, np.sign(logarithm), log_weight)
 
-    def potential(self, scores: Array, log_weight: Float | None) -> Float:
+    def potential(
+        self, scores: Array, log_weight: Float | None, larger_is_better: bool = True
+    ) -> Float:
         """``sum_i exp(b_i) (s_i ln s_i - s_i)``."""
         s = np.asarray(scores, np.float64)
         weighing.refuse_negative(s, "log")
         return self.summed(s * np.log(np.maximum(s, weighing.TINY)) - s, log_weight)
+
+    def curvature(self, scores: Array, log_weight: Float | None) -> Float:
+        """``exp(b_i) / s_i``, at 0 that at the smallest number."""
+        return self.weighed(1.0 / np.maximum(scores, weighing.TINY), log_weight)
 
 
 @dataclass(frozen=True)
@@ -197,6 +224,7 @@ class Softmax(Separation):
     beta: float = 1.0
 
     sums_to_one = True
+    nonnegative = True
     why_whole = ""
 
     def __post_init__(self) -> None:
@@ -213,9 +241,13 @@ class Softmax(Separation):
         """See `Separation.weights`."""
         return weighing.exponential(scores, self.beta, log_weight)
 
-    def why_no_energy(self, dot: bool, raw: bool) -> str:
+    def why_no_energy(self, alike: bool) -> str:
         """Say why: only without a temperature."""
         return "" if self.beta else "beta = 0 averages all items whatever the state"
+
+    def curvature(self, scores: Array, log_weight: Float | None) -> Float:
+        """``beta w_i``."""
+        return self.beta * self.activations(scores, log_weight)
 
     def integral(self) -> tuple[Separation, float]:
         """``lse(beta s + b) / beta``."""
@@ -234,12 +266,6 @@ class Exponential(Softmax):
 
     sums_to_one = False
 
-    def why_no_energy(self, dot: bool, raw: bool) -> str:
-        """Say why: raw weights need the state's own term of dot products."""
-        if raw and not dot and self.beta:
-            return "raw exponential weights descend one for dot only"
-        return super().why_no_energy(dot, raw)
-
 
 @dataclass(frozen=True)
 class Threshold(Raw):
@@ -256,6 +282,7 @@ class Threshold(Raw):
     radius: float
 
     may_leave_all_out = True
+    nonnegative = True
 
     def __post_init__(self) -> None:
         """Check the radius."""
@@ -281,10 +308,17 @@ class Threshold(Raw):
             least = float(scores.dtype.type(least)) if scores.dtype.kind == "f" else least
         return weighing.indicator(scores >= least, log_weight)
 
-    def potential(self, scores: Array, log_weight: Float | None) -> Float:
-        """``sum_i exp(b_i) max(s_i - radius, 0)``, of dot products."""
-        s = np.asarray(scores, np.float64)
-        return self.summed(np.maximum(s - self.radius, 0.0), log_weight)
+    def potential(
+        self, scores: Array, log_weight: Float | None, larger_is_better: bool = True
+    ) -> Float:
+        """``sum_i exp(b_i) max(s_i - radius, 0)``; of distances, ``max(radius - d_i, 0)``."""
+        least = self.radius if larger_is_better else -self.radius
+        inside = np.maximum(np.asarray(scores, np.float64) - least, 0.0)
+        return self.summed(inside, log_weight)
+
+    def curvature(self, scores: Array, log_weight: Float | None) -> Float:
+        """0 but at the radius itself."""
+        return np.zeros(scores.shape)
 
 
 SEPARATIONS: Final[dict[str, Separation]] = {

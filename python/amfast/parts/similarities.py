@@ -34,13 +34,16 @@ class Similarity:
         False if the function is a distance. For a named metric it follows from the name.
     name : str, optional
         What ``repr`` shows for a function.
+    gradient : callable, optional
+        For a function: ``gradient(cues (q, d), keys (n, d)) -> (q, n, d)``, the derivatives of
+        ``fn`` by the entries of the cues. `NeuralDynamics` needs it, nothing else does.
 
     Raises
     ------
     TypeError
-        If ``fn`` is neither a name nor callable.
+        If ``fn`` is neither a name nor callable, or ``gradient`` is not callable.
     ValueError
-        If the name is unknown or contradicts ``larger_is_better``.
+        If the name is unknown or contradicts ``larger_is_better``; if it comes with a gradient.
 
     See Also
     --------
@@ -56,11 +59,19 @@ class Similarity:
     >>> ids = memory.store([[0.0, 0.0], [1.0, 1.0]])
     >>> memory.recall([0.9, 0.4])
     array([1., 1.])
+    >>> bent = am.Similarity(
+    ...     lambda cues, keys: np.tanh(cues) @ keys.T,
+    ...     gradient=lambda cues, keys: (1 - np.tanh(cues) ** 2)[:, None] * keys)
+    >>> neurons = am.NeuralDynamics(bent, beta=8.0)
+    >>> ids = neurons.store([[1.0, 0.0], [0.0, 1.0]])
+    >>> int(neurons.run([0.9, 0.4]).rises)
+    0
     """
 
     fn: str | ScoreFunction
     larger_is_better: bool | None = None
     name: str | None = None
+    gradient: ScoreFunction | None = field(default=None, kw_only=True)
     direction_given: bool = field(init=False, compare=False)
     """Whether somebody said which scores are better, rather than nobody."""
 
@@ -77,11 +88,15 @@ class Similarity:
             object.__setattr__(self, "fn", metric)
             object.__setattr__(self, "name", metric)
             larger = metrics.METRICS[metric].larger_is_better
+            if self.gradient is not None:
+                raise ValueError(f"gradient goes with a function; {metric!r} has its own")
         elif isinstance(self.fn, type) or not callable(self.fn):
             raise TypeError(f"similarity must be a metric's name or callable, got {self.fn!r}")
         else:
             larger = True if larger is None else larger
             object.__setattr__(self, "name", self.name or _check.name_of_function(self.fn))
+        if self.gradient is not None:
+            _check.function(self.gradient, "gradient")
         object.__setattr__(self, "larger_is_better", larger)
 
     def __repr__(self) -> str:
@@ -100,6 +115,30 @@ class Similarity:
 
     def check_width(self, rows: Any, name: str) -> None:
         """Refuse rows of a width that this similarity does not know."""
+
+    def slopes(self, cues: Array, keys: Array) -> Array:
+        """Call the gradient on one tile and check what it returns, (q, n, d) as given.
+
+        Raises
+        ------
+        ValueError
+            If the result has another shape, a NaN or an infinity.
+        TypeError
+            If the result is not real numbers.
+        """
+        assert self.gradient is not None
+        result = _check.array(
+            self.gradient(_check.frozen(cues), _check.frozen(keys)), f"gradient of {self.name}"
+        )
+        expected = (len(cues), *keys.shape)
+        if result.shape != expected:
+            raise ValueError(
+                f"the gradient of {self.name} must return shape (q, n, d) = {expected} "
+                f"for cues {cues.shape} and keys {keys.shape}, it returned {result.shape}"
+            )
+        if not np.isfinite(result).all():
+            raise ValueError(f"the gradient of {self.name} returned a NaN or an infinity")
+        return result
 
     def tile(self, cues: Array, keys: Array) -> Array:
         """Call the function on one tile and check what it returns, (q, n) as given.

@@ -28,7 +28,7 @@ from amfast.reference.peeling import peel
 from amfast.reference.products import hebbian, hebbian_memory
 from amfast.reference.retrieval import modern_energy, retrieve, separation_margin
 from amfast.reference.searches import topk, within
-from amfast.reference.separations import entmax, separate
+from amfast.reference.separations import entmax, potential, separate
 
 __all__ = [
     "METRICS",
@@ -45,6 +45,7 @@ __all__ = [
     "overlap_terms",
     "pairwise",
     "peel",
+    "potential",
     "retrieve",
     "retrieve_backward",
     "sdm_active",

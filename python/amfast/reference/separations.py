@@ -89,6 +89,37 @@ def separate(
     return weights, log_scale
 
 
+def potential(
+    scores: Array, separation: str, param: float, log_weight: Array | None = None
+) -> Float:
+    """Functions (Q,) of which the weights are the gradient; an energy is minus one of them.
+
+    ``softmax`` lse(param s + b) / param, ``exponential`` sum exp(param s + b) / param, ``power``
+    sum exp(b) s^(param+1) / (param+1), ``rectified`` that of max(s, 0), ``sqrt`` sum exp(b) (2/3)
+    s^1.5, ``log`` sum exp(b) (s ln s - s), ``threshold`` sum exp(b) max(s - param, 0), ``best`` the
+    mean of the param best of equally weighted items. Plain sums, which may overflow.
+    """
+    s = np.asarray(scores, np.float64)
+    m = np.ones(s.shape[1]) if log_weight is None else np.exp(np.asarray(log_weight, np.float64))
+    if separation == "best":
+        return np.asarray(np.sort(s[:, m > 0], axis=1)[:, -int(param) :].mean(axis=1))
+    if separation == "softmax":
+        return np.asarray(np.log((m * np.exp(param * s)).sum(axis=1)) / param)
+    if separation == "exponential":
+        f = np.exp(param * s) / param
+    elif separation in ("power", "rectified"):
+        f = (np.maximum(s, 0.0) if separation == "rectified" else s) ** (param + 1) / (param + 1)
+    elif separation == "sqrt":
+        f = 2.0 / 3.0 * s**1.5
+    elif separation == "log":
+        f = s * np.log(s) - s
+    elif separation == "threshold":
+        f = np.maximum(s - param, 0.0)
+    else:
+        raise ValueError(f"unknown separation {separation!r}")
+    return np.asarray((m * f).sum(axis=1))
+
+
 def entmax(scores: Array, alpha: float, log_weight: Array | None = None) -> Float:
     """Alpha-entmax of every row (Q, N), alpha > 1, by plain bisection for its threshold.
 

@@ -42,6 +42,7 @@ from amfast.reproduce import (  # noqa: F401  (importing an experiment registers
     timbre,
     uhn_attention,
     uhn_capacity,
+    uhn_dynamics,
     uhn_examples,
     uhn_hetero,
     uhn_perturbations,

@@ -38,7 +38,7 @@ class ContinuousSDM(WidthBeta):
     approximation holds for cues within about ``radius`` of the stored keys; further out circles
     overlap less than the softmax weighs (`theory.attention_target_weight`: for n_bits = 64, radius
     11 and 1024 items, a cue 5 bits off gives its item .999 and .98, one 10 bits off .995 and .83).
-    No energy: a step of the cosine descends none.
+    No energy: a step of the cosine descends none that is known.
 
     References
     ----------

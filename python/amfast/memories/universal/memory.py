@@ -297,7 +297,7 @@ class UniversalHopfield(_Looks):
             return answer
         energy = end.energy
         if energy is None and not self._why_no_energy():
-            energy = self._traced(state, now, n_threads)
+            energy = self._traced(winners.packed(state) if binary else state, now, n_threads)
         asked = self._asked(given, now, steps, state)
         known = first.known if first and steps == 1 else None
         best, certified = winners.best(self._model, asked, now, n_threads, known)
@@ -432,19 +432,15 @@ class UniversalHopfield(_Looks):
     def energy(self, states: Any, *, threads: int | None = None) -> Any:
         """Energy of states that recall never increases, (Q,) float64, or a float for one state.
 
-        With items k_i, log weights b_i and state v:
-
-        - dot, softmax: ``|v|^2 / 2 - lse(beta k_i.v + b_i) / beta`` (Ramsauer et al. 2021, without
-          their constants);
-        - sqeuclidean, softmax: ``- lse(-beta |k_i - v|^2 + b_i) / beta``;
-        - either, `Sparsemax` or `Entmax`: their potential in place of lse, see `amfast.parts`;
-        - dot, power n, ``normalize=False``: ``|v|^2 / 2 - sum_i e^b_i (k_i.v)^(n+1) / (n+1)``, for
-          odd n or rectified scores (Krotov and Hopfield 2016); unbounded below;
-        - dot, exponential, ``normalize=False``: ``|v|^2 / 2 - sum_i exp(beta k_i.v + b_i) / beta``.
+        ``[v.g - L_v(v)] - L_h(s)`` of the state g = v, g's sign or unit vector: under "dot"
+        ``|g|^2 / 2 - lse(beta s + b) / beta`` for the softmax, ``- max_i s_i`` for "max",
+        ``- sum_i e^b_i s_i^(n+1) / (n+1)`` for powers, ... in place of the last term, and without
+        the first under "sign" and "l2". `amfast.memories.universal.energies` has all formulas,
+        where they hold and where they come from.
 
         Parameters
         ----------
-        states : (Q, d) or (d,) array
+        states : (Q, d) or (d,) array, or BitMatrix
         threads : int, optional
             None means the setting.
 
@@ -461,11 +457,11 @@ class UniversalHopfield(_Looks):
         v, kind = self._cues(states, "states", now)
         return kind.number(self._energies(v, now, n_threads))
 
-    def _energies(self, states: Array, now: Stored, threads: int) -> Float:
+    def _energies(self, states: Any, now: Stored, threads: int) -> Float:
         """Energies (Q,) of checked states, where there is one."""
-        return self._model.energy(states, now, threads)
+        return self._model.energy(states, self._readout, now, threads)
 
-    def _traced(self, states: Array, now: Stored, threads: int) -> Float:
+    def _traced(self, states: Any, now: Stored, threads: int) -> Float:
         """Energies as a `Recall` holds them."""
         return self._energies(states, now, threads)
 
@@ -474,6 +470,4 @@ class UniversalHopfield(_Looks):
         now = self._store.now
         if now is not None and now.heteroassociative:
             return "a heteroassociative recall has no state to iterate"
-        if self._readout.kind != "identity":
-            return f"the readout {self._readout.kind!r} changes the step"
-        return self._model.why_no_energy()
+        return self._model.why_no_energy(self._readout, now)

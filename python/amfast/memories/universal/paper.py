@@ -143,13 +143,13 @@ class Paper:
         """Never: scores are divided by their sum."""
         return False
 
-    def why_no_energy(self) -> str:
+    def why_no_energy(self, readout: parts.Readout, items: Stored | None) -> str:
         """Say why there is no energy."""
         return "scores of the paper convention are divided by their sum"
 
-    def energy(self, states: Array, items: Stored, threads: int) -> Float:
+    def energy(self, states: Array, readout: parts.Readout, items: Stored, threads: int) -> Float:
         """Refuse: no energy exists."""
-        raise ValueError(self.why_no_energy())
+        raise ValueError(self.why_no_energy(readout, items))
 
     def _weights(self, cues: Array, items: Stored, threads: int) -> tuple[Float, Float]:
         s = self._scores(cues, items, threads)

@@ -22,6 +22,7 @@ from amfast._engine.scoring import (
 from amfast._stores.items import Items, Stored
 from amfast._typing import Array, Float
 from amfast.bits import BitMatrix
+from amfast.memories.universal import energies
 from amfast.parts.metrics import METRICS, Metric
 from amfast.parts.similarities import Smoothed
 
@@ -175,45 +176,15 @@ class Standard:
                 out[tile] = _rescaled(out[tile], log_scale)
         return out
 
-    def why_no_energy(self) -> str:
+    def why_no_energy(self, readout: parts.Readout, items: Stored | None) -> str:
         """Say why a step need not decrease anything; empty if an energy exists."""
-        metric = self.similarity.metric
-        if metric is None or not METRICS[metric].descends:
-            return f"a step of {self.similarity.name} descends none; dot and sqeuclidean do"
-        return self.separation.why_no_energy(metric == "dot", self.raw)
+        return energies.why_none(self, readout, items)
 
-    def energy(self, states: Array, items: Stored, threads: int) -> Float:
+    def energy(
+        self, states: Array | BitMatrix, readout: parts.Readout, items: Stored, threads: int
+    ) -> Float:
         """Energy of states (Q,), where `why_no_energy` has nothing to say."""
-        v = states.astype(np.float64)
-        interaction, log_scale = self._interaction(v, items, threads)
-        with np.errstate(over="ignore", invalid="ignore"):
-            own = (v * v).sum(axis=1) / 2 if self.similarity.metric == "dot" else 0.0
-            energy = np.asarray(own - interaction)
-        # Where no item has any weight the energy of a softmax is +inf, which is not an overflow.
-        bad = np.flatnonzero(~np.isfinite(energy) & ((log_scale > -np.inf) | np.isinf(own)))
-        if len(bad):
-            raise ValueError(
-                f"states row {bad[0]} has an energy beyond the largest float64; scale the data"
-            )
-        return energy
-
-    def _interaction(self, states: Array, items: Stored, threads: int) -> tuple[Float, Float]:
-        """Energy gained from the items (Q,), and what is -inf where no item has any weight."""
-        source = self._source(items, states)
-        integral = self.separation.integral()
-        if integral is None:
-            gained = np.empty(len(states))
-            for tile in cue_tiles(len(states), len(items)):
-                s = scores(states[tile], source.keys, source.packed, self.similarity, threads)
-                if not self.larger_is_better:
-                    np.negative(s, out=s)
-                gained[tile] = self.separation.potential(s, source.log_weight)
-            return gained, gained
-        # Only the sum of the weights is wanted, so the values are one column of zeros.
-        source = source._replace(values=np.zeros((len(items), 1)))
-        _, log_scale = read(states, source, self.similarity, integral[0], threads)
-        with np.errstate(over="ignore"):
-            return (np.exp(log_scale) if self.raw else log_scale) / integral[1], log_scale
+        return energies.energies(self, states, readout, items, threads)
 
     def __repr__(self) -> str:
         """Name what differs from the defaults."""
