@@ -105,13 +105,15 @@ impl<'a> Rows<'a> {
         unsafe { std::slice::from_raw_parts(self.row(range.start), range.len() * self.dtype.bytes(self.width)) }
     }
 
-    /// Copies row `i`, widened to E without loss.
+    /// Copies row `i`, widened to E without loss; inlined, so that registers are those of the caller's instruction set.
+    #[inline(always)]
     pub fn read<E: Element>(&self, i: usize, out: &mut [E]) {
         assert!(out.len() == self.width);
         self.read_some(i, 0, out);
     }
 
     /// The same for the elements from `first` on, as many as `out` has room for; bits begin with a byte.
+    #[inline(always)]
     pub fn read_some<E: Element>(&self, i: usize, first: usize, out: &mut [E]) {
         assert!(i < self.len && first + out.len() <= self.width);
         assert!(self.dtype != Dtype::Bipolar || first.is_multiple_of(8));
