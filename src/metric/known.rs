@@ -190,7 +190,8 @@ where
         let mut finite = true;
         for lane in 0..pair.real {
             let score = pair.out.add(lane);
-            if !(*score >= Self::doubt()) {
+            let settled = *score >= Self::doubt(); // A NaN is not.
+            if !settled {
                 let distance = Self::distance(pair, lane);
                 finite &= distance.is_finite();
                 *score = V::E::from_f64(distance);

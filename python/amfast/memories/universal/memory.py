@@ -82,9 +82,9 @@ class UniversalHopfield(_Looks):
     `TopK` and `Max`, which choose k distinct items by score and then weigh those. Of an item of
     weight 0, which is never recalled, neither key nor value is looked at or kept.
 
-    Keys and values stay in the type they came in (float16, float32, float64, uint8, int8); a wider
-    type in a later `store` widens the store. The answer is float64 if cues, keys or values are,
-    else float32. Beside the keys a packed copy is kept for the engine. Many threads may read one
+    Keys and values stay in the type they came in (float16, bfloat16, float32, float64, uint8,
+    int8); a wider type in a later `store` widens the store. The answer is float64 if cues, keys or
+    values are, else float32. Beside the keys a packed copy is kept for the engine. Many threads may read one
     memory at a time; `store`, `delete` and `merge` must not run beside other calls.
 
     Under "hamming" keys and cues are bits: a `BitMatrix`, bools, or arrays of {0, 1} or {-1, +1},
