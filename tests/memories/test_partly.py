@@ -137,6 +137,7 @@ def test_ids_are_not_places():
     ids = memory.store(keys)
     memory.delete(ids[::2])
     np.testing.assert_array_equal(memory.recall(keys[5], where=[ids[7]]), keys[7])
+    np.testing.assert_array_equal(memory.recall(keys[7], where=(ids[7], ids[9])), keys[7])
     for where, message in (
         ([ids[2]], "where: no item has the id 2"),
         ([999], "where: no item has the id 999"),

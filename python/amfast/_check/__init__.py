@@ -23,7 +23,7 @@ from amfast._check.arrays import (
     vector,
 )
 from amfast._check.elements import EXACT_INTEGERS, compute_type, is_bfloat16, widen
-from amfast._check.masks import known, where
+from amfast._check.masks import known, per_cue, where
 from amfast._check.numbers import (
     MAX_SEED,
     MAX_THREADS,
@@ -83,6 +83,7 @@ __all__ = [
     "shape_hint",
     "out",
     "radius",
+    "per_cue",
     "read",
     "retyped",
     "room",

@@ -87,6 +87,11 @@ class Where(NamedTuple):
         return self.indices[self.indptr[row] : self.indptr[row + 1]]
 
 
+def per_cue(given: Any) -> bool:
+    """Whether keys are given as a pair (indptr, indices), a list for every cue."""
+    return isinstance(given, tuple) and len(given) == 2 and np.ndim(given[0]) == 1
+
+
 def where(given: Any, n_keys: int, n_cues: int, name: str = "where") -> Where:
     """Read which of the keys are asked.
 
@@ -95,7 +100,7 @@ def where(given: Any, n_keys: int, n_cues: int, name: str = "where") -> Where:
     given : (N,) bool, int64 indices, or a pair
         A pair (indptr, indices) is a list per cue, as in SciPy's CSR matrices.
     """
-    if not (isinstance(given, tuple) and len(given) == 2 and np.ndim(given[0]) == 1):
+    if not per_cue(given):
         index = np.sort(indices(given, name, n_keys))
         _once(index, name)
         return Where(index, None)

@@ -261,7 +261,7 @@ class UniversalHopfield(_Looks):
         details = _check.flag(details, "details")
         n_threads = resolve_threads(threads)
         keep_known = _check.flag(keep_known, "keep_known")
-        if isinstance(where, tuple) and len(where) == 2:
+        if _check.per_cue(where):
             if details:
                 raise ValueError("details=True needs one where for all cues, got (indptr, ids)")
             again = functools.partial(
