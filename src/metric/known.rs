@@ -4,7 +4,7 @@
 //! ([`hamming`](super::hamming)); where weights are 0 and 1 alone, squares take them on the way to the difference, which costs
 //! nothing. The cosine has norms that depend on the weights, and so a sum of its own for that of the key.
 
-use super::floats::{FloatMetric, MASKED, OnFloats, WEIGHTED};
+use super::floats::{MASKED, OnFloats, WEIGHTED};
 use super::hamming::{BitMetric, Counted};
 use super::{Facing, Metric, OfMetric, Pair, Score, bytes::OnBytes, floats};
 use crate::simd::{Float, Isa, Shaped, Vector};
@@ -62,7 +62,9 @@ impl OfKnown for KnownCosine {
     }
 }
 
-/// The cosine. Keys have length 1, as for the plain one; a query becomes w x / sqrt(sum w x^2).
+/// The cosine. Keys are of any length, so that what a column of no weight holds takes no digits from the others; a query
+/// becomes w x / sqrt(sum w x^2), its largest weight 1. Squares of keys end at [`Float::LIFT`]: times no weight they are then
+/// nothing, and times one they are seen.
 pub struct CosineOfKnown<V>(PhantomData<V>);
 
 impl<V> CosineOfKnown<V>
@@ -87,7 +89,9 @@ where
         };
         let largest =
             words().filter(|&(_, _, weight)| weight > 0.0).fold(0.0f64, |most, (key, ..)| most.max(key.abs()));
-        let square: f64 = words().map(|(key, _, weight)| weight * (key / largest).powi(2)).sum();
+        let part =
+            |(key, _, weight): (f64, f64, f64)| if weight > 0.0 { weight * (key / largest).powi(2) } else { 0.0 };
+        let square: f64 = words().map(part).sum();
         if largest == 0.0 || square == 0.0 || words().all(|(_, query, _)| query == 0.0) {
             return 1.0;
         }
@@ -115,7 +119,7 @@ where
     type Marks = [V; 2];
     type Constant = ();
     const FOLD: usize = <OnFloats<V, floats::Cosine> as Metric<I>>::FOLD;
-    const PREPARES: bool = true;
+    const PREPARES: bool = false;
     const TERMS: bool = true;
     const KNOWN: bool = true;
 
@@ -124,11 +128,15 @@ where
         I::absolute::<S>()
     }
     #[inline(always)]
-    unsafe fn prepare(row: &mut [V::E], facing: Facing) -> Result<V::E, &'static str> {
-        <floats::Cosine as FloatMetric<V>>::prepare(row, facing.side)
+    unsafe fn prepare(_row: &mut [V::E], _facing: Facing) -> Result<V::E, &'static str> {
+        Ok(V::E::ZERO)
     }
     #[inline(always)]
     unsafe fn prepare_known(row: &mut [V::E], weights: &mut [V::E], _facing: Facing) -> Result<V::E, &'static str> {
+        let most = weights.iter().fold(0.0f64, |most, w| most.max(w.to_f64()));
+        for w in weights.iter_mut() {
+            *w = V::E::from_f64(w.to_f64() / most);
+        }
         let both = || row.iter().zip(weights.iter()).map(|(x, w)| (x.to_f64(), w.to_f64()));
         let largest = both().filter(|&(_, w)| w > 0.0).fold(0.0f64, |most, (x, _)| most.max(x.abs()));
         let length = both().map(|(x, w)| w * (x / largest).powi(2)).sum::<f64>().sqrt();
@@ -148,7 +156,7 @@ where
     #[inline(always)]
     unsafe fn key(p: *const u8) -> [V; 2] {
         let key = V::load(p.cast());
-        [key, key.mul(key)]
+        [key, key.mul(key).min(V::splat(V::E::LIFT))]
     }
     #[inline(always)]
     unsafe fn step(_: (), acc: [V; 2], key: [V; 2], query: *const u8) -> [V; 2] {
@@ -176,9 +184,10 @@ where
         marks[0] = product.fma(zero, square.fma(zero, marks[0]));
         let distance = one.sub(product.div(square.sqrt()));
         let distance = distance.max(zero).min(V::splat(V::E::from_f64(2.0)));
-        // What is left of so small a square has no digits.
-        let small = V::splat(V::E::SMALL * V::E::SMALL);
-        let distance = V::select_lt(square, small, zero, distance);
+        // What is left of so small a square has no digits; in so large a one a part may have ended early.
+        let (small, large) = (V::E::SMALL * V::E::SMALL, V::E::LIFT * V::E::from_f64((-40.0f64).exp2()));
+        let distance = V::select_lt(square, V::splat(small), zero, distance);
+        let distance = V::select_lt(square, V::splat(large), distance, zero);
         marks[1] = distance.min(marks[1]);
         distance.store(out);
     }

@@ -9,6 +9,7 @@ import numpy as np
 
 from amfast import _check, bits
 from amfast._check.masks import Where, some_known
+from amfast._engine.scoring import is_short
 from amfast._typing import Array, Int
 from amfast.bits import BitMatrix
 from amfast.parts.metrics import METRICS
@@ -73,6 +74,15 @@ def known_bits(
     packed = known.to_packed()
     some_known(packed.any(axis=1), name)
     return packed
+
+
+def of_rows(keys: Array | BitMatrix, metric: str | None) -> bool:
+    """Whether the engine wants keys as rows where some columns are known.
+
+    It has no kernel for packed ones of 16 bits; of a cosine they have length 1 over all columns,
+    which may leave the known ones no digits.
+    """
+    return metric == "cosine" or (not isinstance(keys, BitMatrix) and is_short(keys.dtype))
 
 
 def known_of(known: Array | None, rows: Any) -> Array | None:

@@ -135,7 +135,7 @@ def _question(
     asked = engine_rows(q).dtype
     # What was fitted asks with weights on the columns, as a mask does.
     masked = known is not None or isinstance(similar, parts.FittedSimilarity)
-    packed = held.known(asked) if masked else held.engine(asked)
+    packed = held.known(asked, similar.engine_metric) if masked else held.engine(asked)
     if v is None and not isinstance(packed, np.ndarray):
         v = k
     return _Question(q, k, v, packed, b, similar, separate, single, known)

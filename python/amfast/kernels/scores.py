@@ -68,7 +68,7 @@ def _pair(queries: object, keys: object, metric: str, mask: Any, nan: str, resca
     else:
         dtype = _check.compute_type(q, k)
         q, known = knowing.known_rows(q.astype(dtype, copy=False), weights, metric, rescale)
-    asked = held.engine(q.dtype) if known is None else held.known(q.dtype)
+    asked = held.engine(q.dtype) if known is None else held.known(q.dtype, metric)
     return _Pair(q, asked, k, dtype, single, None, known)
 
 

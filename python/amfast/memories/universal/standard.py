@@ -9,13 +9,12 @@ from typing import Any, ClassVar
 import numpy as np
 
 from amfast import _check, parts
-from amfast._engine.knowing import known_of
+from amfast._engine.knowing import known_of, of_rows
 from amfast._engine.reading import Source, read, result_type, tile_weights
 from amfast._engine.scoring import (
     cue_tiles,
     engine_rows,
     fused_exactly,
-    is_short,
     scores,
     scores_bytes,
 )
@@ -101,7 +100,7 @@ class Standard:
         """Collect what the cues read, of which some columns may be known."""
         # What was fitted asks with weights on the columns, as a mask does.
         masked = known is not None or isinstance(self.similarity, parts.FittedSimilarity)
-        if masked and not self.binary and is_short(items.keys.dtype):
+        if masked and of_rows(items.keys, self.similarity.engine_metric):
             packed: Any = engine_rows(items.keys)
         else:
             packed = items.engine_keys(engine_rows(cues).dtype)
