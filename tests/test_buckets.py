@@ -88,6 +88,7 @@ def test_ends(counted):
     assert indptr.tolist() == [0]
     assert len(indices) == 0
     assert am.within(keys[0].unpack()[0], keys, 2, "hamming")[0].shape == (2,)
+    assert len(am.pairs_within(keys, np.inf, "hamming")[0]) == 190
     with pytest.raises(ValueError, match="radius"):
         am.pairs_within(keys, 71, "hamming")
     with pytest.raises(ValueError, match="radius"):

@@ -270,6 +270,36 @@ def test_bad_masks(call, options, error, message):
         run(**options)
 
 
+def test_weights_of_any_size():
+    rng = np.random.default_rng(8)
+    queries, keys = rng.normal(size=(3, 4)), rng.normal(size=(9, 4))
+    plain = am.pairwise(queries, keys, "l1")
+    for size in (1e308, 1e-310):
+        got = am.pairwise(queries, keys, "l1", mask=np.full(4, size), rescale=True)
+        np.testing.assert_allclose(got, plain, rtol=1e-12)
+    for size in (1e-46, 1e39):
+        with pytest.raises(ValueError, match="mask row 0 has weights that no float32 holds"):
+            am.pairwise(np.float32(queries), np.float32(keys), "l1", mask=[size, 1, 1, 1])
+
+
+def test_what_a_key_holds_where_nothing_is_known_is_not_seen():
+    rng = np.random.default_rng(9)
+    queries, keys, mask = rng.normal(size=(6, 20)), rng.normal(size=(40, 20)), np.arange(20) != 3
+    for dtype, none in (("float64", -np.finfo("f8").max), ("float32", -np.finfo("f4").max)):
+        q, k = queries.astype(dtype), keys.astype(dtype)
+        spoiled = k.copy()
+        spoiled[:, 3] = none
+        for metric in METRICS:
+            want = am.topk(q, k, 5, metric, mask=mask)
+            for given in (spoiled, am.Keys(spoiled, metric)):
+                got = am.topk(q, given, 5, metric, mask=mask)
+                np.testing.assert_array_equal(got[1], want[1], metric)
+                np.testing.assert_allclose(got[0], want[0], rtol=1e-5)
+        memory = am.UniversalHopfield("cosine", "max")
+        memory.store(spoiled)
+        np.testing.assert_array_equal(memory.recall(spoiled, mask=mask), spoiled)
+
+
 def test_what_has_no_masks_says_so():
     queries, keys, mask = np.ones((2, 5)), np.ones((3, 5)), np.ones(5, bool)
     for metric in ("kl", "reverse_kl", "jensenshannon"):

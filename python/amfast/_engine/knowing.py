@@ -47,10 +47,15 @@ def known_rows(
         return cues, None
     refuse_masks(metric)
     rows = np.where(weights, cues, cues.dtype.type(0))
-    w = np.ascontiguousarray(weights, cues.dtype)
     if rescale:
-        share = w.shape[1] / w.sum(axis=1, keepdims=True, dtype=np.float64)
-        w = np.ascontiguousarray(w * share, cues.dtype)
+        weights = weights / weights.max(axis=1, keepdims=True)  # sums of huge ones would overflow
+        weights = weights * (weights.shape[1] / weights.sum(axis=1, keepdims=True))
+    with np.errstate(over="ignore"):
+        w = np.ascontiguousarray(weights, cues.dtype)
+    if weights.dtype != np.bool_:
+        lost = np.flatnonzero((~np.isfinite(w) | ((w == 0) & (weights > 0))).any(axis=1))
+        if len(lost):
+            raise ValueError(f"mask row {lost[0]} has weights that no {w.dtype} holds; scale them")
     if metric == "dot":
         return rows * w, None
     return rows, w

@@ -17,6 +17,12 @@ def refuse_other(n_queries: int, n_keys: int, single: bool) -> None:
         )
 
 
+def refuse_alone(n_keys: int) -> None:
+    """Refuse one row, which has no others."""
+    if n_keys == 1:
+        raise ValueError("exclude_self needs at least 2 rows: keys have 1, which has no others")
+
+
 def refuse_blocks(exclude_self: bool, where: object) -> None:
     """Refuse keys that are read block by block, where single ones are to be left out."""
     for name, asked in (("exclude_self", exclude_self), ("where", where is not None)):

@@ -108,11 +108,11 @@ def pairs_within(
     """
     name = metrics.resolve(metric)
     rows = read_keys(keys, name).rows
-    if isinstance(rows, BitMatrix) and len(rows):
-        _check.radius(radius, False, rows.n_bits)
-        if buckets.pays(len(rows) // 2, len(rows), rows.n_bits, radius):
+    if isinstance(rows, BitMatrix) and len(rows) and radius != np.inf:
+        least = _check.radius(radius, False, rows.n_bits)
+        if buckets.pays(len(rows) // 2, len(rows), rows.n_bits, least):
             packed = rows.to_packed()
-            near = buckets.Buckets(packed, rows.n_bits, radius).within(packed, apart=True)
+            near = buckets.Buckets(packed, rows.n_bits, least).within(packed, apart=True)
             if near is not None:
                 return near
     found: list[tuple[Int, Int, Array]] = []

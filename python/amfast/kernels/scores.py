@@ -94,9 +94,10 @@ def pairwise(
         "manhattan", "kl", "reverse_kl", "jensenshannon"; or "hamming" of bits. Formulas, and which
         to choose: `amfast.kernels`.
     mask : (Q, d) or (d,) array, or BitMatrix, optional
-        True where an entry of a query is known, or weights >= 0: the sums are taken of these
-        columns alone, ``sum w |q - k|`` and so on, the norms of a cosine too. A (d,) one serves all
-        queries. Bytes are scored as floats then. Not of the KL family.
+        True where an entry of a query is known, or weights >= 0 (bits take bools or a BitMatrix
+        alone): the sums are taken of these columns, ``sum w |q - k|`` and so on, the norms of a
+        cosine too. A (d,) one serves all queries. Bytes are scored as floats then. Not of the KL
+        family.
     nan : {"error", "missing"}, default "error"
         "missing" takes a NaN in the queries for an entry that is not known.
     rescale : bool, default False
@@ -230,6 +231,7 @@ def topk(
     q, keys_, rows, dtype, single, _, known = _pair(queries, keys, name, mask, nan, rescale)
     if one_more:
         others.refuse_other(len(q), len(keys_), single)
+        others.refuse_alone(len(keys_))
     k = _check.integer(k, "k", 1, len(keys_) - one_more)
     _check.fits((len(q), k), np.dtype(np.complex128), "scores and indices")
 

@@ -15,6 +15,7 @@ _VOTES = 1 << 22
 
 def voted(memory: Any, cues: Any, labels: Any, threads: int | None) -> Any:
     """Return the label of each cue whose items' weights have the largest sum; see `Memory.vote`."""
+    memory._need_items("vote")
     names, group = _check.labels(labels, len(memory.ids))
     rows = cues if isinstance(cues, BitMatrix) else np.asarray(_check.read(cues, "cues"))
     single = not isinstance(rows, BitMatrix) and rows.ndim == 1

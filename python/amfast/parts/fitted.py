@@ -166,7 +166,7 @@ def fit_similarity(
         a model of its own, and a cue is scored under the one that suits it and the key best: nobody
         has to say how it was spoilt.
     floor : float, default 1.0
-        Least deviation, in standard deviations of the entries of X, > 0. It bounds how much a
+        Least deviation, in standard deviations of the entries of X, >= 1e-7. It bounds how much a
         column counts that the corruption leaves alone, and one whose few examples happened to fit
         a line: pixels that are nearly always black. Less of it tells keys apart that nearly agree.
     name : str, default "fitted"

@@ -225,7 +225,7 @@ class AssociativeRegressor(RegressorMixin, _Recall):
 
     With the defaults it is the regression of Nadaraya and Watson (1964) with a Gaussian kernel of
     width h, ``beta = 1 / (2 h^2)``: ``sum_i softmax_i(-beta d_i^2) y_i``, d_i the Euclidean
-    distance to row i.
+    distance to row i. A row to which no other has any weight (`Threshold`) is told 0.
 
     Parameters
     ----------

@@ -31,7 +31,7 @@ HopfieldRecall = Recall
 
 _NO_PATTERNS = (
     'storage="matrix" keeps the sum over the patterns, not the patterns; use storage="patterns" or '
-    '"auto", or store with weights=-1 to forget'
+    '"auto"'
 )
 
 
@@ -457,7 +457,8 @@ class Hopfield(Units):
 
     def _need_items(self, what: str) -> None:
         if self._storage == "matrix":
-            raise ValueError(f"{what}: {_NO_PATTERNS}")
+            forget = "" if self._rule == "storkey" else ", or store with weights=-1 to forget"
+            raise ValueError(f"{what}: {_NO_PATTERNS}{forget}")
 
     def _described(self) -> str:
         text = f"rule={self._rule!r}"

@@ -44,8 +44,8 @@ class SparseRecoveryMemory(Memory):
     decoder : {"l1", "omp", "irls", "bregman", "expander"}, default "l1"
         How e is found. "l1" minimises |e|_1 (SciPy's HiGHS). "omp" is orthogonal matching pursuit
         (scikit-learn), the fastest of the first three. "irls" is reweighted least squares towards
-        the sum of square roots (NumPy alone). "bregman" minimises |e|_1 too, by products with A and
-        A^T and a threshold, which neurons could do, all cues at once (NumPy alone; linearised
+        the sum of square roots (NumPy alone). "bregman" nearly minimises |e|_1, by products with
+        A, A^T and a threshold, which neurons could do, all cues at once (NumPy alone; linearised
         Bregman iterations: Cai, Osher and Shen 2009). "expander" peels errors off a sparse 0/1
         constraint matrix, in the engine, in O(n) for bounded column weights; it needs
         ``constraints``.

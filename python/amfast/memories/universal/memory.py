@@ -435,8 +435,9 @@ class UniversalHopfield(_Looks):
         ``[v.g - L_v(v)] - L_h(s)`` of the state g = v, g's sign or unit vector: under "dot"
         ``|g|^2 / 2 - lse(beta s + b) / beta`` for the softmax, ``- max_i s_i`` for "max",
         ``- sum_i e^b_i s_i^(n+1) / (n+1)`` for powers, ... in place of the last term, and without
-        the first under "sign" and "l2". `amfast.memories.universal.energies` has all formulas,
-        where they hold and where they come from.
+        the first under "sign" and "l2", where states outside the cube or the ball have +inf.
+        `amfast.memories.universal.energies` has all formulas, where they hold and where they come
+        from.
 
         Parameters
         ----------
