@@ -400,3 +400,12 @@ def test_real_images_are_recalled(name):
         mine, theirs = recalled(memory, cues, ids), recalled(manhattan, cues, ids)
         assert mine >= least - 0.05, kind
         assert mine >= theirs, kind
+
+
+@pytest.mark.parametrize("size", [1e200, 1e-200])
+def test_examples_of_a_size_without_squares_are_refused(size):
+    examples = np.random.default_rng(0).random((30, 5)) * size
+    with pytest.raises(ValueError, match="squares no float64 holds"):
+        am.fit_similarity(examples, lambda x: x)
+    with pytest.raises(TypeError, match="name must be a string, got 3"):
+        am.fit_similarity(examples / size, lambda x: x, name=3)

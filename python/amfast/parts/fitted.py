@@ -15,6 +15,8 @@ Corruption = Callable[[Array], Any]
 
 # A column whose part of the cue that comes of the key is smaller, in deviations, says nothing.
 _FAINT = 1e-3
+# Deviations below this, and above its inverse, have squares that are no float64 numbers.
+_LEAST_SPREAD = 1e-150
 # Rows that leave a degree of freedom to the deviation of a fitted line.
 _FEWEST = 3
 # Entries that are fitted at a time, as float64.
@@ -226,14 +228,26 @@ def fit_similarity(
     for function in functions:
         if not callable(function):
             raise TypeError(f"corrupt must be callable, got {type(function).__name__}")
+    name = _named(name)
     least = _check.number(floor, "floor", 1e-7)
     if len(examples) < _FEWEST:
         raise ValueError(f"X has {len(examples)} rows, at least {_FEWEST} are needed to fit lines")
-    spread = float(examples.std(dtype=np.float64))
-    if not spread > 0:
+    if examples.min() == examples.max():
         raise ValueError("X must vary, all its entries are equal")
+    with np.errstate(over="ignore", invalid="ignore"):
+        spread = float(examples.std(dtype=np.float64))
+    if not _LEAST_SPREAD < spread < 1 / _LEAST_SPREAD:
+        raise ValueError(
+            f"X has entries whose squares no float64 holds (deviation {spread:.3g}); scale it"
+        )
     lines = [_fitted(examples, _spoilt(examples, f), least * spread) for f in functions]
     return FittedSimilarity(np.array(lines), name)
+
+
+def _named(name: object) -> str:
+    if not isinstance(name, str):
+        raise TypeError(f"name must be a string, got {name!r}")
+    return name
 
 
 def _spoilt(examples: Array, corrupt: Corruption) -> Array:
