@@ -150,6 +150,8 @@ def test_ids_are_not_places():
             memory.recall(keys[5], where=where)
     with pytest.raises(TypeError):
         memory.recall(keys[5], where=["a"])
+    with pytest.raises(TypeError, match="where's ids must be integers"):
+        memory.recall(keys[:1], where=([0, 1], ["a"]))
     with pytest.raises(ValueError, match="one where for all cues"):
         memory.recall(keys[:1], where=([0, 1], [ids[1]]), details=True)
     with pytest.raises(ValueError, match="indptr"):
@@ -157,6 +159,9 @@ def test_ids_are_not_places():
     with pytest.raises(ValueError, match="leaves 0 items"):
         memory.recall(keys[:2], where=([0, 1, 1], [ids[1]]))
     assert memory.recall(keys[:0], where=([0], [])).shape == (0, D)
+    lists = ([0, 1, 2], [ids[1], ids[3]])
+    with pytest.raises(ValueError, match="mask must have 1 row or 2, got 3"):
+        memory.recall(keys[:2], where=lists, mask=np.ones((3, D), bool))
 
 
 def test_an_asked_part_chooses_from_enough():

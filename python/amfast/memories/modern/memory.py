@@ -91,6 +91,9 @@ class ModernHopfield(WidthBeta):
     is attention's, for learned keys. Keys of other lengths: normalise them. The only similarity is
     the dot product; `UniversalHopfield` has the others, "cosine" among them, the distance 1 - cos.
 
+    With ``details`` a `Recall` has the energy of every state on the way in ``energy_trace``
+    (Q, steps + 1), which doubles the work; one step is attention.
+
     `recall` warns with a `SeparationWarning`, once per memory, if fewer than half of the stored
     items are well separated at this beta, or if items lose at their own key: another, longer one
     scores more there. It looks when a memory first recalls and after its store doubled, at all
@@ -139,56 +142,6 @@ class ModernHopfield(WidthBeta):
 
     def _beta_of(self, width: int) -> float:
         return 1.0 / math.sqrt(width)
-
-    def recall(
-        self,
-        cues: Any,
-        *,
-        max_iter: int = 1,
-        tol: float = 1e-4,
-        details: bool = False,
-        mask: Any = None,
-        nan: str = "error",
-        keep_known: bool = False,
-        where: Any = None,
-        max_sweeps: int | None = None,
-        threads: int | None = None,
-    ) -> Any:
-        """Recall by softmax attention, to a fixed point if ``max_iter`` allows.
-
-        Parameters
-        ----------
-        cues : (Q, d) or (d,) array
-        max_iter : int, default 1
-            Steps at most, each row stops on its own; one step is attention. More than 1 needs an
-            autoassociative memory.
-        tol : float, default 1e-4
-            A row stops when a step changes none of its entries by more than this.
-        details : bool, default False
-            Whether to return a `Recall`, with the energy of every state on the way in
-            ``energy_trace`` (Q, steps + 1); that doubles the work.
-        mask, nan, keep_known, where
-            Which entries of the cues are known, and which items are asked, see
-            `UniversalHopfield.recall`.
-        max_sweeps : int, optional
-            Another name of ``max_iter``, as memories of units call it.
-        threads : int, optional
-            None means the setting.
-
-        Returns
-        -------
-        (Q, o) or (o,) array, or Recall
-
-        Raises
-        ------
-        ValueError, TypeError, MemoryError
-            As `UniversalHopfield.recall`.
-        """
-        steps = max_iter if max_sweeps is None else max_sweeps
-        return super().recall(
-            cues, max_iter=steps, tol=tol, details=details, mask=mask, nan=nan,
-            keep_known=keep_known, where=where, threads=threads,
-        )  # fmt: skip
 
     def _doubts(self, now: Stored, cues: Any, threads: int) -> str:
         n, few = now.n_items, _LOOK_AT_MOST // (now.n_items * now.width)

@@ -268,7 +268,7 @@ class UniversalHopfield(_Looks):
                 self.recall, max_iter=steps, tol=tol, nan=nan, keep_known=keep_known,
                 threads=n_threads,
             )  # fmt: skip
-            return partly.one_by_one(again, cues, where, mask)
+            return partly.one_by_one(again, self._stored(), cues, where, mask)
         now = partly.among(self._stored(), where)
         first: partly.First | None = None
         if mask is not None or nan != "error" or keep_known:

@@ -74,38 +74,42 @@ def among(now: Stored, where: Any) -> Stored:
     if given.dtype == np.bool_:
         index = _check.indices(given, "where", now.n_items)
     else:
-        ids = _check.item_ids(given)
-        index = np.searchsorted(now.ids, ids)
-        known = index < now.n_items
-        known[known] = now.ids[index[known]] == ids[known]
-        if not known.all():
-            raise ValueError(f"where: no item has the id {ids[~known][0]}")
+        index = _places(now, _check.item_ids(given))
     if len(index) == 0:
         raise ValueError("where leaves 0 items, at least 1 is needed")
     return now if len(index) == now.n_items else now.some(index)
 
 
-def one_by_one(recall: Callable[..., Any], given: Any, where: Any, mask: Any) -> Any:
+def _places(now: Stored, ids: Int) -> Int:
+    """Return where items are, or refuse ids that are unknown."""
+    index = np.searchsorted(now.ids, ids)
+    known = index < now.n_items
+    known[known] = now.ids[index[known]] == ids[known]
+    if not known.all():
+        raise ValueError(f"where: no item has the id {ids[~known][0]}")
+    return index
+
+
+def one_by_one(
+    recall: Callable[..., Any], now: Stored, given: Any, where: tuple[Any, Any], mask: Any
+) -> Any:
     """Recall every cue from a list of items of its own, (indptr, ids)."""
     rows = given if isinstance(given, BitMatrix) else _check.read(given, "cues")
     single = not isinstance(rows, BitMatrix) and rows.ndim == 1
     rows = rows[None] if single else rows
-    indptr, ids = (_check.read(part, f"where's {name}") for part, name in zip(
-        where, ("indptr", "ids"), strict=True
-    ))  # fmt: skip
-    if indptr.shape != (len(rows) + 1,) or indptr.dtype.kind not in "iu":
-        raise ValueError(
-            f"where's indptr must be integers of shape ({len(rows) + 1},), one more than there are "
-            f"cues, got {indptr.dtype} {indptr.shape}"
-        )
-    if ids.ndim != 1 or indptr[0] != 0 or indptr[-1] != len(ids) or (np.diff(indptr) < 0).any():
-        raise ValueError("where's indptr must rise from 0 to the number of ids")
-    masks = None if mask is None else mask if isinstance(mask, BitMatrix) else np.atleast_2d(mask)
-    found = []
-    for row in range(len(rows)):
-        some = masks if masks is None or len(masks) == 1 else masks[row : row + 1]
-        own = ids[indptr[row] : indptr[row + 1]]
-        found.append(recall(rows[row : row + 1], mask=some, where=own))
+    ids = _check.read(where[1], "where's ids")
+    if ids.size and ids.dtype.kind not in "iu":
+        raise TypeError(f"where's ids must be integers, got dtype {ids.dtype}")
+    places = _places(now, ids) if ids.size else ids
+    asked = _check.where((where[0], places), now.n_items, len(rows))
+    masks: Any = mask if mask is None or isinstance(mask, BitMatrix) else np.atleast_2d(mask)
+    if masks is not None and len(masks) not in (1, len(rows)):
+        raise ValueError(f"mask must have 1 row or {len(rows)}, got {len(masks)}")
+
+    def ask(cue: Any, index: Int, known: Any) -> Any:
+        return recall(cue, mask=known, where=now.ids[index])
+
+    found = knowing.each_cue(asked, rows, masks, ask)
     if not found:
         return recall(rows, mask=None, where=None)
     if isinstance(found[0], BitMatrix):
