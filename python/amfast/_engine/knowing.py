@@ -81,7 +81,7 @@ def known_bits(
     return packed
 
 
-def of_rows(keys: Array | BitMatrix, metric: str | None) -> bool:
+def wants_rows(keys: Array | BitMatrix, metric: str | None) -> bool:
     """Whether the engine wants keys as rows where some columns are known.
 
     It has no kernel for packed ones of 16 bits; of a cosine they have length 1 over all columns,

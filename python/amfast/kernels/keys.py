@@ -8,7 +8,7 @@ import numpy as np
 
 from amfast import _check, _core, bits
 from amfast._check.savable import Savable
-from amfast._engine.knowing import of_rows
+from amfast._engine.knowing import wants_rows
 from amfast._engine.scoring import asked_type, engine_rows, packs
 from amfast._stores.items import check_rows
 from amfast._stores.rows import Rows
@@ -39,7 +39,7 @@ class Held(NamedTuple):
 
     def known(self, dtype: np.dtype[Any], metric: str | None) -> Array | _core.Keys:
         """Return what it reads beside queries of a type of which some columns are known."""
-        return engine_rows(self.rows) if of_rows(self.rows, metric) else self.engine(dtype)
+        return engine_rows(self.rows) if wants_rows(self.rows, metric) else self.engine(dtype)
 
     def values(self) -> Array | BitMatrix:
         """Return the keys as the numbers that were given; bools are 0 and 1."""

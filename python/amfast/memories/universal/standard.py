@@ -9,7 +9,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 from amfast import _check, parts
-from amfast._engine.knowing import known_of, of_rows
+from amfast._engine.knowing import known_of, wants_rows
 from amfast._engine.reading import Source, read, result_type, tile_weights
 from amfast._engine.scoring import (
     cue_tiles,
@@ -100,7 +100,7 @@ class Standard:
         """Collect what the cues read, of which some columns may be known."""
         # What was fitted asks with weights on the columns, as a mask does.
         masked = known is not None or isinstance(self.similarity, parts.FittedSimilarity)
-        if masked and of_rows(items.keys, self.similarity.engine_metric):
+        if masked and wants_rows(items.keys, self.similarity.engine_metric):
             packed: Any = engine_rows(items.keys)
         else:
             packed = items.engine_keys(engine_rows(cues).dtype)
