@@ -220,6 +220,16 @@ impl<'a> Request<'a> {
         Ok(Request { known: Some(known), ..self })
     }
 
+    /// Keys.
+    pub(super) fn len(&self) -> usize {
+        match &self.held {
+            Held::Rows(rows) => rows.len(),
+            Held::Panels(AnyPanels::F32(panels)) => panels.len(),
+            Held::Panels(AnyPanels::F64(panels)) => panels.len(),
+            Held::Panels(AnyPanels::I32(panels)) => panels.len(),
+        }
+    }
+
     /// Whether scores that are taken in f64 are given out as f32.
     pub(super) fn narrows(&self) -> bool {
         self.metric.narrows(self.queries.dtype(), self.keys)

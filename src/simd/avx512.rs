@@ -336,6 +336,10 @@ impl Bits for Avx512 {
 
 impl Widen for F32 {
     #[inline(always)]
+    unsafe fn whole(p: *const i32) -> Self {
+        Self(_mm512_cvtepi32_ps(_mm512_loadu_si512(p.cast())))
+    }
+    #[inline(always)]
     unsafe fn half(p: *const u16) -> Self {
         Self(_mm512_cvtph_ps(_mm256_loadu_si256(p.cast())))
     }

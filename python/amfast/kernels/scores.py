@@ -8,7 +8,8 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from amfast import _check, _core, bits
-from amfast._engine import knowing, others
+from amfast._engine import coding, knowing, others
+from amfast._engine.coding import Coded
 from amfast._engine.scoring import engine_rows, score_types
 from amfast._threads import resolve_threads
 from amfast._typing import Array, Int
@@ -35,6 +36,14 @@ class _Pair(NamedTuple):
     """The width of packed rows."""
     known: Array | None
     """What columns of queries count, packed bits likewise."""
+    held: Held
+
+    def coded(self, metric: str, codes: object, where: Any, threads: int) -> Coded | None:
+        """Return codes of the keys, if a first pass over them is to be tried."""
+        chosen = coding.choice(codes)
+        if self.known is not None or where is not None or self.n_bits is not None:
+            return None
+        return self.held.coded(metric, chosen, len(self.queries), threads)
 
 
 def bit_rows(cues: object, name: str, keys: object, metric: str) -> tuple[BitMatrix, Held, bool]:
@@ -54,7 +63,8 @@ def _pair(queries: object, keys: object, metric: str, mask: Any, nan: str, resca
         packed = engine_rows(held.rows)
         _check.nonempty(packed)
         known = knowing.known_bits(mask, b, nan, rescale, "queries")
-        return _Pair(b.to_packed(), packed, packed, np.dtype(np.int32), single, b.n_bits, known)
+        dtype = np.dtype(np.int32)
+        return _Pair(b.to_packed(), packed, packed, dtype, single, b.n_bits, known, held)
     q, single = _check.cues(queries, "queries")
     held = read_keys(keys, metric)
     k = engine_rows(held.rows)
@@ -69,7 +79,7 @@ def _pair(queries: object, keys: object, metric: str, mask: Any, nan: str, resca
         dtype = _check.compute_type(q, k)
         q, known = knowing.known_rows(q.astype(dtype, copy=False), weights, metric, rescale)
     asked = held.engine(q.dtype) if known is None else held.known(q.dtype, metric)
-    return _Pair(q, asked, k, dtype, single, None, known)
+    return _Pair(q, asked, k, dtype, single, None, known, held)
 
 
 def pairwise(
@@ -141,7 +151,7 @@ def pairwise(
     """
     name = metrics.resolve(metric)
     n_threads = resolve_threads(threads)
-    q, k, _, dtype, single, _, known = _pair(queries, keys, name, mask, nan, rescale)
+    q, k, _, dtype, single, _, known, _ = _pair(queries, keys, name, mask, nan, rescale)
     shape = (len(q), len(k))
     if out is None:
         result = _check.empty(shape, dtype, "scores")
@@ -169,6 +179,7 @@ def topk(
     nan: str = "error",
     rescale: bool = False,
     where: Any = None,
+    codes: bool | None = None,
     threads: int | None = None,
 ) -> tuple[Array, Int]:
     """Find the k best keys for every query, best first, ties to the lowest index.
@@ -192,6 +203,12 @@ def topk(
     where : (N,) bool array, int array, or (indptr, indices), optional
         Only these keys are searched: a mask, their indices, or a list per query in CSR. Rows that
         do not follow one another are copied. Not of `Blocks`.
+    codes : bool, optional
+        Whether the search begins with a pass over 8-bit codes of the keys, which leaves a few of
+        them to be scored: the same answers, bit for bit, several times as fast where keys differ
+        enough. None tries it where it pays, with `Keys` that are coded and for many queries; True
+        always. Floats under dot, cosine, sqeuclidean, euclidean and manhattan, without ``mask`` or
+        ``where``; others, and queries whose bounds leave too many keys, are searched without.
     threads : int, optional
         None means the setting.
 
@@ -228,7 +245,8 @@ def topk(
         others.refuse_blocks(one_more, where)
         some = functools.partial(topk, mask=mask, nan=nan, rescale=rescale)
         return streaming.topk(some, queries, keys, k, name, n_threads)
-    q, keys_, rows, dtype, single, _, known = _pair(queries, keys, name, mask, nan, rescale)
+    pair = _pair(queries, keys, name, mask, nan, rescale)
+    q, keys_, rows, dtype, single, _, known, _ = pair
     if one_more:
         others.refuse_other(len(q), len(keys_), single)
         others.refuse_alone(len(keys_))
@@ -236,9 +254,14 @@ def topk(
     _check.fits((len(q), k), np.dtype(np.complex128), "scores and indices")
 
     search = functools.partial(_core.topk, k=k + one_more, metric=name, threads=n_threads)
+    by = pair.coded(name, codes, where, n_threads)
     if len(q) == 0:
         return np.empty((0, k), dtype), np.empty((0, k), np.int64)
-    if where is None:
+    if by is not None:
+        scores, indices = _core.topk_coded(
+            q, keys_, by.rows, by.codes, k + one_more, name, n_threads
+        )
+    elif where is None:
         scores, indices = search(q, keys_, known=known)
     else:
         some_keys = _check.where(where, len(keys_), len(q))
@@ -260,6 +283,7 @@ def within(
     nan: str = "error",
     rescale: bool = False,
     where: Any = None,
+    codes: bool | None = None,
     threads: int | None = None,
 ) -> tuple[Int, Int, Array]:
     """Find all keys within a radius of every query.
@@ -278,8 +302,8 @@ def within(
         to choose: `amfast.kernels`.
     exclude_self : bool, default False
         Whether queries are the keys and key i is left out for query i. Not of `Blocks`.
-    mask, nan, rescale, where
-        Which columns of the queries are known, and which keys are searched, see `topk`.
+    mask, nan, rescale, where, codes
+        Which columns of the queries are known, which keys are searched, and how, see `topk`.
     threads : int, optional
         None means the setting.
 
@@ -322,7 +346,8 @@ def within(
         others.refuse_blocks(alone, where)
         some = functools.partial(within, mask=mask, nan=nan, rescale=rescale)
         return streaming.within(some, queries, keys, radius, name, n_threads)
-    q, k, rows, dtype, single, n_bits, known = _pair(queries, keys, name, mask, nan, rescale)
+    pair = _pair(queries, keys, name, mask, nan, rescale)
+    q, k, rows, dtype, single, n_bits, known, _ = pair
     if alone:
         others.refuse_other(len(q), len(k), single)
     if not everything:
@@ -332,11 +357,14 @@ def within(
     if len(q) == 0:
         return np.zeros(1, np.int64), np.empty(0, np.int64), np.empty(0, dtype)
     search = functools.partial(_core.within, radius=radius, metric=name, threads=n_threads)
-    if where is None:
-        found = None
+    by = pair.coded(name, codes, where, n_threads)
+    if by is not None:
+        found = _core.within_coded(q, k, by.rows, by.codes, radius, name, n_threads)
+    elif where is None:
+        near = None
         if n_bits is not None and known is None and buckets.pays(len(q), len(k), n_bits, radius):
-            found = _near(q, rows, n_bits, radius)
-        found = search(q, k, known=known) if found is None else found
+            near = _near(q, rows, n_bits, radius)
+        found = search(q, k, known=known) if near is None else near
     else:
         found = filters.within(search, q, rows, known, _check.where(where, len(k), len(q)), dtype)
     return others.of_rows(*found) if alone else found

@@ -47,6 +47,10 @@ class _WidthBeta(UniversalHopfield):
             return self._parameters() == other._parameters()
         return super()._same_parameters(other)
 
+    def _kept(self) -> dict[str, Any]:
+        """How many items are kept, and how."""
+        return {name: self._given[name] for name in ("max_items", "codes")}
+
     @property
     def beta(self) -> float | None:
         """The inverse temperature; None while it waits for the width of the first keys."""
