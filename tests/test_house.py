@@ -37,7 +37,7 @@ FLOORS = [
     "__init__",
     "dask polars sklearn torch",
     "bench reproduce",
-    "demo",
+    "demo play",
     "cli",
     "__main__",
 ]

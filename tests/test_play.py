@@ -1,0 +1,218 @@
+"""The page that remembers: what it recalls is what the engine recalls, and it is what is written.
+
+The page's scripts run in node, the page itself in a browser without a window; either part is left
+out where there is none.
+"""
+
+from __future__ import annotations
+
+import html
+import json
+import re
+import shutil
+import subprocess
+import warnings
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+import amfast as am
+from amfast import cli, play
+from amfast.play import curves, pictures
+
+ROOT = Path(__file__).parents[1]
+NODE = shutil.which("node")
+BROWSER = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), "")
+D = pictures.SIDE**2
+N_CUES = 100
+# SplitMix64, as `chance.js` has it.
+GAMMA = np.uint64(0x9E3779B97F4A7C15)
+
+
+def mix(z: Any) -> Any:
+    z = (z ^ (z >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
+    z = (z ^ (z >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
+    return z ^ (z >> np.uint64(31))
+
+
+def random_patterns(rows: int, width: int, seed: int) -> Any:
+    """Rows of -1 and +1 out of words of 64 bits, the lowest first."""
+    words = -(-width // 64)
+    with np.errstate(over="ignore"):
+        start = mix(np.array([seed + 1], np.uint64) * GAMMA)
+        drawn = mix(start + np.arange(1, rows * words + 1, dtype=np.uint64) * GAMMA)
+    bits = (drawn[:, None] >> np.arange(64, dtype=np.uint64)) & np.uint64(1)
+    return np.where(bits.reshape(rows, -1)[:, :width] == 1, 1, -1).astype(np.int8)
+
+
+@pytest.fixture(scope="module")
+def stored() -> Any:
+    return np.where(pictures.bundled().bits, 1, -1).astype(np.int8)
+
+
+@pytest.fixture(scope="module")
+def cues(stored) -> Any:
+    """A hundred: with noise from little to half, a half black, random, clean, inverted."""
+    rng = np.random.default_rng(0)
+    rows = stored[np.arange(N_CUES) % len(stored)].copy()
+    for i, row in enumerate(rows[:60]):
+        row[rng.permutation(D)[: 6 * i]] *= -1
+    rows[60:75, D // 2 :] = -1
+    rows[75:85] = random_patterns(10, D, 3)
+    rows[95:] *= -1
+    return rows
+
+
+# -- the page computes what the engine does -------------------------------------------------------
+
+# Name, parameter, how many pictures: few that are held apart, and so many that they blend.
+RECALLS = [
+    *(("hopfield", None, n) for n in (1, 6, 20)),
+    *(("projection", None, n) for n in (6, 20)),
+    *(("dense", n, 20) for n in (2, 3, 4, 5, 8, 20)),
+    *(("modern", beta, 20) for beta in (1, 4, 8, 16, 40)),
+    *(("sdm", radius, 20) for radius in (346, 358, 366, 378)),
+]
+
+PRINT_RECALLS = """
+    const answers = question.recalls.map(([kind, parameter, n]) => {
+      const memory = memoryOf(kind, parameter, question.stored.slice(0, n));
+      return question.cues.map((cue) => {
+        const { frames, energies, sweeps, converged } = memory.recall(Int8Array.from(cue), question.seed);
+        const { state, active } = frames.at(-1);
+        return { state: Array.from(state), energies, sweeps, converged, active };
+      });
+    });
+"""
+
+
+def engine(kind: str, parameter: int | None, stored: Any, cues: Any, seed: int) -> Any:
+    """The same recall by the library."""
+    if kind == "sdm":
+        places = random_patterns(curves.LOCATIONS, D, 1988)
+        sdm = am.SparseDistributedMemory(
+            D, curves.LOCATIONS, radius=parameter, addresses=places, tie="keep"
+        )
+        with warnings.catch_warnings():
+            # The smallest radius reaches no place for some pictures, which both sides must survive.
+            warnings.simplefilter("ignore", UserWarning)
+            sdm.write(stored)
+        return sdm.read(cues, max_iter=10, details=True)
+    if kind == "modern":
+        modern = am.ModernHopfield(beta=float(parameter or 0))
+        modern.store(stored / np.sqrt(D))
+        return modern.recall(cues / np.sqrt(D), max_iter=100, tol=1e-6, details=True)
+    memory: Any = {
+        "hopfield": lambda: am.Hopfield(),
+        "projection": lambda: am.Hopfield("projection"),
+        "dense": lambda: am.DenseAssociativeMemory(int(parameter or 0)),
+    }[kind]()
+    memory.store(stored)
+    return memory.recall(cues, seed=seed, details=True)
+
+
+def check_recalls(found: Any, stored: Any, cues: Any, seed: int) -> None:
+    assert len(found) == len(RECALLS)
+    for (kind, parameter, n), answers in zip(RECALLS, found, strict=True):
+        told = f"{kind} {parameter} {n}"
+        truth = engine(kind, parameter, stored[:n], cues, seed)
+        states = np.array([answer["state"] for answer in answers])
+        if kind == "modern":
+            np.testing.assert_allclose(states / np.sqrt(D), truth.state, atol=1e-5, err_msg=told)
+        else:
+            np.testing.assert_array_equal(states, truth.state, err_msg=told)
+        sweeps = np.array([answer["sweeps"] for answer in answers])
+        np.testing.assert_array_equal(sweeps, truth.n_iter, err_msg=told)
+        converged = [answer["converged"] for answer in answers]
+        np.testing.assert_array_equal(converged, truth.converged, err_msg=told)
+        if kind == "sdm":
+            active = [answer["active"] for answer in answers]
+            np.testing.assert_array_equal(active, truth.n_active, err_msg=told)
+            continue
+        for answer, energies in zip(answers, truth.energy_trace, strict=True):
+            mine = np.array(answer["energies"], float)
+            np.testing.assert_allclose(mine, energies[: len(mine)], rtol=1e-5, err_msg=told)
+
+
+def question(stored: Any, cues: Any, seed: int) -> str:
+    return json.dumps(
+        {"stored": stored.tolist(), "cues": cues.tolist(), "recalls": RECALLS, "seed": seed}
+    )
+
+
+def scripts(page: str) -> str:
+    found = re.search(r'<script id="script">(.*?)</script>', page, re.S)
+    assert found
+    return found[1]
+
+
+@pytest.mark.skipif(NODE is None, reason="no node here")
+def test_the_scripts_recall_what_the_engine_recalls(stored, cues) -> None:
+    program = (
+        f"{scripts(play.page())}\nconst question = {question(stored, cues, 7)};"
+        f"{PRINT_RECALLS}\nconsole.log(JSON.stringify(answers));"
+    )
+    done = subprocess.run(
+        [NODE, "-"], input=program, capture_output=True, text=True, check=True, timeout=300
+    )
+    check_recalls(json.loads(done.stdout), stored, cues, 7)
+
+
+def in_browser(page: str, program: str, folder: Path, hash: str = "", *options: str) -> Any:
+    """Run a program behind the page's scripts, and return the JSON that ``print`` was called with.
+
+    The program runs in an async function, after the page has begun.
+    """
+    printing = (
+        "const print = (x) => { const p = document.createElement('pre'); p.id = 'printed';"
+        "p.textContent = JSON.stringify(x); document.body.append(p); };"
+        f"(async () => {{ {program} }})().catch((error) => print(String(error.stack)));"
+    )
+    file = folder / "page.html"
+    file.write_text(page.replace("</body>", f"<script>{printing}</script></body>"), "utf-8")
+    command = [
+        BROWSER, "--headless=new", "--no-sandbox", "--disable-gpu", "--virtual-time-budget=30000",
+        f"--user-data-dir={folder / 'profile'}", *options, "--dump-dom", f"{file.as_uri()}{hash}",
+    ]  # fmt: skip
+    done = subprocess.run(command, capture_output=True, text=True, timeout=300)
+    found = re.search(r'<pre id="printed">(.*?)</pre>', done.stdout, re.S)
+    assert found, done.stderr[-2000:]
+    return json.loads(html.unescape(found[1]))
+
+
+browser = pytest.mark.skipif(not BROWSER, reason="no Chromium here")
+
+
+@browser
+def test_the_page_recalls_what_the_engine_recalls(stored, cues, tmp_path) -> None:
+    program = f"const question = {question(stored, cues, 1)};{PRINT_RECALLS} print(answers);"
+    check_recalls(in_browser(play.page(), program, tmp_path), stored, cues, 1)
+
+
+# -- the file -------------------------------------------------------------------------------------
+
+
+def test_the_page_in_docs_is_what_is_written() -> None:
+    kept = ROOT / "docs" / "play.html"
+    if not kept.exists():
+        pytest.skip("no docs beside the tests")
+    assert kept.read_text("utf-8") == play.page(), "run: amfast demo --html docs/play.html"
+
+
+def test_the_page_is_small_and_alone() -> None:
+    page = play.page()
+    assert len(page.encode()) < 300_000
+    addresses = set(re.findall(r"https?://[^\s\"'<>]+", page))
+    assert addresses == {"http://www.w3.org/2000/svg"}, "a name, which nobody fetches"
+    assert not re.search(r"<(script|img|iframe|link)[^>]+(src|href)=\"(?!data:)", page)
+    assert "{{" not in page.replace("{{{", "")
+
+
+def test_demo_writes_it(tmp_path, capsys) -> None:
+    target = tmp_path / "p.html"
+    assert cli.main(["demo", "--html", str(target)]) == 0
+    assert capsys.readouterr().out == f"page: {target}\n"
+    assert target.read_text("utf-8") == play.page()
+    assert list(tmp_path.iterdir()) == [target]
