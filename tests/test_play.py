@@ -24,7 +24,7 @@ from amfast.play import curves, pictures
 
 ROOT = Path(__file__).parents[1]
 NODE = shutil.which("node")
-BROWSER = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), "")
+BROWSER = shutil.which("chromium") or shutil.which("google-chrome") or ""
 D = pictures.SIDE**2
 N_CUES = 100
 # SplitMix64, as `chance.js` has it.
@@ -80,9 +80,9 @@ PRINT_RECALLS = """
     const answers = question.recalls.map(([kind, parameter, n]) => {
       const memory = memoryOf(kind, parameter, question.stored.slice(0, n));
       return question.cues.map((cue) => {
-        const { frames, energies, sweeps, converged } = memory.recall(Int8Array.from(cue), question.seed);
+        const { frames, ...run } = memory.recall(Int8Array.from(cue), question.seed);
         const { state, active } = frames.at(-1);
-        return { state: Array.from(state), energies, sweeps, converged, active };
+        return { ...run, state: Array.from(state), active };
       });
     });
 """
@@ -150,14 +150,19 @@ def scripts(page: str) -> str:
 
 @pytest.mark.skipif(NODE is None, reason="no node here")
 def test_the_scripts_recall_what_the_engine_recalls(stored, cues) -> None:
-    program = (
-        f"{scripts(play.page())}\nconst question = {question(stored, cues, 7)};"
-        f"{PRINT_RECALLS}\nconsole.log(JSON.stringify(answers));"
-    )
+    program = f"const question = {question(stored, cues, 7)}; {PRINT_RECALLS} return answers;"
+    check_recalls(in_node(program), stored, cues, 7)
+
+
+def in_node(program: str) -> Any:
+    """Run the body of an async function behind the page's scripts, and return what it returns."""
+    printing = f"(async () => {{ {program} }})().then((x) => console.log(JSON.stringify(x)));"
     done = subprocess.run(
-        [NODE, "-"], input=program, capture_output=True, text=True, check=True, timeout=300
-    )
-    check_recalls(json.loads(done.stdout), stored, cues, 7)
+        [str(NODE), "-"],
+        input=f"{scripts(play.page())}\n{printing}",
+        capture_output=True, text=True, check=True, timeout=300,
+    )  # fmt: skip
+    return json.loads(done.stdout)
 
 
 def in_browser(page: str, program: str, folder: Path, hash: str = "", *options: str) -> Any:
@@ -208,6 +213,183 @@ def test_the_page_is_small_and_alone() -> None:
     assert addresses == {"http://www.w3.org/2000/svg"}, "a name, which nobody fetches"
     assert not re.search(r"<(script|img|iframe|link)[^>]+(src|href)=\"(?!data:)", page)
     assert "{{" not in page.replace("{{{", "")
+
+
+@pytest.mark.skipif(NODE is None, reason="no node here")
+def test_capacities_are_the_engines_and_near_theory() -> None:
+    """What the page measures of a hundred units, at loads around one half."""
+    cases = [
+        ("hopfield", None), ("projection", None), ("dense", 3), ("dense", 4), ("modern", 4),
+        ("modern", 5), ("sdm", curves.RADIUS),
+    ]  # fmt: skip
+    program = f"""
+        const answers = [];
+        const cases = {json.dumps(cases)};
+        for (const [kind, parameter] of cases) {{
+            const found = [];
+            const told = (k, share) => found.push([k, share]);
+            const most = kind === "projection" ? 60 : 20000;
+            await storeUntilItBreaks(kind, parameter ?? undefined, 100, most, told);
+            answers.push(found);
+        }}
+        return answers;"""
+    measured = in_node(program)
+    theory = curves.capacities()
+    for (kind, parameter), found in zip(cases, measured, strict=True):
+        if kind == "projection":
+            assert all(share == 1 for _, share in found)
+            continue
+        for k, share in found[::4]:
+            assert share == pytest.approx(share_kept(kind, parameter, k)), (kind, parameter, k)
+        values = theory["parameters"].get(kind, ()) if kind != "sdm" else ()
+        curve = theory["curves"][kind][values.index(parameter) if values else 0]
+        half = next(k for k, share in zip(theory["loads"], curve, strict=True) if share < 0.5)
+        assert next(k for k, share in found if share < 0.5) == pytest.approx(half, rel=0.35)
+
+
+def share_kept(kind: str, parameter: Any, k: int) -> float:
+    """The engine's share of the first k random patterns that one update leaves as they are."""
+    names, words = (random_patterns(k, curves.UNITS, seed) for seed in (1, 2))
+    probes = names[:40]
+    if kind == "sdm":
+        places = random_patterns(curves.LOCATIONS, curves.UNITS, 1988)
+        sdm = am.SparseDistributedMemory(
+            curves.UNITS, curves.LOCATIONS, radius=parameter, addresses=places
+        )
+        sdm.write(names, words)
+        kept = np.sign(sdm.read(probes, raw=True)) == words[:40]
+    elif kind == "modern":
+        soft = am.UniversalHopfield("dot", beta=parameter)
+        soft.store(names / 10.0, words.astype(float))
+        kept = np.sign(soft.recall(probes / 10.0)) == words[:40]
+    else:
+        memory: Any = am.Hopfield() if kind == "hopfield" else am.DenseAssociativeMemory(parameter)
+        memory.store(names)
+        kept = memory.recall(probes, update="sync", max_sweeps=1) == probes
+    return float(kept.all(axis=1).mean())
+
+
+# -- a person at the page -------------------------------------------------------------------------
+
+LOOK = """
+    const look = () => ({
+        hash: location.hash,
+        verdicts: [...document.querySelectorAll(".verdict")].map((p) => p.textContent),
+        pictures: [...document.querySelectorAll(".panel canvas, #cue")].map((c) => c.toDataURL()),
+        stored: document.getElementById("stored-said").textContent,
+    });
+    const press = (id) => document.getElementById(id).click();
+    const choose = (input, value) => {
+        input.value = value;
+        for (const kind of ["input", "change"]) input.dispatchEvent(new Event(kind));
+    };
+"""
+CALM = "--force-prefers-reduced-motion"
+
+
+@browser
+def test_a_link_brings_the_state_back(tmp_path) -> None:
+    program = f"""{LOOK}
+        const [first, second] = document.querySelectorAll(".panel select");
+        choose(first, "modern"), choose(second, "sdm");
+        choose(document.querySelector(".panel input"), 4);
+        choose(document.getElementById("stored"), 9), choose(document.getElementById("noise"), 12);
+        document.querySelectorAll("#thumbs button")[2].click();
+        press("hide-left"), press("keep"), press("invert"), press("add-noise");
+        print(look());"""
+    made = in_browser(play.page(), program, tmp_path, "", CALM)
+    assert "a=modern-5&b=sdm-366&stored=10&picked=0&noise=12" in made["hash"]
+    assert made["stored"] == "10 of 21"
+    again = in_browser(play.page(), f"{LOOK} print(look());", tmp_path, made["hash"], CALM)
+    assert again == made
+    # What an address cannot say is left out, and the page begins all the same.
+    wrong = "#a=none-3&b=dense-7&stored=-4&picked=99&cue=AAAA&own=%%&noise=x"
+    odd = in_browser(play.page(), f"{LOOK} print(look());", tmp_path, wrong, CALM)
+    assert "a=hopfield&b=dense-4&stored=1&picked=19" in odd["hash"] and all(odd["verdicts"])
+
+
+@browser
+def test_keys_draw_and_everything_has_a_name(tmp_path) -> None:
+    program = f"""{LOOK}
+        const cue = document.getElementById("cue");
+        const key = (key) => cue.dispatchEvent(new KeyboardEvent("keydown", {{ key }}));
+        press("clear");
+        const before = look();
+        key("ArrowUp"), key("ArrowLeft"), key(" ");
+        const said = document.getElementById("cue-said").textContent;
+        const after = look();
+        const all = "button, input, select, canvas[tabindex], [role=img]";
+        const named = (e) => e.ariaLabel || e.labels?.length || e.textContent.trim();
+        const nameless = [...document.querySelectorAll(all)].filter((e) => !named(e));
+        print({{ before, after, said, nameless: nameless.map((e) => e.outerHTML) }});"""
+    found = in_browser(play.page(), program, tmp_path, "", CALM)
+    assert found["said"] == "Row 14, column 14: white"
+    assert found["before"]["hash"] != found["after"]["hash"]
+    assert not found["nameless"]
+
+
+@browser
+@pytest.mark.parametrize("width", [360, 1280])
+def test_nothing_is_wider_than_the_window(width, tmp_path) -> None:
+    # A window of a browser has a least width, a frame has none; notebooks show pages so, too.
+    page = html.escape(play.page())
+    frame = f'<body><iframe width="{width}" height="800" srcdoc="{page}"></iframe></body>'
+    program = """
+        const frame = document.querySelector("iframe");
+        await new Promise((resolve) => setTimeout(resolve, 3000));
+        const root = frame.contentDocument.documentElement;
+        const told = [...root.querySelectorAll(".verdict")].map((p) => p.textContent);
+        print([frame.contentWindow.innerWidth, root.scrollWidth, root.clientWidth, told]);"""
+    inside, content, room, told = in_browser(frame, program, tmp_path, "", CALM)
+    assert inside == width and content == room and all(told)
+
+
+@browser
+def test_without_a_wish_for_calm_it_moves(tmp_path) -> None:
+    program = """
+        const time = () => Number(document.getElementById("time").value);
+        const first = time();
+        await new Promise((resolve) => setTimeout(resolve, 1000));
+        print([first, time(), Number(document.getElementById("time").max)]);"""
+    first, later, last = in_browser(play.page(), program, tmp_path)
+    assert first == 0 < later < last
+    first, later, last = in_browser(play.page(), program, tmp_path, "", CALM)
+    assert first == later == last > 0
+
+
+# -- pictures of one's own ------------------------------------------------------------------------
+
+
+def test_pictures_of_a_folder(tmp_path, capsys) -> None:
+    image = pytest.importorskip("PIL.Image")
+    folder = tmp_path / "mine"
+    folder.mkdir()
+    rng = np.random.default_rng(0)
+    for name in ("b", "a </script>{{script}}"):
+        pixels = rng.integers(0, 255, (60, 40, 3), dtype=np.uint8)
+        image.fromarray(pixels).save(folder / f"{name.replace('/', '')}.png")
+    (folder / "notes.txt").write_text("no picture")
+    target = tmp_path / "p.html"
+    assert cli.main(["demo", "--html", str(target), "--images", str(folder)]) == 0
+    page = target.read_text("utf-8")
+    assert page.count("</script>") == play.page().count("</script>")
+    data = json.loads(re.search(r'id="data">(.*?)</script>', page, re.S)[1])
+    assert data["names"] == ["a <script>{{script}}", "b"]
+    assert len(data["pictures"]) == 2
+    capsys.readouterr()
+    for spoil, message in (
+        (
+            lambda: shutil.copy(folder / "b.png", folder / "c.png"),
+            "b.png and c.png become the same",
+        ),
+        (lambda: (folder / "c.png").write_text("no"), "c.png is not a picture that can be read"),
+        (lambda: [p.unlink() for p in folder.glob("[ac]*")], "2 to 60 pictures"),
+    ):
+        spoil()
+        assert cli.main(["demo", "--html", str(target), "--images", str(folder)]) == 2
+        assert message in capsys.readouterr().err
+    assert cli.main(["demo", "--images", str(folder)]) == 2
+    assert "--html FILE" in capsys.readouterr().err
 
 
 def test_demo_writes_it(tmp_path, capsys) -> None:

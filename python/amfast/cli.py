@@ -130,8 +130,8 @@ def _parser() -> argparse.ArgumentParser:
         "demo",
         help="recall real images from corrupted cues with several memories (offline, seconds)",
         description="Store real images, corrupt them three ways, recall them with several "
-        "memories; print a table and write one picture. Works offline in a few seconds. With --html "
-        "write instead a page in which two memories recall pictures side by side.",
+        "memories; print a table and write one picture. Works offline in a few seconds. With "
+        "--html write instead a page in which two memories recall pictures side by side.",
     )
     demo.add_argument(
         "--out", metavar="DIR", default=".", help="folder for the picture (default: this one)"

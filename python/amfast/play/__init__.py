@@ -6,6 +6,6 @@ here and carried in the page are the pictures (`pictures`) and what theory says 
 (`curves`).
 """
 
-from amfast.play.page import page, write
+from amfast.play.writer import page, write
 
 __all__ = ["page", "write"]

@@ -15,7 +15,7 @@ const SHARES = {
   projection: (patterns) => (k) => shareOfQuiet(new ProjectionField(patterns.slice(0, k)), patterns, k),
   dense: (patterns, n) => (k) => shareOfQuiet(denseField(patterns.slice(0, k), n), patterns, k),
   modern: (patterns, beta) => {
-    const data = randomPatterns(patterns.length, patterns[0].length, DATA_SEED);
+    const data = drawnOnce(patterns.length, patterns[0].length, DATA_SEED);
     return (k) => {
       const names = columnsOf(patterns.slice(0, k));
       const words = columnsOf(data.slice(0, k));
@@ -24,7 +24,7 @@ const SHARES = {
   },
   sdm: (patterns, radius) => {
     const width = patterns[0].length;
-    const data = randomPatterns(patterns.length, width, DATA_SEED);
+    const data = drawnOnce(patterns.length, width, DATA_SEED);
     const memory = new Kanerva(locationsOf(width), radius, width);
     let written = 0;
     return (k) => {
@@ -76,7 +76,7 @@ function loadsUpTo(most) {
  * `told(load, share)` hears of every measurement; it returns false to stop.
  */
 async function storeUntilItBreaks(kind, parameter, units, most, told) {
-  const share = SHARES[kind](randomPatterns(most, units, PATTERNS_SEED), parameter);
+  const share = SHARES[kind](drawnOnce(most, units, PATTERNS_SEED), parameter);
   let lost = 0;
   for (const load of loadsUpTo(most)) {
     await new Promise((resolve) => setTimeout(resolve, 0)); // the page stays alive meanwhile

@@ -50,14 +50,23 @@ function randomPatterns(rows, width, seed) {
   return Array.from({ length: rows }, (_, row) => {
     const pattern = new Int8Array(width);
     for (let w = 0; w < words; w++) {
-      const drawn = word(start, row * words + w);
-      const halves = [Number(drawn & 0xffffffffn), Number(drawn >> 32n)];
+      const bits = word(start, row * words + w);
+      const halves = [Number(bits & 0xffffffffn), Number(bits >> 32n)];
       for (let i = 64 * w; i < Math.min(64 * w + 64, width); i++) {
         pattern[i] = (halves[(i >> 5) & 1] >>> (i & 31)) & 1 ? 1 : -1;
       }
     }
     return pattern;
   });
+}
+
+const drawn = new Map();
+
+/** `randomPatterns`, kept for the next time. */
+function drawnOnce(rows, width, seed) {
+  const key = `${rows} ${width} ${seed}`;
+  if (!drawn.has(key)) drawn.set(key, randomPatterns(rows, width, seed));
+  return drawn.get(key);
 }
 
 /** A copy of a pattern in which exactly `count` units are flipped. */

@@ -302,13 +302,9 @@ const MEMORIES = {
   sdm: (patterns, radius) => sdm(patterns, radius, locationsOf(patterns[0].length)),
 };
 const LOCATIONS = { count: 2000, seed: 1988 };
-const made = new Map();
 
-/** Random locations of the sparse distributed memory, drawn once. */
-function locationsOf(width) {
-  if (!made.has(width)) made.set(width, randomPatterns(LOCATIONS.count, width, LOCATIONS.seed));
-  return made.get(width);
-}
+/** Random locations of the sparse distributed memory. */
+const locationsOf = (width) => drawnOnce(LOCATIONS.count, width, LOCATIONS.seed);
 
 /** A memory by its name, with its one parameter, that holds some patterns. */
 function memoryOf(kind, parameter, patterns) {

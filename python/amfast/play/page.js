@@ -62,7 +62,11 @@ function start() {
     $("restore").disabled = state.picked < 0;
     $("time").max = lastSweep();
     $("time").step = NEARLY;
-    history.replaceState(null, "", hashOf(state));
+    try {
+      history.replaceState(null, "", hashOf(state));
+    } catch {
+      // Within another page, as in a notebook, there is no address to write to.
+    }
     drawCue();
     if (play) playFromStart();
     else goTo(lastSweep());
@@ -74,6 +78,7 @@ function start() {
   function modelChanged() {
     state.models = panels.map((panel) => panel.model);
     renew();
+    measure();
   }
 
   // -- time ---------------------------------------------------------------------------------------
@@ -249,8 +254,9 @@ function start() {
 
   // -- capacity -----------------------------------------------------------------------------------
 
+  const MARKS = { hopfield: "0.138 d, where retrieval ends", projection: "d, from where everything is a memory" };
   let measuring = 0; // the run that may still draw
-  let drawn = [[], {}];
+  let shown = [[], {}];
 
   /** The models to measure, once each; of Kanerva's the radius that suits the words' width. */
   function compared() {
@@ -287,9 +293,10 @@ function start() {
     const axis = random
       ? { low: 2, high: data.loads.at(-1), log: true, ticks: [2, 10, 100, 1000, 10000], label: `random patterns of ${data.units} pixels stored` }
       : { low: 1, high: pictures.length, log: false, ticks: pictures.map((_, i) => i + 1).filter((k) => k % 5 === 0), label: "pictures stored" };
-    drawn = [series, axis];
+    shown = [series, axis];
+    const named = series.some(({ kind }) => kind === "modern" || kind === "sdm");
     const criterion = random
-      ? "stay put: one update changes none of their pixels"
+      ? `one update leaves as they are${named ? " (softmax and Kanerva\u2019s: random words read under random names)" : ""}`
       : "come back from a cue with a tenth of its pixels flipped";
     $("legend").replaceChildren(
       ...series.map(({ kind, parameter, color }) => {
@@ -297,6 +304,7 @@ function start() {
         return html("span", {}, html("i", { style: `color: ${color}` }), KINDS[kind].name + said);
       }),
       ...(random ? [html("span", {}, html("i", { className: "theory" }), "theory")] : []),
+      ...(random ? series.flatMap(({ kind }) => (MARKS[kind] ? [html("span", {}, `Dotted: ${MARKS[kind]}`)] : [])) : []),
       html("span", {}, `Dots: of those stored, how many ${criterion}`),
     );
     $("capacity-said").textContent = "\u2026";
@@ -344,7 +352,7 @@ function start() {
   );
   addEventListener("resize", () => {
     goTo(time);
-    drawCapacity($("capacity"), ...drawn);
+    drawCapacity($("capacity"), ...shown);
   });
   addEventListener("hashchange", () => {
     Object.assign(state, stateOf(location.hash, data.parameters, width));

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
+import re
 from importlib import resources
 from pathlib import Path
 
@@ -13,7 +14,7 @@ from amfast.play import curves
 from amfast.play.pictures import SIDE, Pictures, bundled, from_folder
 
 # In the order in which the browser runs them: each knows those before it.
-SCRIPTS = ("chance", "memories", "capacity", "charts", "link", "recall", "page")
+SCRIPTS = ("chance", "memories", "capacity", "charts", "link", "panel", "page")
 
 
 def page(images: str | Path | None = None) -> str:
@@ -47,10 +48,8 @@ def page(images: str | Path | None = None) -> str:
         "data": _data(pictures),
         "script": "\n".join(_part(f"{name}.js") for name in SCRIPTS),
     }
-    text = _part("page.html")
-    for name, part in parts.items():
-        text = text.replace(f"{{{{{name}}}}}", part)
-    return text
+    # In one pass: what looks like a place for a part within a part stays as it is.
+    return re.sub(r"\{\{(\w+)\}\}", lambda place: parts[place[1]], _part("page.html"))
 
 
 def write(path: str | Path, images: str | Path | None = None) -> Path:
