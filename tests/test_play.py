@@ -309,6 +309,35 @@ def test_a_link_brings_the_state_back(tmp_path) -> None:
 
 
 @browser
+def test_tries_come_out_as_they_say(tmp_path) -> None:
+    program = f"""{LOOK}
+        const found = {{}};
+        for (const button of document.querySelectorAll("#tries button")) {{
+            button.click();
+            found[button.textContent] = look().verdicts;
+        }}
+        print(found);"""
+    none, sandal, sneaker = (
+        "No stored picture",
+        "✓ Sandal 1, every pixel.",
+        "✓ Sneaker 1, every pixel.",
+    )
+    expected = {
+        "Too many for Hebb": (none, "✓ Bag 2, every pixel."),
+        "Take out what is alike": (none, sandal),
+        "Half a picture": ("Sneaker 1, every pixel, not what was asked for", sandal),
+        "A negative": (sneaker, "The negative of Sneaker 1"),
+        "From blend to memory": (none, sneaker),
+        "Random places": (none, "✓ Bag 2, every pixel."),
+    }
+    found = in_browser(play.page(), program, tmp_path, "", CALM)
+    assert list(found) == list(expected)
+    for name, parts in expected.items():
+        for part, said in zip(parts, found[name], strict=True):
+            assert part in said, name
+
+
+@browser
 def test_keys_draw_and_everything_has_a_name(tmp_path) -> None:
     program = f"""{LOOK}
         const cue = document.getElementById("cue");

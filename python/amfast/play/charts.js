@@ -1,4 +1,6 @@
-// Drawing: pictures on canvases, curves and bars as SVG.
+// Drawing: elements, pictures on canvases, curves and bars as SVG.
+
+const $ = (id) => document.getElementById(id);
 
 const BLACK = [21, 25, 31];
 const WHITE = [246, 240, 228];
@@ -8,7 +10,7 @@ function drawPicture(canvas, state) {
   const pen = canvas.getContext("2d");
   const pixels = pen.createImageData(canvas.width, canvas.height);
   state.forEach((x, i) => {
-    const share = Math.min(1, Math.max(0, (x + 1) / 2));
+    const share = clamp((x + 1) / 2, 0, 1);
     for (let c = 0; c < 3; c++) pixels.data[4 * i + c] = BLACK[c] + share * (WHITE[c] - BLACK[c]);
     pixels.data[4 * i + 3] = 255;
   });
@@ -41,11 +43,13 @@ function draw(place, width, height, ...children) {
 const polyline = (points, attributes) =>
   svg("polyline", { points: points.map((p) => p.join(",")).join(" "), fill: "none", ...attributes });
 
+const clamp = (x, low, high) => Math.min(high, Math.max(low, x));
+
 /** A number as short as it may be read. */
 function short(x) {
   const size = Math.abs(x);
-  if (size !== 0 && (size >= 1e5 || size < 1e-2)) return x.toExponential(1).replace("e+", "e").replace("-", "\u2212");
-  return String(+x.toPrecision(3)).replace("-", "\u2212");
+  if (size !== 0 && (size >= 1e5 || size < 1e-2)) return x.toExponential(1).replace("e+", "e").replace("-", "−");
+  return String(+x.toPrecision(3)).replace("-", "−");
 }
 
 /** A line that is drawn up to a time, and faint beyond it. `points`: [[time, value]]. */

@@ -84,7 +84,10 @@ class OverlapField {
   }
 }
 
-/** The projection rule of Personnaz, Guyon and Dreyfus 1985: W = Q^T Q, rows of Q an orthonormal basis of what is stored, no diagonal. */
+/**
+ * The projection rule of Personnaz, Guyon and Dreyfus 1985: W = Q^T Q without its diagonal, the rows
+ * of Q an orthonormal basis of what is stored.
+ */
 class ProjectionField {
   constructor(patterns) {
     const basis = [];

@@ -4,7 +4,7 @@ const KINDS = {
   hopfield: {
     name: "Hopfield (Hebb)",
     trace: "Energy",
-    formula: "W = \u03a3 x x\u1d40 / d without its diagonal, E = \u2212\u00bd s\u1d40 W s. Random patterns: 0.138 d of them (Hopfield 1982; Amit, " +
+    formula: "W = Σ x xᵀ / d without its diagonal, E = −½ sᵀ W s. Random patterns: 0.138 d of them (Hopfield 1982; Amit, " +
       "Gutfreund and Sompolinsky 1985).",
   },
   projection: {
@@ -17,13 +17,13 @@ const KINDS = {
     name: "Dense (power n)",
     trace: "Energy",
     said: (n) => `power n = ${n}`,
-    formula: "E = \u2212\u03a3 o\u207f; n = 2 is Hebb\u2019s rule. About d\u207f\u207b\u00b9 / (2 (2n\u22123)!! ln d) patterns (Krotov and Hopfield 2016).",
+    formula: "E = −Σ oⁿ; n = 2 is Hebb’s rule. About dⁿ⁻¹ / (2 (2n−3)!! ln d) patterns (Krotov and Hopfield 2016).",
   },
   modern: {
     name: "Modern (softmax)",
     trace: "Energy",
-    said: (beta) => `sharpness \u03b2 = ${beta}`,
-    formula: "v \u2190 \u03a3 softmax(\u03b2 k \u00b7 v) k, keys k = x / \u221ad; a step of attention. A small \u03b2 blends, a large one picks the nearest; " +
+    said: (beta) => `sharpness β = ${beta}`,
+    formula: "v ← Σ softmax(β k · v) k, keys k = x / √d; a step of attention. A small β blends, a large one picks the nearest; " +
       "capacity grows exponentially with d (Ramsauer et al. 2021).",
   },
   sdm: {
@@ -47,17 +47,16 @@ function verdictOf(run, cue, stored, names, asked) {
   const wrong = Math.round(((1 - likeness[best]) / 2) * cue.length);
   const grey = end.reduce((sum, x) => sum + Math.abs(x), 0) / end.length < 0.97;
   const share = (mu) => `${names[mu]} (${likeness[mu].toFixed(2)})`;
-  if (run.frames[0].active === 0) return ["bad", "\u2717 No place answers: the radius is too small."];
+  if (run.frames[0].active === 0) return ["bad", "✗ No place answers: the radius is too small."];
   if (wrong <= CLOSE * cue.length) {
     const other = asked !== null && names[best] !== asked ? ", not what was asked for" : "";
-    const mark = other ? "\u2717" : wrong === 0 && !grey ? "\u2713" : "\u2248";
+    const mark = other ? "✗" : wrong === 0 && !grey ? "✓" : "≈";
     const how = wrong ? `${wrong} ${wrong === 1 ? "pixel" : "pixels"} wrong` : grey ? "blended with others" : "every pixel";
-    return [other ? "bad" : mark === "\u2713" ? "good" : "fair", `${mark} ${names[best]}, ${how}${other}.`];
+    return [other ? "bad" : mark === "✓" ? "good" : "fair", `${mark} ${names[best]}, ${how}${other}.`];
   }
   const worst = order.at(-1);
-  if (likeness[worst] <= 2 * CLOSE - 1) return ["bad", `\u2717 The negative of ${names[worst]}.`];
-  if (order.length === 1) return ["bad", `\u2717 Something else: nearest is ${share(best)}.`];
-  return ["bad", `\u2717 A mixture: nearest ${share(best)}, then ${share(order[1])}.`];
+  if (likeness[worst] <= 2 * CLOSE - 1) return ["bad", `✗ The negative of ${names[worst]}.`];
+  return ["bad", `✗ No stored picture; most like ${order.slice(0, 2).map(share).join(" and ")}.`];
 }
 
 class Panel {
@@ -139,7 +138,7 @@ class Panel {
     this.canvas.setAttribute("aria-label", `What ${KINDS[this.model.kind].name} recalls`);
     const done = time >= sweeps;
     // Said once, when it is there: what changes with every frame would be read out with every frame.
-    const [kind, text] = done ? this.outcome : ["", "\u2026"];
+    const [kind, text] = done ? this.outcome : ["", "…"];
     const rest = done && !converged ? " It has not come to rest." : "";
     if (this.verdict.textContent !== text + rest) this.verdict.textContent = text + rest;
     this.verdict.className = `verdict ${kind}`;

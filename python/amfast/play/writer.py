@@ -14,7 +14,10 @@ from amfast.play import curves
 from amfast.play.pictures import SIDE, Pictures, bundled, from_folder
 
 # In the order in which the browser runs them: each knows those before it.
-SCRIPTS = ("chance", "memories", "capacity", "charts", "link", "panel", "page")
+SCRIPTS = (
+    "chance", "memories", "capacity", "charts", "link", "panel", "tries", "player", "easel", "lab",
+    "page",
+)  # fmt: skip
 
 
 def page(images: str | Path | None = None) -> str:
@@ -45,7 +48,7 @@ def page(images: str | Path | None = None) -> str:
     pictures = bundled() if images is None else from_folder(images)
     parts = {
         "style": _part("style.css"),
-        "data": _data(pictures),
+        "data": _data(pictures, images is None),
         "script": "\n".join(_part(f"{name}.js") for name in SCRIPTS),
     }
     # In one pass: what looks like a place for a part within a part stays as it is.
@@ -63,8 +66,11 @@ def _part(name: str) -> str:
     return (resources.files("amfast") / "play" / name).read_text(encoding="utf-8")
 
 
-def _data(pictures: Pictures) -> str:
+def _data(pictures: Pictures, clothes: bool) -> str:
     packed = [base64.b64encode(np.packbits(row).tobytes()).decode() for row in pictures.bits]
-    data = {"side": SIDE, "names": pictures.names, "pictures": packed, **curves.capacities()}
+    data = {
+        "side": SIDE, "names": pictures.names, "pictures": packed, "bundled": clothes,
+        **curves.capacities(),
+    }  # fmt: skip
     # Names of files may hold anything; of HTML's own signs this one could end the element.
     return json.dumps(data, separators=(",", ":")).replace("<", "\\u003c")
