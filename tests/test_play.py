@@ -216,6 +216,26 @@ def test_the_page_is_small_and_alone() -> None:
 
 
 @pytest.mark.skipif(NODE is None, reason="no node here")
+def test_noise_is_the_generators() -> None:
+    """The first units of a shuffle by Fisher and Yates, from the end, by words of SplitMix64."""
+    found = in_node(
+        "return [[300, 5], [0, 1], [784, 2]].map(([n, seed]) => "
+        "Array.from(flipped(new Int8Array(784).fill(1), n, seed)));"
+    )
+    for (count, seed), row in zip([(300, 5), (0, 1), (784, 2)], found, strict=True):
+        with np.errstate(over="ignore"):
+            start = mix(np.array([seed + 1], np.uint64) * GAMMA)
+            words = mix(start + np.arange(1, D, dtype=np.uint64) * GAMMA)
+        order = list(range(D))
+        for word, i in zip(words.tolist(), range(D - 1, 0, -1), strict=True):
+            j = (word >> 32) * (i + 1) >> 32
+            order[i], order[j] = order[j], order[i]
+        expected = np.ones(D)
+        expected[order[:count]] = -1
+        np.testing.assert_array_equal(row, expected)
+
+
+@pytest.mark.skipif(NODE is None, reason="no node here")
 def test_capacities_are_the_engines_and_near_theory() -> None:
     """What the page measures of a hundred units, at loads around one half."""
     cases = [

@@ -5,7 +5,7 @@ const PATTERNS_SEED = 1;
 const DATA_SEED = 2;
 
 /**
- * Functions `share(k)`, by kind: of the first k patterns, how many have no bit that would change.
+ * Functions `share(k)`, by kind, which promise a number: of the first k patterns, how many have no bit that would change.
  *
  * The last two keep random words under random names: a word under its own name is drawn to itself,
  * by all that is stored, however much that is.
@@ -37,9 +37,14 @@ const SHARES = {
   },
 };
 
-function shareOf(patterns, k, isKept) {
+async function shareOf(patterns, k, isKept) {
   const probes = patterns.slice(0, Math.min(k, PROBES));
-  return probes.filter(isKept).length / probes.length;
+  let kept = 0;
+  for (const [i, probe] of probes.entries()) {
+    await breathe();
+    kept += isKept(probe, i);
+  }
+  return kept / probes.length;
 }
 
 function shareOfQuiet(field, patterns, k) {
@@ -47,6 +52,15 @@ function shareOfQuiet(field, patterns, k) {
     field.load(x);
     return x.every((s, i) => field.field(i, s) * s >= 0);
   });
+}
+
+let breathed = 0;
+
+/** Let the page do other things, if it could not for a while. */
+async function breathe() {
+  if (performance.now() - breathed < 12) return;
+  await new Promise((resolve) => setTimeout(resolve, 0));
+  breathed = performance.now();
 }
 
 /** Whether the signs of one softmax read at x are the word; names are scaled to length 1. */
@@ -79,8 +93,7 @@ async function storeUntilItBreaks(kind, parameter, units, most, told) {
   const share = SHARES[kind](drawnOnce(most, units, PATTERNS_SEED), parameter);
   let lost = 0;
   for (const load of loadsUpTo(most)) {
-    await new Promise((resolve) => setTimeout(resolve, 0)); // the page stays alive meanwhile
-    const left = share(load);
+    const left = await share(load);
     lost = left === 0 ? lost + 1 : 0;
     if (told(load, left) === false || lost === 2) return;
   }
@@ -88,17 +101,16 @@ async function storeUntilItBreaks(kind, parameter, units, most, told) {
 
 const SPOILT = 0.1; // of the pixels of a cue
 const RIGHT = 0.95; // the overlap from which a picture came back
-const MOST_CUES = 20;
 
 /** Store one picture after the other, and recall each from a spoilt one; as `storeUntilItBreaks`. */
 async function storePictures(kind, parameter, pictures, told) {
   const cues = pictures.map((picture, i) => flipped(picture, Math.round(SPOILT * picture.length), i));
   for (let k = 1; k <= pictures.length; k++) {
-    await new Promise((resolve) => setTimeout(resolve, 0));
     const stored = pictures.slice(0, k);
     const memory = memoryOf(kind, parameter, stored);
-    const asked = stored.slice(0, MOST_CUES);
-    const back = asked.filter((picture, i) => overlap(memory.recall(cues[i]).frames.at(-1).state, picture) >= RIGHT);
-    if (told(k, back.length / asked.length) === false) return;
+    const share = await shareOf(stored, k, (picture, i) => {
+      return overlap(memory.recall(cues[i]).frames.at(-1).state, picture) >= RIGHT;
+    });
+    if (told(k, share) === false) return;
   }
 }

@@ -43,7 +43,7 @@ def capacities() -> dict[str, Any]:
             "sdm": [curve(_sdm_error)],
         },
         "marks": {
-            "hopfield": theory.hopfield_critical_load() * UNITS,
+            "hopfield": round(theory.hopfield_critical_load() * UNITS, 2),
             "projection": UNITS,
         },
     }  # fmt: skip

@@ -138,7 +138,7 @@ class Panel {
     this.canvas.setAttribute("aria-label", `What ${KINDS[this.model.kind].name} recalls`);
     const done = time >= sweeps;
     // Said once, when it is there: what changes with every frame would be read out with every frame.
-    const [kind, text] = done ? this.outcome : ["", "…"];
+    const [kind, text] = done ? this.outcome : ["", ""];
     const rest = done && !converged ? " It has not come to rest." : "";
     if (this.verdict.textContent !== text + rest) this.verdict.textContent = text + rest;
     this.verdict.className = `verdict ${kind}`;
