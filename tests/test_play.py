@@ -196,6 +196,16 @@ def test_the_page_recalls_what_the_engine_recalls(stored, cues, tmp_path) -> Non
     check_recalls(in_browser(play.page(), program, tmp_path), stored, cues, 1)
 
 
+def test_the_pictures_are_as_different_as_it_says(stored) -> None:
+    overlaps = np.abs(stored @ stored.T.astype(float) / D)[~np.eye(20, dtype=bool)]
+    assert overlaps.mean() == pytest.approx(0.14, abs=0.005)
+    assert overlaps.max() == pytest.approx(0.37, abs=0.005)
+    for n, held in ((9, True), (10, False)):
+        memory = am.Hopfield()
+        memory.store(stored[:n])
+        assert (memory.recall(stored[:n]) == stored[:n]).all() == held
+
+
 # -- the file -------------------------------------------------------------------------------------
 
 
@@ -432,6 +442,10 @@ def test_pictures_of_a_folder(tmp_path, capsys) -> None:
             "b.png and c.png become the same",
         ),
         (lambda: (folder / "c.png").write_text("no"), "c.png is not a picture that can be read"),
+        (
+            lambda: (folder / "c.png").write_bytes((folder / "b.png").read_bytes()[:900]),
+            "c.png is not",
+        ),
         (lambda: [p.unlink() for p in folder.glob("[ac]*")], "2 to 60 pictures"),
     ):
         spoil()

@@ -160,6 +160,7 @@ class Page {
       const copied = navigator.clipboard?.writeText(location.href) ?? Promise.reject();
       $("link-said").textContent = await copied.then(() => "Copied.", () => "It is in the address bar.");
     };
+    $("source").hidden = !this.data.bundled;
     if (this.data.bundled) {
       if (!location.hash) $("tries-said").textContent = TRIES[0].say;
       $("tries").append("Try: ", ...TRIES.map((one) => html("button", { onclick: () => this.attempt(one) }, one.name)));

@@ -1,8 +1,9 @@
 """Pictures as patterns of -1 and +1 that are as different as pictures can be.
 
 A pixel is white where it is brighter than its surroundings. Of a threshold for the whole picture
-little remains but its silhouette, and silhouettes are alike: with this one the bundled twenty have
-overlaps of 0.13 on average and 0.37 at most, so that Hebb's rule holds nine of them.
+little remains but its silhouette, and silhouettes are alike: the magnitudes of their overlaps are
+0.33 on average and up to 0.87. Here they are 0.14 and up to 0.37, and Hebb's rule holds the first
+nine.
 """
 
 from __future__ import annotations
@@ -64,7 +65,7 @@ def from_folder(folder: str | Path) -> Pictures:
         Without Pillow, with the command that installs it.
     """
     try:
-        from PIL import Image, ImageOps, UnidentifiedImageError
+        from PIL import Image, ImageOps
     except ImportError as error:
         raise ImportError('pictures need Pillow: pip install "amfast-memory[data]"') from error
     paths = sorted(p for p in Path(folder).iterdir() if p.suffix.lower() in _SUFFIXES)
@@ -78,8 +79,8 @@ def from_folder(folder: str | Path) -> Pictures:
             with Image.open(path) as picture:
                 upright: Any = ImageOps.exif_transpose(picture)
                 small = ImageOps.fit(upright.convert("L"), (SIDE, SIDE))
-        except UnidentifiedImageError:
-            raise ValueError(f"images: {path} is not a picture that can be read") from None
+        except (OSError, SyntaxError) as error:
+            raise ValueError(f"images: {path} is not a picture that can be read: {error}") from None
         grey.append(np.asarray(small, np.float64) / 255)
     bits = _outlined(np.array(grey))
     first: dict[bytes, Path] = {}
