@@ -37,7 +37,7 @@ FLOORS = [
     "__init__",
     "dask polars sklearn torch",
     "bench reproduce",
-    "demo",
+    "demo play",
     "cli",
     "__main__",
 ]
@@ -75,6 +75,7 @@ FLOOR = {room: n for n, line in enumerate(FLOORS) for room in line.split()}
 RUST_FLOOR = {room: n for n, line in enumerate(RUST_FLOORS) for room in line.split()}
 MODULES = sorted(PACKAGE.rglob("*.py"))
 SOURCES = sorted(ENGINE.rglob("*.rs"))
+SCRIPTS = sorted(PACKAGE.rglob("*.js"))
 
 
 def imported(path: Path) -> set[str]:
@@ -127,7 +128,7 @@ def test_the_engine_runs_downwards(path):
         assert not found, f"{own} has intrinsics; they belong to simd"
 
 
-@pytest.mark.parametrize("path", [*MODULES, *SOURCES], ids=name_of)
+@pytest.mark.parametrize("path", [*MODULES, *SOURCES, *SCRIPTS], ids=name_of)
 def test_files_are_read_in_one_sitting(path):
     assert len(path.read_text("utf-8").splitlines()) <= MOST_LINES
 
