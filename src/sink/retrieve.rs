@@ -259,7 +259,8 @@ pub fn retrieve_heads<E: Real>(
     let cost = 2 * heads.len() * first.cost();
     let init = || Ok(Hand { worker: Worker::default(), buffers: Buffers::default(), head: 0 });
     let state = |hand: &mut Hand<E>, head: usize, group: &Range<usize>, chunk: &Range<usize>, stop: &Stop| {
-        let rows = group.len().next_multiple_of(GROUP);
+        // The last tile may be taller than what is left for it.
+        let rows = group.len() + first.kernel.tiles.0[0].rows;
         room::resize(&mut hand.buffers.scores, rows * STRIDE, E::ZERO)?;
         if hand.head != head {
             hand.worker.renew();

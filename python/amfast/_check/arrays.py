@@ -36,9 +36,10 @@ def read(x: object, name: str) -> Array:
     Objects of other libraries convert themselves (``__array__``); DLPack is asked where they do
     not. Refused are masked and missing entries, sparse matrices, and what neither way yields.
     """
-    if not isinstance(x, np.ndarray):
-        return foreign(x, name)
-    refuse_masked(x, name)
+    if type(x) is not np.ndarray:
+        if not isinstance(x, np.ndarray):
+            return foreign(x, name)
+        refuse_masked(x, name)
     result = np.asarray(x)
     return stacked(result, name) if result.dtype == object and result.ndim == 1 else result
 
@@ -135,7 +136,7 @@ def finite(x: Array, name: str) -> None:
     step = max(1, _SCAN_BYTES // (math.prod(x.shape[1:]) * x.itemsize))
     for start in range(0, len(x), step):
         fine = np.isfinite(x[start : start + step])
-        if fine.all():
+        if np.count_nonzero(fine) == fine.size:
             continue
         where = np.argwhere(~fine)[0] + [start, *[0] * (x.ndim - 1)]
         if x.ndim == 2:

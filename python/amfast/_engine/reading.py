@@ -57,15 +57,15 @@ def read(
         assert not isinstance(cues, BitMatrix)
         cues, known = similarity.asked(0, cues, known)
         similarity = Similarity(similarity.engine_metric)
-    fused = separation.engine()
-    if len(cues) and similarity.metric is not None:
+    fused, metric = separation.engine(), similarity.metric
+    if len(cues) and metric is not None:
         if fused is not None:
             values = source.values
             mean, log_scale = _core.retrieve(
                 engine_rows(cues),
                 source.packed,
                 None if values is None else engine_rows(values),
-                similarity.metric,
+                metric,
                 *fused,
                 source.log_weight,
                 threads,

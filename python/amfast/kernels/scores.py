@@ -19,6 +19,9 @@ from amfast.kernels.keys import Held, Keys, read_keys
 from amfast.parts import metrics
 from amfast.parts.metrics import METRICS
 
+# As many bytes as a score and an index take at most.
+_FOUND = np.dtype(np.complex128)
+
 
 class _Pair(NamedTuple):
     """Queries and keys as the engine takes them."""
@@ -233,14 +236,16 @@ def topk(
         others.refuse_other(len(q), len(keys_), single)
         others.refuse_alone(len(keys_))
     k = _check.integer(k, "k", 1, len(keys_) - one_more)
-    _check.fits((len(q), k), np.dtype(np.complex128), "scores and indices")
+    _check.fits((len(q), k), _FOUND, "scores and indices")
 
-    search = functools.partial(_core.topk, k=k + one_more, metric=name, threads=n_threads)
     if len(q) == 0:
         return np.empty((0, k), dtype), np.empty((0, k), np.int64)
     if where is None:
-        scores, indices = search(q, keys_, known=known)
+        scores, indices = _core.topk(
+            q, keys_, k=k + one_more, metric=name, threads=n_threads, known=known
+        )
     else:
+        search = functools.partial(_core.topk, k=k + one_more, metric=name, threads=n_threads)
         some_keys = _check.where(where, len(keys_), len(q))
         some_keys.check(k + one_more)
         scores, indices = filters.topk(search, q, rows, known, some_keys)

@@ -8,7 +8,6 @@ The field of unit i is half of what the energy gains if the unit goes from +1 to
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -22,8 +21,7 @@ ORDERS = ("random", "fixed")
 MAX_SWEEPS = 2**63 - 1
 
 
-@dataclass(frozen=True)
-class Rules:
+class Rules(NamedTuple):
     """How the units move."""
 
     update: str = "async"
