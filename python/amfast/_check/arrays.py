@@ -12,6 +12,8 @@ from amfast._check.outputs import retyped
 from amfast._typing import Array, Float
 
 _SCAN_BYTES = 1 << 23
+# Types that are kept, in native byte order.
+_READY = frozenset(np.dtype(t) for t in (np.float32, np.float64, np.float16, np.uint8, np.int8))
 
 
 def array(x: object, name: str, *, short: bool = False) -> Array:
@@ -20,6 +22,8 @@ def array(x: object, name: str, *, short: bool = False) -> Array:
     float16, float32, float64, uint8 and int8 are kept, and bfloat16 if ``short``; bool and other
     integers become float64.
     """
+    if type(x) is np.ndarray and x.dtype in _READY:
+        return x
     return number_type(read(x, name), name, short)
 
 

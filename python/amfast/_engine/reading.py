@@ -98,9 +98,11 @@ def _read_best(
     rows = engine_rows(cues)
     best, indices = _core.topk(rows, packed, k, similarity.metric, threads, True, known)
     dtype = result_type(cues, values)
-    bias = 0.0 if b is None else b[indices]
     if k == 1 and not separation.beta:
-        return numbers(values, indices[:, 0]).astype(dtype), np.zeros(len(cues)) + np.ravel(bias)
+        first = indices[:, 0]
+        found = numbers(values, first).astype(dtype, copy=False)  # chosen rows are copies
+        return found, np.zeros(len(cues)) if b is None else b[first]
+    bias = 0.0 if b is None else b[indices]
     if not similarity.larger_is_better:
         best = np.negative(best, out=best)
     share, log_scale = separation.shares(best, bias)
