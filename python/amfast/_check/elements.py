@@ -88,7 +88,9 @@ def compute_type(*arrays: Array) -> np.dtype[Any]:
 
 def widen(first: np.dtype[Any], second: np.dtype[Any]) -> np.dtype[Any]:
     """Return the narrowest stored type that holds both without loss."""
-    if first != second and (is_bfloat16(first) or is_bfloat16(second)):
+    if first == second:
+        return first
+    if is_bfloat16(first) or is_bfloat16(second):
         first, second = (
             np.dtype(np.float32) if is_bfloat16(dtype) else dtype for dtype in (first, second)
         )

@@ -8,6 +8,7 @@ The field of unit i is half of what the energy gains if the unit goes from +1 to
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -21,7 +22,8 @@ ORDERS = ("random", "fixed")
 MAX_SWEEPS = 2**63 - 1
 
 
-class Rules(NamedTuple):
+@dataclass(frozen=True)
+class Rules:
     """How the units move."""
 
     update: str = "async"

@@ -6,6 +6,7 @@ See `DenseAssociativeMemory`.
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -321,7 +322,7 @@ class DenseAssociativeMemory(Units):
         cut = end.period == 0
         if rules.update == "sync" and not rules.temperature and cut.any():
             # The last step decided in the state before it, which is another one.
-            look = rules._replace(max_sweeps=rules.max_sweeps - 1, energies=False)
+            look = replace(rules, max_sweeps=rules.max_sweeps - 1, energies=False)
             before = fields.flip(start, motion._replace(rules=look))
             assert before.undecided is not None
             undecided = np.where(cut[:, None], before.undecided, undecided)
