@@ -208,7 +208,8 @@ impl<E: Real> Work for Task<'_, '_, E> {
     #[inline(always)]
     unsafe fn run<I: Isa>(self) -> Self::Out {
         let Hand { worker, buffers, .. } = self.hand;
-        let rows = self.group.len().next_multiple_of(GROUP);
+        // The last tile may be taller than what is left for it.
+        let rows = self.group.len() + self.search.kernel.tiles.0[0].rows;
         room::resize(&mut buffers.scores, rows * STRIDE, E::ZERO)?;
         let mut sink = Retrieve::<I, E::Register<I>> {
             retrieval: self.retrieval,

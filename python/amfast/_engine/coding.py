@@ -12,7 +12,7 @@ from amfast._engine.scoring import engine_rows, is_short
 from amfast._typing import Array, Float, Int
 
 # Keys of fewer numbers are searched as fast without.
-_LEAST = 1 << 20
+LEAST = 1 << 20
 # As many cues save the time that coding takes, where keys are asked once.
 _CUES = {"dot": 96, "cosine": 96, "sqeuclidean": 48, "euclidean": 48, "manhattan": 48}
 # Separations that leave most keys without a weight.
@@ -37,7 +37,7 @@ def wanted(rows: Array, metric: str | None, codes: bool | None, n_cues: int | No
     if codes is False or metric not in _CUES or not floats:
         return False
     enough = n_cues is None or n_cues >= _CUES[metric]
-    return codes is True or (rows.size >= _LEAST and enough)
+    return codes is True or (rows.size >= LEAST and enough)
 
 
 def coded(

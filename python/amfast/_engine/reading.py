@@ -61,8 +61,8 @@ def read(
         assert not isinstance(cues, BitMatrix)
         cues, known = similarity.asked(0, cues, known)
         similarity = Similarity(similarity.engine_metric)
-    fused = separation.engine()
-    if len(cues) and similarity.metric is not None:
+    fused, metric = separation.engine(), similarity.metric
+    if len(cues) and metric is not None:
         if fused is not None:
             values, b, by = source.values, source.log_weight, source.by
             weighed = b is not None or known is not None
@@ -70,14 +70,14 @@ def read(
             if by is not None and not plain and coding.helps(fused, None):
                 assert not isinstance(values, BitMatrix)
                 mean, log_scale = coding.retrieve(
-                    engine_rows(cues), source.packed, values, similarity.metric, fused, threads, by
+                    engine_rows(cues), source.packed, values, metric, fused, threads, by
                 )
             else:
                 mean, log_scale = _core.retrieve(
                     engine_rows(cues),
                     source.packed,
                     None if values is None else engine_rows(values),
-                    similarity.metric,
+                    metric,
                     *fused,
                     b,
                     threads,
@@ -110,9 +110,11 @@ def _read_best(
     rows = engine_rows(cues)
     best, indices = coding.topk(rows, packed, k, similarity.metric, threads, known, source.by)
     dtype = result_type(cues, values)
-    bias = 0.0 if b is None else b[indices]
     if k == 1 and not separation.beta:
-        return numbers(values, indices[:, 0]).astype(dtype), np.zeros(len(cues)) + np.ravel(bias)
+        first = indices[:, 0]
+        found = numbers(values, first).astype(dtype, copy=False)  # chosen rows are copies
+        return found, np.zeros(len(cues)) if b is None else b[first]
+    bias = 0.0 if b is None else b[indices]
     if not similarity.larger_is_better:
         best = np.negative(best, out=best)
     share, log_scale = separation.shares(best, bias)

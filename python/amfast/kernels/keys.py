@@ -49,11 +49,14 @@ class Held(NamedTuple):
     def coded(self, metric: str, codes: bool | None, n_cues: int, threads: int) -> Coded | None:
         """Return codes of the rows, if so many queries are to try a first pass over them."""
         rows, made = self.rows, self.codes
-        if codes is False or isinstance(rows, BitMatrix) or (made is False and codes is None):
+        if codes is not None and not coding.choice(codes):
+            return None
+        if isinstance(rows, BitMatrix):
             return None
         if isinstance(made, _core.Codes):
             return Coded(made, engine_rows(rows))
-        if not coding.wanted(rows, metric, codes, n_cues):
+        few = codes is None and (made is False or rows.size < coding.LEAST)
+        if few or not coding.wanted(rows, metric, codes, n_cues):
             return None
         return coding.coded(rows, metric, threads)
 

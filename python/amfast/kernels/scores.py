@@ -8,8 +8,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from amfast import _check, _core, bits
-from amfast._engine import coding, knowing, others
-from amfast._engine.coding import Coded
+from amfast._engine import knowing, others
 from amfast._engine.scoring import engine_rows, score_types
 from amfast._threads import resolve_threads
 from amfast._typing import Array, Int
@@ -19,6 +18,9 @@ from amfast.kernels.blocks import Blocks
 from amfast.kernels.keys import Held, Keys, read_keys
 from amfast.parts import metrics
 from amfast.parts.metrics import METRICS
+
+# As many bytes as a score and an index take at most.
+_FOUND = np.dtype(np.complex128)
 
 
 class _Pair(NamedTuple):
@@ -37,13 +39,6 @@ class _Pair(NamedTuple):
     known: Array | None
     """What columns of queries count, packed bits likewise."""
     held: Held
-
-    def coded(self, metric: str, codes: object, where: Any, threads: int) -> Coded | None:
-        """Return codes of the keys, if a first pass over them is to be tried."""
-        chosen = coding.choice(codes)
-        if self.known is not None or where is not None or self.n_bits is not None:
-            return None
-        return self.held.coded(metric, chosen, len(self.queries), threads)
 
 
 def bit_rows(cues: object, name: str, keys: object, metric: str) -> tuple[BitMatrix, Held, bool]:
@@ -251,19 +246,22 @@ def topk(
         others.refuse_other(len(q), len(keys_), single)
         others.refuse_alone(len(keys_))
     k = _check.integer(k, "k", 1, len(keys_) - one_more)
-    _check.fits((len(q), k), np.dtype(np.complex128), "scores and indices")
+    _check.fits((len(q), k), _FOUND, "scores and indices")
 
-    search = functools.partial(_core.topk, k=k + one_more, metric=name, threads=n_threads)
-    by = pair.coded(name, codes, where, n_threads)
     if len(q) == 0:
         return np.empty((0, k), dtype), np.empty((0, k), np.int64)
+    by = None
+    if known is None and where is None:
+        by = pair.held.coded(name, codes, len(q), n_threads)
     if by is not None:
-        scores, indices = _core.topk_coded(
-            q, keys_, by.rows, by.codes, k + one_more, name, n_threads
-        )
+        more = k + one_more
+        scores, indices = _core.topk_coded(q, keys_, by.rows, by.codes, more, name, n_threads)
     elif where is None:
-        scores, indices = search(q, keys_, known=known)
+        scores, indices = _core.topk(
+            q, keys_, k=k + one_more, metric=name, threads=n_threads, known=known
+        )
     else:
+        search = functools.partial(_core.topk, k=k + one_more, metric=name, threads=n_threads)
         some_keys = _check.where(where, len(keys_), len(q))
         some_keys.check(k + one_more)
         scores, indices = filters.topk(search, q, rows, known, some_keys)
@@ -357,7 +355,9 @@ def within(
     if len(q) == 0:
         return np.zeros(1, np.int64), np.empty(0, np.int64), np.empty(0, dtype)
     search = functools.partial(_core.within, radius=radius, metric=name, threads=n_threads)
-    by = pair.coded(name, codes, where, n_threads)
+    by = None
+    if known is None and where is None:
+        by = pair.held.coded(name, codes, len(q), n_threads)
     if by is not None:
         found = _core.within_coded(q, k, by.rows, by.codes, radius, name, n_threads)
     elif where is None:

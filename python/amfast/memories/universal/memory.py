@@ -399,7 +399,7 @@ class UniversalHopfield(_Looks):
         _check.same_width(cues, name, now.width, "the memory stores")
         _check.finite(cues, name)
         model.check_domain(cues, name)
-        if model.wants_bytes(cues, now):
+        if cues.dtype.kind != "f" and model.wants_bytes(cues, now):
             return cues, kind
         dtype = _check.compute_type(cues, now.keys, now.values)
         return cues.astype(dtype, copy=False), kind

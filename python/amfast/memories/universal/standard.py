@@ -148,8 +148,10 @@ class Standard:
 
     def _weighed(self, cues: Array | BitMatrix, items: Stored) -> Array | BitMatrix:
         """Cues as the engine weighs them: bytes so short that float32 is as exact become floats."""
+        if isinstance(cues, BitMatrix) or cues.dtype.kind == "f":
+            return cues
         metric = self.similarity.metric
-        if isinstance(cues, BitMatrix) or cues.dtype.kind == "f" or metric is None:
+        if metric is None:
             return cues
         if self.separation.engine() is None or fused_exactly(cues, items.keys, metric):
             return cues
