@@ -1,6 +1,6 @@
 //! A query beside coded keys: its own code, and how integers become bounds of its scores.
 
-use super::coding::{Bound, Codes, read, row};
+use super::coding::{Bound, Codes, Coding, read, row};
 use crate::error::Error;
 use crate::error::room;
 use crate::metric::MetricName;
@@ -127,61 +127,57 @@ impl Codes {
             .usable(most * coding.scale, precision)
     }
 
-    /// A query with a scale of its own.
+    /// A query with a scale of its own, of which that part is coded that keys do not have in common: what it differs by from
+    /// their centre, of squares; else what is left of it without its part along the centre, which keys have terms for.
     #[inline(always)]
     fn by_products(&self, row: &mut [f64], codes: &mut [u8], precision: Precision) -> Option<Asked> {
-        let coding = &self.coding;
-        let (scale, squares) = (coding.scale, coding.bound == Bound::Squares);
-        // Of squares, what differs from the mean, in units of the keys' scale; else the query itself.
-        let mut mean = 0.0;
-        let mut centre = 0.0;
-        for ((x, low), middle) in row.iter_mut().zip(&coding.low).zip(&coding.mean) {
-            if squares {
-                *x = (*x - low) * coding.inverse - middle;
-            } else {
-                let at = low + scale * middle;
-                mean += *x * at;
-                centre += at * at;
-            }
+        let Coding { inverse, low, mean, centre, .. } = &*self.coding;
+        let (squares, extremes) = (self.coding.bound == Bound::Squares, &self.extremes);
+        let (mut top, mut along, mut size) = (0.0f64, 0.0, 0.0);
+        for (x, middle) in row.iter().zip(centre) {
+            top = top.max(x.abs());
+            along += x * middle;
+            size += middle * middle;
+        }
+        let part = if size > 0.0 { along / size } else { 0.0 };
+        for (((x, low), mean), centre) in row.iter_mut().zip(low).zip(mean).zip(centre) {
+            *x = if squares { (*x - low) * inverse - mean } else { *x - part * centre };
         }
         let largest = row.iter().fold(0.0f64, |m, x| m.max(x.abs()));
         let own = largest / 127.0;
-        let inverse = 1.0 / own;
-        if !(own.is_normal() && inverse.is_normal()) {
+        let back = 1.0 / own;
+        if !(own.is_normal() && back.is_normal()) {
             return None;
         }
         let (mut length, mut loss, mut sum, mut magnitude) = (0.0, 0.0, 0.0, 0.0);
-        for ((x, middle), code) in row.iter().zip(&coding.mean).zip(codes) {
-            let x = x * inverse;
+        for ((x, mean), code) in row.iter().zip(mean).zip(codes) {
+            let x = x * back;
             let rounded = x.clamp(-127.0, 127.0).round_ties_even();
             *code = rounded as i8 as u8;
             length += x * x;
             loss += (x - rounded) * (x - rounded);
-            sum += rounded * middle;
+            sum += rounded * mean;
             magnitude += rounded.abs();
         }
         // In units of the query's own scale.
         let width = row.len() as f64;
-        let exactly = length;
-        let (length, loss) = (length.sqrt() * UP, (loss.sqrt() + width * 1e-12) * UP);
-        let Codes { extremes, .. } = self;
+        let (exactly, length, loss) = (length, length.sqrt() * UP, (loss.sqrt() + width * 1e-12) * UP);
         let (alpha, unit, offset, most);
         if squares {
-            alpha = 0.5 / own;
-            unit = alpha / scale / scale;
+            alpha = 0.5 * back;
+            unit = alpha * inverse * inverse;
             offset = alpha * own * own * exactly + sum;
             most = alpha * (own * length + extremes.spread).powi(2);
         } else {
-            alpha = 0.0;
-            unit = 1.0 / scale / own;
-            offset = sum - mean * unit;
-            most = length * (extremes.length + centre.sqrt() / scale);
+            alpha = -part * back;
+            unit = inverse * back;
+            offset = sum - along * back;
+            most = top * width.sqrt() * back * (extremes.length + size.sqrt());
         }
-        let whole = 255.0 * magnitude;
-        let terms = alpha * extremes.spread * extremes.spread + whole + length * extremes.loss + loss * extremes.spread;
+        let terms = alpha.abs() * extremes.term + 255.0 * magnitude + length * extremes.loss + loss * extremes.spread;
         let slack = self.roundings(precision) * 2.0 * most + self.dust(precision) * unit + SINGLE * 2.0 * terms;
         // 1 - x . k is rounded as a number near 1.
-        let turned = coding.bound == Bound::Directions;
+        let turned = self.coding.bound == Bound::Directions;
         let slack = if turned { slack + 8.0 * precision.rounding * unit } else { slack };
         let asked = Asked {
             alpha: alpha as f32,

@@ -69,13 +69,15 @@ pub(super) struct Coding {
     pub(super) low: Vec<f64>,
     /// The mean code of every column, likewise: products are taken of what differs from it.
     pub(super) mean: Vec<f64>,
+    /// The mean of every column in units of the scale, likewise.
+    pub(super) centre: Vec<f64>,
     /// The keys that it was chosen for.
     chosen: usize,
 }
 
 /// Of some keys, in units of the scale.
 pub(super) struct Segment {
-    /// A key's own share of its scores.
+    /// A key's own share of its scores: the square of its distance from the centre, or that difference times the centre.
     pub(super) terms: Vec<f32>,
     /// What coding a key loses at most.
     pub(super) losses: Vec<f32>,
@@ -84,6 +86,8 @@ pub(super) struct Segment {
 /// The largest of all keys, in units of the scale.
 #[derive(Clone, Copy, Default)]
 pub(super) struct Extremes {
+    /// Of [`Segment::terms`], the magnitude.
+    pub(super) term: f64,
     /// [`Segment::losses`].
     pub(super) loss: f64,
     /// A key's distance from the mean, and its decoded form's.
@@ -95,6 +99,7 @@ pub(super) struct Extremes {
 impl Extremes {
     fn with(self, other: Extremes) -> Extremes {
         Extremes {
+            term: self.term.max(other.term),
             loss: self.loss.max(other.loss),
             spread: self.spread.max(other.spread),
             length: self.length.max(other.length),
@@ -175,7 +180,7 @@ impl Codes {
             panels = panels.extended(context, &Rows::of(&codes, width))?;
             start = range.end;
         }
-        let sizes = [extremes.loss, extremes.spread, extremes.length];
+        let sizes = [extremes.term.sqrt(), extremes.loss, extremes.spread, extremes.length];
         // Their squares, times a query's, have to be numbers of f32.
         if sizes.iter().any(|size| !(*size < 1e15)) {
             return Ok(None);
@@ -320,7 +325,8 @@ fn choose(
     }
     let mean = |j: usize| ((all.sum[j] / n as f64 - all.low[j]) * inverse).clamp(0.0, 255.0);
     let mean = room::collected((0..all.low.len()).map(mean))?;
-    Ok(Some(Coding { bound, metric, scale, inverse, low: all.low, mean, chosen: n }))
+    let centre = room::collected(all.low.iter().zip(&mean).map(|(low, mean)| low * inverse + mean))?;
+    Ok(Some(Coding { bound, metric, scale, inverse, low: all.low, mean, centre, chosen: n }))
 }
 
 /// What was made of some keys.
@@ -359,12 +365,13 @@ impl Work for CodingWork<'_, '_> {
                 _ => sums.squares.sqrt(),
             };
             let loss = (loss * (1.0 + 1e-6) + width as f64 * DUST) as f32 * (1.0 + f32::EPSILON);
-            terms.push(sums.spread as f32);
+            let term = if coding.bound == Bound::Squares { sums.spread } else { sums.along };
+            terms.push(term as f32);
             losses.push(loss);
             clipped += usize::from(sums.outside > 0.5);
             let spread = sums.spread.max(sums.decoded).sqrt() * (1.0 + 1e-6);
             let length = sums.length.sqrt() * (1.0 + 1e-6);
-            extremes = extremes.with(Extremes { loss: loss.into(), spread, length });
+            extremes = extremes.with(Extremes { term: term.abs(), loss: loss.into(), spread, length });
         }
         Ok(Coded { terms, losses, extremes, clipped })
     }
@@ -378,7 +385,9 @@ struct Sums {
     squares: f64,
     /// Squares of what differs from the mean.
     spread: f64,
-    /// The same of the decoded row.
+    /// Products of that with the centre.
+    along: f64,
+    /// Squares of what the decoded row differs by.
     decoded: f64,
     /// Squares of the row.
     length: f64,
@@ -395,10 +404,11 @@ impl Coding {
     unsafe fn sums<I: Isa>(&self, row: &[f64], codes: &mut [u8]) -> Sums {
         let zero = I::F64::splat(0.0);
         let [inverse, last, round] = [self.inverse, 255.0, ROUND].map(|x| I::F64::splat(x));
-        let [mut losses, mut squares, mut spread, mut decoded, mut length, mut outside] = [zero; 6];
+        let [mut losses, mut squares, mut spread, mut along, mut decoded, mut length, mut outside] = [zero; 7];
         assert!(row.len() == codes.len() && row.len() == self.low.len() && row.len() == self.mean.len());
         for at in (0..row.len()).step_by(I::F64::LANES) {
-            let [x, low, mean] = [row, &self.low, &self.mean].map(|column| I::F64::load(column.as_ptr().add(at)));
+            let [x, low, mean, centre] =
+                [row, &self.low, &self.mean, &self.centre].map(|column| I::F64::load(column.as_ptr().add(at)));
             let above = x.sub(low).mul(inverse);
             let clipped = above.max(zero).min(last);
             let rounded = clipped.add(round);
@@ -413,13 +423,14 @@ impl Coding {
             losses = losses.add(loss.abs());
             squares = loss.fma(loss, squares);
             spread = apart.fma(apart, spread);
+            along = apart.fma(centre, along);
             decoded = middle.fma(middle, decoded);
             length = own.fma(own, length);
             outside = above.sub(clipped).abs().max(outside);
         }
-        let [losses, squares, spread, decoded, length] =
-            [losses, squares, spread, decoded, length].map(|sums| sums.sum());
-        Sums { losses, squares, spread, decoded, length, outside: outside.largest() }
+        let [losses, squares, spread, along, decoded, length] =
+            [losses, squares, spread, along, decoded, length].map(|sums| sums.sum());
+        Sums { losses, squares, spread, along, decoded, length, outside: outside.largest() }
     }
 }
 
