@@ -84,6 +84,8 @@ pub struct Search<'a, T> {
     pub keys: Keys<'a, T>,
     /// Keys in a block.
     pub block: usize,
+    /// Whether panels are made and met one by one wherever they would be filled up to a block: for one query and a few keys.
+    pub singly: bool,
     /// Whether a score was not finite: see [`Search::check`].
     pub odd: AtomicBool,
 }
@@ -114,7 +116,7 @@ impl<'a, T: Score> Search<'a, T> {
         let queries = queries.into();
         let kernel = kernel.suited(queries.len(), &keys);
         let block = kernel.block(keys.width(), extra, CACHE, most);
-        Search { kernel, queries, keys, block, odd: AtomicBool::new(false) }
+        Search { kernel, queries, keys, block, singly: false, odd: AtomicBool::new(false) }
     }
 
     /// Tile steps in all.
@@ -148,7 +150,7 @@ impl<'a, T: Score> Search<'a, T> {
         let mut start = chunk.start;
         while start < chunk.end {
             let whole = start..(start + self.block).min(chunk.end);
-            let singly = self.kernel.singly(&self.keys, &whole);
+            let singly = self.kernel.singly(&self.keys, &whole, self.singly);
             // All panels of a tile are then the same.
             let panel = if singly { 0 } else { panel };
             while start < whole.end {

@@ -55,7 +55,7 @@ const HELD: usize = 4096;
 /// Calls that are not to try it after one for which it was in vain.
 const REST: i32 = 15;
 /// Candidates that are scored at a time.
-const STEP: usize = 32;
+const STEP: usize = 16;
 
 /// Into how many chunks keys are cut where the threads must not matter.
 const CHUNKS: usize = 8;
@@ -232,7 +232,8 @@ impl<T: Bounded> Coded<'_, T> {
     ) -> Search<'b, T> {
         let (own, other) = (self.queries.dtype(), rows.dtype());
         let kernel = T::kernel(level, self.codes.metric(), own, other, rows.width());
-        Search::new(kernel, self.part(query..query + 1), Keys::Rows(rows), extra, most)
+        let search = Search::new(kernel, self.part(query..query + 1), Keys::Rows(rows), extra, most);
+        Search { singly: true, ..search }
     }
 
     /// Scores the candidates at `range` of those that a worker holds; false if one is not finite after all.

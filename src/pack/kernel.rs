@@ -197,9 +197,9 @@ impl<T: Score> Kernel<T> {
     }
 
     /// Whether so few keys are so long that the panels which fill their block up are not worth their memory: the panels there
-    /// are then meet the tiles one by one.
-    pub fn singly(&self, keys: &Keys<T>, range: &Range<usize>) -> bool {
-        let few = self.layout.panel(keys.width()).saturating_mul(PANELS) > PADDING
+    /// are then meet the tiles one by one. So they do where that is `wished`.
+    pub fn singly(&self, keys: &Keys<T>, range: &Range<usize>, wished: bool) -> bool {
+        let few = (wished || self.layout.panel(keys.width()).saturating_mul(PANELS) > PADDING)
             && range.len() < self.layout.lanes * PANELS;
         few && !self.in_place && matches!(keys, Keys::Rows(_))
     }

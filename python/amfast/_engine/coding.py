@@ -7,14 +7,19 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
+import numpy as np
+
 from amfast import _check, _core
 from amfast._engine.scoring import engine_rows, is_short
 from amfast._typing import Array, Float, Int
+from amfast.parts.metrics import METRICS
 
 # Keys of fewer numbers are searched as fast without.
 LEAST = 1 << 20
 # As many cues save the time that coding takes, where keys are asked once.
 _CUES = {"dot": 96, "cosine": 96, "sqeuclidean": 48, "euclidean": 48, "manhattan": 48}
+# The share of keys that have a weight, up to which scoring them one by one pays.
+_FEW = 0.02
 # Separations that leave most keys without a weight.
 _FUSED = ("softmax", "threshold")
 
@@ -50,6 +55,29 @@ def coded(
     else:
         codes = before.extended(view, threads)
     return None if codes is None else Coded(codes, view)
+
+
+def sparse(
+    cues: Array,
+    keys: Array | _core.Keys,
+    metric: str,
+    fused: tuple[str, float] | None,
+    threads: int,
+) -> bool:
+    """Whether a separation gives few keys a weight, by what it does for two of the cues."""
+    if fused is None or fused[0] != "softmax":
+        return True
+    if not (fused[1] > 0 and len(cues)):
+        return False
+    some = np.ascontiguousarray(cues[:: max(1, len(cues) - 1)][:2])
+    scores = _check.empty((len(some), len(keys)), some.dtype, "scores")
+    _core.pairwise(some, keys, metric, scores, threads)
+    if METRICS[metric].larger_is_better:
+        np.negative(scores, out=scores)
+    # As far as weights come to 2^-26 of all, if those of all others were as large.
+    reach = (26 * np.log(2) + np.log(len(keys))) / fused[1]
+    inside = scores <= scores.min(axis=1, keepdims=True) + reach
+    return bool(inside.mean() <= _FEW)
 
 
 def topk(

@@ -191,10 +191,10 @@ class Stored:
         with owner.turn:
             return self._pack(keys, dtype)
 
-    def engine_codes(self, threads: int) -> Coded | None:
+    def engine_codes(self, threads: int, pays: Callable[[], bool]) -> Coded | None:
         """Return codes of the keys for a first pass over them; None where they have none.
 
-        They are made when they are first asked for, and go on with what is added.
+        They are made when they are first asked for and it ``pays``, and go on with what is added.
         """
         owner, keys = self.owner, self.keys
         if owner.prepare is not None or isinstance(keys, BitMatrix):
@@ -206,6 +206,9 @@ class Stored:
         made = self.codes
         if made is None or (made[0] is not None and len(made[0]) < self.n_items):
             assert owner.metric is not None
+            if made is None and owner.codes is None and not pays():
+                self.codes = (None,)
+                return None
             with owner.turn:
                 by = coding.coded(keys, owner.metric, threads, None if made is None else made[0])
                 made = self.codes = (None if by is None else by.codes,)

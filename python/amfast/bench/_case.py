@@ -57,8 +57,8 @@ class Data:
 def make_data(size: Size, kind: str, threads: int) -> Data:
     """Draw seeded data.
 
-    ``uniform`` in [0, 1) like pixels, ``normal``, ``uint8`` pixels, ``signs`` as int8, ``bits``
-    packed in bytes, or ``pairs``: normal, with as many cues as keys, Q columns wide.
+    ``uniform`` in [0, 1) like pixels, ``normal``, ``uint8`` pixels, ``int8``, ``signs`` as int8,
+    ``bits`` packed in bytes, or ``pairs``: normal, with as many cues as keys, Q columns wide.
     """
     rng = np.random.default_rng(20_26)
 
@@ -68,6 +68,8 @@ def make_data(size: Size, kind: str, threads: int) -> Data:
             return rng.integers(0, 256, (rows, columns // 8), dtype=np.uint8)
         if kind == "signs":
             return rng.integers(0, 2, shape, dtype=np.int8) * np.int8(2) - np.int8(1)
+        if kind == "int8":
+            return rng.integers(-128, 128, shape, dtype=np.int8)
         if kind == "uint8":
             return rng.integers(0, 256, shape, dtype=np.uint8)
         if kind in ("normal", "pairs"):

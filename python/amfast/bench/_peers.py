@@ -80,7 +80,9 @@ def topk(metric: str, k: int, *, numpy_too: bool = False) -> tuple[Contender, ..
 
     def ours(am: Any, data: Data) -> Call:
         count = min(k, len(data.keys))
-        return lambda: am.topk(data.cues, data.keys, count, metric, threads=data.threads)[0]
+        return lambda: am.topk(
+            data.cues, data.keys, count, metric, codes=False, threads=data.threads
+        )[0]
 
     def faiss(module: Any, data: Data) -> Call:
         kind, count = getattr(module, _FAISS[metric]), min(k, len(data.keys))
@@ -112,6 +114,84 @@ def topk(metric: str, k: int, *, numpy_too: bool = False) -> tuple[Contender, ..
     if numpy_too:
         contenders.append(Contender("NumPy", "numpy", numpy))
     return tuple(contenders)
+
+
+# -- the same by a first pass over 8-bit codes, beside amfast's own float32 ------------------------
+
+
+def coded_topk(metric: str, k: int, *, stored: bool = False) -> tuple[Contender, ...]:
+    """Return amfast with codes and without, on arrays or on keys that are stored, and peers."""
+
+    def run(codes: bool | None) -> Any:
+        def ours(am: Any, data: Data) -> Call:
+            count = min(k, len(data.keys))
+            keys = am.Keys(data.keys, metric, codes=codes) if stored else data.keys
+            return lambda: am.topk(
+                data.cues, keys, count, metric, codes=codes, threads=data.threads
+            )[0]
+
+        return ours
+
+    products = stored and metric != "manhattan"
+    others = [c for c in topk(metric, k, numpy_too=products) if c.name in ("faiss", "NumPy")]
+    return (
+        Contender("amfast", "amfast", run(None)),
+        Contender("amfast float32", "amfast", run(False)),
+        *others,
+    )
+
+
+def coded_recall() -> tuple[Contender, ...]:
+    """Return a memory that recalls with codes of its keys, and one that has none."""
+
+    def run(codes: bool | None) -> Any:
+        def ours(am: Any, data: Data) -> Call:
+            memory = am.UniversalHopfield("manhattan", "softmax", beta=10.0, codes=codes)
+            memory.store(data.keys)
+            return lambda: memory.recall(data.cues, threads=data.threads)
+
+        return ours
+
+    return (
+        Contender("amfast", "amfast", run(None)),
+        Contender("amfast float32", "amfast", run(False)),
+    )
+
+
+def embeddings(k: int) -> tuple[Contender, ...]:
+    """Return who finds the best int8 embeddings by their exact products."""
+
+    def ours(am: Any, data: Data) -> Call:
+        count = min(k, len(data.keys))
+        return lambda: am.topk(data.cues, data.keys, count, "dot", threads=data.threads)[0]
+
+    def numpy(_module: Any, data: Data) -> Call:
+        cues, keys = data.cues.astype(np.float32), data.keys.astype(np.float32)
+        count = min(k, len(keys))
+
+        def call() -> Array:
+            best = np.partition(cues @ keys.T, len(keys) - count, axis=1)[:, -count:]
+            return np.sort(best, axis=1)[:, ::-1]
+
+        return call
+
+    def usearch(module: Any, data: Data) -> Call:
+        count = min(k, len(data.keys))
+
+        def call() -> Array:
+            kind = module.MetricKind.IP
+            found = module.search(
+                data.keys, data.cues, count, kind, exact=True, threads=data.threads
+            )
+            return 1.0 - np.asarray(found.distances, np.float64)
+
+        return call
+
+    return (
+        Contender("amfast", "amfast", ours),
+        Contender("NumPy", "numpy", numpy),
+        Contender("usearch", "usearch.index", usearch),
+    )
 
 
 # -- bytes: no peer has them, so amfast's own float32 is the measure ------------------------------

@@ -198,6 +198,38 @@ ROWS: tuple[Case, ...] = (
         22, "growth-topk-cues", "topk(10) manhattan, 4x the cues", Size(200, 10_000, 784),
         Size(800, 10_000, 784), _NEAREST, 4.4, data="uniform",
     ),
+    Speed(
+        23, "coded-manhattan", "topk(10) manhattan through 8 bits", _STORE, _MILLISECONDS,
+        _peers.coded_topk("manhattan", 10), 3.5,
+    ),
+    Speed(
+        24, "coded-sqeuclidean", "topk(10) sqeuclidean through 8 bits", _STORE, _MILLISECONDS,
+        _peers.coded_topk("sqeuclidean", 10), 4.0,
+    ),
+    Speed(
+        24, "coded-dot", "topk(10) dot through 8 bits", _STORE, _MILLISECONDS,
+        _peers.coded_topk("dot", 10), 2.0,
+    ),
+    Speed(
+        25, "coded-cue-manhattan", "one cue, stored keys, manhattan", _ONE_CUE, _MILLISECONDS,
+        _peers.coded_topk("manhattan", 1, stored=True), 4.0,
+    ),
+    Speed(
+        25, "coded-cue-sqeuclidean", "one cue, stored keys, sqeuclidean", _ONE_CUE, _MILLISECONDS,
+        _peers.coded_topk("sqeuclidean", 1, stored=True), 3.0,
+    ),
+    Speed(
+        25, "coded-cue-dot", "one cue, stored keys, dot", _ONE_CUE, _MILLISECONDS,
+        _peers.coded_topk("dot", 1, stored=True), 3.0,
+    ),
+    Speed(
+        26, "coded-recall", "recall manhattan softmax, stored", _STORE, _MILLISECONDS,
+        _peers.coded_recall(), 3.5,
+    ),
+    Speed(
+        27, "embeddings", "topk(10) dot of int8 rows", Size(500, 200_000, 768), _MILLISECONDS,
+        _peers.embeddings(10), 6.0, data="int8",
+    ),
     Microseconds(30, "small-topk", "topk(1) dot", _SMALL, 12.0, _small.topk),
     Microseconds(30, "small-recall", "recall, modern Hopfield", _SMALL, 15.0, _small.recalled),
     Microseconds(

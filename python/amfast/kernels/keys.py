@@ -55,10 +55,16 @@ class Held(NamedTuple):
             return None
         if isinstance(made, _core.Codes):
             return Coded(made, engine_rows(rows))
-        few = codes is None and (made is False or rows.size < coding.LEAST)
-        if few or not coding.wanted(rows, metric, codes, n_cues):
+        if not self.codes_wanted(metric, n_cues, codes):
             return None
         return coding.coded(rows, metric, threads)
+
+    def codes_wanted(self, metric: str, n_cues: int, codes: bool | None = None) -> bool:
+        """Whether so many queries pay for coding the rows."""
+        rows = self.rows
+        if codes is None and (self.codes is False or rows.shape[0] * rows.shape[1] < coding.LEAST):
+            return False
+        return isinstance(rows, np.ndarray) and coding.wanted(rows, metric, codes, n_cues)
 
     def values(self) -> Array | BitMatrix:
         """Return the keys as the numbers that were given; bools are 0 and 1."""

@@ -72,8 +72,12 @@ class _Question(NamedTuple):
             return self.source
         if self.cues.dtype.kind != "f" or not coding.helps(fused, self.separation.n_best):
             return self.source
-        by = self.held.coded(metric, codes, len(self.cues), threads)
-        return self.source._replace(by=by)
+        if codes is None and not isinstance(self.held.codes, _core.Codes):
+            if not self.held.codes_wanted(metric, len(self.cues)):
+                return self.source
+            if not coding.sparse(self.cues, self.packed, metric, fused, threads):
+                return self.source
+        return self.source._replace(by=self.held.coded(metric, codes, len(self.cues), threads))
 
     def answer(self, threads: int, codes: bool | None = False) -> Array:
         """Recall (Q, o)."""

@@ -9,6 +9,8 @@ from typing import Any, ClassVar
 import numpy as np
 
 from amfast import _check, parts
+from amfast._engine import coding
+from amfast._engine.coding import Coded
 from amfast._engine.knowing import known_of, wants_rows
 from amfast._engine.reading import Source, read, result_type, tile_weights
 from amfast._engine.scoring import (
@@ -110,8 +112,24 @@ class Standard:
             packed: Any = engine_rows(items.keys)
         else:
             packed = items.engine_keys(engine_rows(cues).dtype)
-        by = None if masked or threads is None else items.engine_codes(threads)
+        by, codes = None, items.owner.codes
+        large = codes or (codes is None and items.n_items * items.width >= coding.LEAST)
+        if large and threads is not None and not masked:
+            by = self._codes(items, cues, packed, threads)
         return Source(items.keys, packed, items.values, items.bias, by)
+
+    def _codes(
+        self, items: Stored, cues: Array | BitMatrix, packed: Any, threads: int
+    ) -> Coded | None:
+        """Return codes of the keys, if a first pass over them is to be tried."""
+        fused, metric = self.separation.engine(), self.similarity.metric
+        if metric is None or items.weighted or isinstance(cues, BitMatrix):
+            return None
+        if not coding.helps(fused, self.separation.n_best):
+            return None
+        return items.engine_codes(
+            threads, lambda: coding.sparse(cues, packed, metric, fused, threads)
+        )
 
     def _prepared(self, cues: Any) -> Any:
         """Cues as the engine's keys are: distributions for the KL family."""
