@@ -2,7 +2,7 @@
 
 use crate::error::{Error, Side};
 use crate::metric::Score;
-use crate::pack::{Kernel, Keys, PackBuffer, Queries, Strided, Table};
+use crate::pack::{CACHED, Kernel, Keys, PackBuffer, Queries, Strided, Table};
 use crate::parallel::Stop;
 use crate::simd::{Isa, prefetch};
 use crate::tile::Place;
@@ -146,6 +146,7 @@ impl<'a, T: Score> Search<'a, T> {
         let queries = &worker.queries;
         let (lanes, width) = (self.kernel.layout.lanes, self.keys.width());
         let (words, panel) = (self.kernel.layout.words(width), self.kernel.layout.panel(width));
+        let far = self.keys.len() * (panel / lanes) > CACHED;
         let mut finite = true;
         let mut start = chunk.start;
         while start < chunk.end {
@@ -167,10 +168,11 @@ impl<'a, T: Score> Search<'a, T> {
                 // The tiles need no new memory: time to fetch what comes after them.
                 let next = range.end..(range.end + self.block).min(chunk.end);
                 let tiles = queries.parts.len() * block.count;
-                let [queries_then, keys_then] = if next.is_empty() { sink.follows() } else { [Strided::of(&[]); 2] };
-                let reads = Strided::of(sink.reads(range.clone()));
-                let memory = [reads, Strided::of(self.keys.memory(&self.kernel, next)), queries_then, keys_then];
-                let mut fetch = memory.map(|memory| Ahead::new(memory, tiles));
+                let none = Strided::of(&[]);
+                let [queries_then, keys_then] = if next.is_empty() { sink.follows() } else { [none; 2] };
+                let reads = Strided::of(if far { sink.reads(range.clone()) } else { &[] });
+                let keys = if far { Strided::of(self.keys.memory(&self.kernel, next)) } else { none };
+                let mut fetch = [reads, keys, queries_then, keys_then].map(|memory| Ahead::new(memory, tiles));
                 for part in &queries.parts {
                     stop.check()?;
                     let (rows, step) = (part.rows, part.tile.panels);

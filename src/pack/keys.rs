@@ -36,8 +36,8 @@ impl<T> Block<T> {
     }
 }
 
-/// Bytes of panels that are still in the first-level cache when a tile reads them.
-const NEAR: usize = 32 << 10;
+/// Bytes of panels that are still in the first-level cache, beside the rows they came from, when a tile reads them.
+const NEAR: usize = 16 << 10;
 /// The most queries that are few.
 const FEW: usize = 2;
 
@@ -79,7 +79,9 @@ impl<T: Score> Keys<'_, T> {
     pub fn part(&self, kernel: &Kernel<T>, range: Range<usize>, once: bool) -> Range<usize> {
         let end = match self {
             Keys::Packed(panels) => panels.together(range.start),
-            Keys::Rows(rows) if once => range.start + kernel.block(rows.width(), 0, NEAR, usize::MAX),
+            Keys::Rows(rows) if once && !kernel.in_place => {
+                range.start + kernel.block(rows.width(), 0, NEAR, usize::MAX)
+            }
             Keys::Rows(_) | Keys::Columns(_) => range.end,
         };
         range.start..end.min(range.end)

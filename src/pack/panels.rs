@@ -89,6 +89,7 @@ unsafe fn pack_block<I: Isa, M: Metric<I>>(
     let bytes = rows.width() * layout.element;
     let panel = layout.panel(rows.width());
     let facing = Facing { side: Side::Key, own: rows.dtype(), other: queries };
+    let far = rows.len() * bytes > CACHED;
     let direct = !M::PREPARES && rows.dtype() == M::Element::DTYPE;
     let stride = layout.words(rows.width()) * layout.word;
     for p in 0..to.count {
@@ -106,7 +107,7 @@ unsafe fn pack_block<I: Isa, M: Metric<I>>(
         } else if direct && have == lanes {
             // The rows of later panels stand right behind these: fetched while these are turned.
             let later = (AHEAD / (lanes * bytes) + 1) * lanes;
-            let ahead = if first + later + lanes <= rows.len() { later * bytes } else { 0 };
+            let ahead = if far && first + later + lanes <= rows.len() { later * bytes } else { 0 };
             turn::<M::Carrier>(rows.row(first), bytes, bytes, dst, ahead);
         } else {
             // A few long rows are taken one by one: a register's worth of them may be far more than there are.
@@ -142,6 +143,8 @@ unsafe fn pack_block<I: Isa, M: Metric<I>>(
 
 /// Bytes of a row from which on it is long.
 const LONG: usize = 64 << 10;
+/// Bytes of keys that are likely to be in the second-level cache: asking for them would take about as long as reading them.
+pub const CACHED: usize = 512 << 10;
 /// How far ahead of the rows being turned memory is asked for, at the least.
 const AHEAD: usize = 24 << 10;
 
@@ -419,7 +422,7 @@ impl<T: Score> Growing<'_, T> {
         let (group, layout) = (self.group(), self.kernel.layout);
         assert!(at + range.len() <= group);
         let mut buffer = PackBuffer::default();
-        self.kernel.pack(rows, range.clone(), &mut buffer)?;
+        self.kernel.pack_to(rows, range.clone(), range.len().div_ceil(layout.lanes), &mut buffer)?;
         let lines = self.lines.len() - PANELS * layout.panel(self.width) / 64;
         let (src, dst) = (buffer.data.as_ptr().cast::<u8>(), self.lines[lines..].as_mut_ptr().cast::<u8>());
         for i in 0..range.len() {

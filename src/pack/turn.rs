@@ -8,6 +8,8 @@ use std::ops::Range;
 /// with zeros. Memory `ahead` bytes further on is asked for meanwhile, if not 0.
 #[inline(always)]
 pub(super) unsafe fn turn<V: Vector>(src: *const u8, stride: usize, bytes: usize, dst: *mut u8, ahead: usize) {
+    // Else the compiler keeps a pointer to every row from one panel to the next, more than there are registers.
+    let src = std::hint::black_box(src);
     let word = size_of::<V::E>();
     let full = bytes / word;
     let squares = full / V::LANES;
