@@ -364,6 +364,11 @@ def _bench(arguments: argparse.Namespace) -> int:
 def _fetch(arguments: argparse.Namespace) -> int:
     from amfast import datasets
 
+    if arguments.quiet:
+        with contextlib.suppress(ImportError):  # which fetch itself will say
+            import pooch
+
+            pooch.get_logger().setLevel("ERROR")
     path = datasets.fetch(arguments.name, data=arguments.data)
     _console.say(f"{arguments.name} is in {path}")
     return 0
