@@ -25,7 +25,11 @@ settings.register_profile(
     derandomize=True,
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.filter_too_much],
 )
-settings.load_profile("amfast")
+# Others at every run, and more: for tools/long_checks.sh.
+settings.register_profile(
+    "long", settings.get_profile("amfast"), max_examples=600, derandomize=False, print_blob=True
+)
+settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "amfast"))
 
 # Names come when they are asked for; tests that look for every class by themselves want them all.
 for name in amfast.__all__:
