@@ -25,7 +25,15 @@ settings.register_profile(
     derandomize=True,
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.filter_too_much],
 )
-settings.load_profile("amfast")
+# Others at every run, and more: for tools/long_checks.sh.
+settings.register_profile(
+    "long", settings.get_profile("amfast"), max_examples=600, derandomize=False, print_blob=True
+)
+settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "amfast"))
+
+# Names come when they are asked for; tests that look for every class by themselves want them all.
+for name in amfast.__all__:
+    getattr(amfast, name)
 
 # Where the library's own files are. Its name alone is in the paths of others too: of an environment
 # in a folder "amfast-...", say.

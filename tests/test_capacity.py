@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import csv
+import dataclasses
 import functools
+import sys
 
 import numpy as np
 import pytest
@@ -179,6 +181,42 @@ def test_csv_and_picture(tmp_path):
     pytest.importorskip("matplotlib")
     table.plot(tmp_path / "table.png")
     assert (tmp_path / "table.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_frames(tmp_path):
+    """Rows as in the CSV, with Wilson's intervals as SciPy has them."""
+    pytest.importorskip("pandas", reason="needs pandas (amfast-memory[frames])")
+    stats = pytest.importorskip("scipy.stats")
+    table = am.capacity(Forgetful(), [10, 40], [0.0, 0.1, 0.2], width=100, trials=2, max_cues=30)
+    assert table.cues.tolist() == [20, 60]
+    frame = table.to_frame()
+    assert list(frame.columns) == [
+        "load", "corruption", "cues", "success", "success_low", "success_high",
+        "exact", "exact_low", "exact_high", "overlap", "spread",
+    ]  # fmt: skip
+    plain = frame[["load", "corruption", "success", "exact", "overlap", "spread"]]
+    assert [tuple(row) for row in plain.to_numpy()] == table.rows()
+    for confidence in (0.95, 0.5):
+        for row in table.to_frame(confidence).itertuples():
+            for name in ("success", "exact"):
+                share = getattr(row, name)
+                test = stats.binomtest(round(share * row.cues), row.cues)
+                expected = test.proportion_ci(confidence, "wilson")
+                got = getattr(row, f"{name}_low"), getattr(row, f"{name}_high")
+                np.testing.assert_allclose(got, expected, rtol=1e-9, atol=1e-12)
+    assert am.load(table.save(tmp_path / "table")).to_frame().equals(frame)
+    older = dataclasses.replace(table, cues=None).to_frame()
+    assert older.success.equals(frame.success) and older.success_low.isna().all()
+    for wrong in (0.0, 1.0, 2):
+        with pytest.raises(ValueError, match="confidence must be above 0 and below 1"):
+            table.to_frame(wrong)
+
+
+def test_frames_without_pandas(monkeypatch):
+    monkeypatch.setitem(sys.modules, "pandas", None)
+    table = am.capacity(am.Hopfield(), [2], width=10, trials=1)
+    with pytest.raises(ImportError, match=r'pip install "amfast-memory\[frames\]"'):
+        table.to_frame()
 
 
 @pytest.mark.parametrize(

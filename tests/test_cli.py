@@ -109,6 +109,118 @@ def test_info(capsys) -> None:
         assert word in printed
 
 
+def test_info_as_json(capsys) -> None:
+    assert cli.main(["info", "--json"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert found["engine"] == am.cpu_info() and found["threads"] == am.get_num_threads()
+    assert found["numpy"] == np.__version__ and found["data"]["fashion_mnist_small"] is True
+    assert found["extras"]["test"] == {"missing": []}
+
+
+@pytest.mark.parametrize("command", ["demo", "reproduce", "bench", "fetch", "check", "info"])
+def test_help_says_what_the_exit_code_means(command, capsys) -> None:
+    for arguments in (["--help"], [command, "--help"]):
+        assert cli.main(arguments) == 0
+        printed = " ".join(capsys.readouterr().out.split())
+        assert "0 all went well, 1 a check failed, 2 wrong usage or data, 130 inter" in printed
+
+
+def test_quiet_commands_print_nothing(tmp_path, capsys, monkeypatch) -> None:
+    memory = am.UniversalHopfield()
+    memory.store(np.eye(2))
+    path = memory.save(tmp_path / "memory")
+    out = ["--out", str(tmp_path / "out")]
+    monkeypatch.setattr(datasets, "fetch", lambda name, data: tmp_path)
+    assert cli.main(["info", "--quiet"]) == 0
+    assert cli.main(["check", "-q", str(path)]) == 0
+    assert cli.main(["fetch", "-q", "mnist"]) == 0
+    assert cli.main(["reproduce", "identities", "--quick", "-q", *out]) == 0
+    assert (tmp_path / "out" / "identities.csv").exists()
+    path.write_bytes(b"nothing")
+    assert cli.main(["check", "-q", str(path)]) == 1
+    assert capsys.readouterr() == ("", "")
+    assert cli.main(["check", "-q", str(tmp_path / "none")]) == 2
+    assert one_line(capsys.readouterr().err)
+    assert cli.main(["info"]) == 0
+    assert capsys.readouterr().out, "the silence ends with the command"
+
+
+def test_reproduce_as_json(tmp_path, capsys, monkeypatch) -> None:
+    """Checks, claims and files in one document; NaN, which no check passes, is null."""
+    from amfast.reproduce import EXPERIMENTS
+    from amfast.reproduce._registry import Check, Claim, Experiment, Outcome, Unavailable
+
+    def lacking(context):
+        raise Unavailable("no music here")
+
+    outcome = Outcome(
+        checks=[Check("one", np.float32(1), 1, 0.0), Check("lost", np.nan, 1.0, np.inf)],
+        claims=[Claim.plain("a claim", "here", True, "seen")],
+    )
+    two = Experiment("two", "of two", lambda _: outcome), Experiment("none", "of none", lacking)
+    for name in list(EXPERIMENTS):
+        monkeypatch.delitem(EXPERIMENTS, name)
+    for experiment in two:
+        monkeypatch.setitem(EXPERIMENTS, experiment.name, experiment)
+    assert cli.main(["reproduce", "all", "--json", "--out", str(tmp_path)]) == 1
+    printed = capsys.readouterr()
+    found = json.loads(printed.out, parse_constant=lambda name: pytest.fail(name))
+    assert printed.err == "" and found["failed"] == 1 and found["level"] == "default"
+    done, skipped = found["experiments"]
+    assert skipped == {"name": "none", "skipped": "no music here"}
+    assert [check["passed"] for check in done["checks"]] == [True, False]
+    assert [check["measured"] for check in done["checks"]] == [1.0, None]
+    assert done["checks"][1]["tolerance"] == "Infinity"
+    assert done["claims"][0]["verdict"] == "holds" and done["seconds"] >= 0
+    assert all(Path(file).exists() for file in done["files"]) and len(done["files"]) >= 2
+
+
+@pytest.mark.parametrize("shell_name", ["bash", "zsh", "tcsh"])
+def test_completion(shell_name, capsys) -> None:
+    pytest.importorskip("shtab", reason="needs shtab (amfast-memory[completion])")
+    assert cli.main(["--print-completion", shell_name]) == 0
+    printed = capsys.readouterr().out
+    for word in ("reproduce", "uhn-capacity", "cifar10", "topk-hamming"):
+        assert word in printed
+
+
+def test_completion_in_bash(tmp_path) -> None:
+    """What the shell offers after the words typed so far."""
+    pytest.importorskip("shtab", reason="needs shtab (amfast-memory[completion])")
+    if os.name != "posix":
+        pytest.skip("a POSIX shell")
+    (tmp_path / "saved.memory").write_text("")
+    for words, expected in (
+        ("amfast in", "info"),
+        ("amfast reproduce hopfield-b", "hopfield-biased"),
+        ("amfast info --js", "--json"),
+        ("amfast check sav", "saved.memory"),
+    ):
+        line = (
+            f"source <($amfast --print-completion bash); COMP_WORDS=({words}); "
+            'COMP_CWORD=$((${#COMP_WORDS[@]} - 1)); _shtab_amfast; echo "${COMPREPLY[@]}"'
+        )
+        code, out, error = shell(line, tmp_path)
+        assert (code, out.split()) == (0, [expected]), error
+
+
+def test_completion_without_shtab(monkeypatch, capsys) -> None:
+    monkeypatch.setitem(sys.modules, "shtab", None)
+    assert cli.main(["--print-completion", "bash"]) == 2
+    error = capsys.readouterr().err
+    assert one_line(error) and 'pip install "amfast-memory[completion]"' in error
+
+
+def test_colours_only_where_they_are_wanted(tmp_path) -> None:
+    pytest.importorskip("rich")
+    command = "$amfast reproduce identities --quick --out ."
+    coloured = "\x1b[32m"  # of PASS
+    wanted = {"FORCE_COLOR": "1", "TERM": "xterm-256color"}
+    assert coloured in shell(command, tmp_path, **wanted)[1]
+    assert coloured not in shell(command, tmp_path, **wanted, NO_COLOR="1")[1]
+    assert "\x1b" not in shell(command, tmp_path)[1]
+
+
 def test_help_lists_commands_and_experiments(capsys) -> None:
     assert cli.main(["--help"]) == 0
     printed = capsys.readouterr().out
@@ -152,14 +264,6 @@ def test_fetch_without_pooch(monkeypatch, capsys) -> None:
     assert 'pip install "amfast-memory[data]"' in capsys.readouterr().err
 
 
-def test_bench_gets_its_own_arguments(monkeypatch) -> None:
-    bench = pytest.importorskip("amfast.bench")
-    seen = []
-    monkeypatch.setattr(bench, "main", lambda arguments: seen.append(arguments) or 0)
-    assert cli.main(["bench", "row", "--help"]) == 0
-    assert seen == [["row", "--help"]]
-
-
 def test_missing_sets_are_named_and_skipped(monkeypatch, capsys, tmp_path) -> None:
     monkeypatch.setattr(datasets, "DEBIAN_FOLDER", tmp_path)
     from amfast.reproduce import _images
@@ -190,7 +294,8 @@ needs_bash = pytest.mark.skipif(os.name != "posix", reason="pipes of a POSIX she
 
 @needs_bash
 @pytest.mark.parametrize(
-    ("command", "rich"), [("demo", True), ("demo", False), ("info", True), ("--help", True)]
+    ("command", "rich"),
+    [*((c, True) for c in ("demo", "info", "info --json", "--help")), ("demo", False)],
 )
 def test_a_reader_that_goes_away_is_no_error(command, rich, tmp_path) -> None:
     """``amfast ... | head -1`` prints a line and nothing else, and is ended as by the pipe."""
@@ -227,7 +332,7 @@ def test_closed_streams(command, tmp_path) -> None:
 @needs_bash
 @pytest.mark.parametrize("bad", ["two", "0", "-1", "1025", "9" * 5000, "\u00b2", b"\xff"])
 def test_threads_that_make_no_sense_are_one_line(bad, tmp_path) -> None:
-    for command in ("demo", "info", "bench --help"):
+    for command in ("demo", "info", "bench --quick"):
         code, out, error = shell(f"$amfast {command}", tmp_path, AMFAST_NUM_THREADS=bad)
         assert (code, out) == (2, "") and one_line(error)
         assert "amfast: error: AMFAST_NUM_THREADS must be an int in 1..1024, got" in error

@@ -181,6 +181,19 @@ def test_every_memory_is_public_and_documented():
         assert kind.__doc__ and "Parameters" in kind.__doc__
 
 
+def test_type_checkers_see_the_names_that_are_there():
+    """What is imported for them alone is what `__getattr__` finds, in the same places."""
+    told = {}
+    for node in ast.walk(ast.parse((PACKAGE / "__init__.py").read_text("utf-8"))):
+        if isinstance(node, ast.ImportFrom) and node.module.startswith("amfast"):
+            told |= {alias.name: node.module for alias in node.names}
+    homes = {name: f"amfast.{home}" for name, home in am._HOME_OF.items()}
+    rooms = dict.fromkeys(set(am._ROOMS) & set(am.__all__), "amfast")
+    assert told == homes | rooms
+    assert set(am.__all__) == {*told, "__version__"}
+    assert set(am.__all__) <= set(dir(am))
+
+
 def test_every_public_name_has_a_docstring():
     for name in am.__all__:
         if name != "__version__":

@@ -1,25 +1,53 @@
-"""What the commands print: tables and progress bars, with rich where it is installed."""
+"""What the commands print: tables and progress bars, with rich where it is installed.
+
+Text goes to standard output and progress to standard error; `without` silences either, so that a
+command need not know whether it is to print its report, one JSON document or nothing.
+"""
 
 from __future__ import annotations
 
+import json
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, Literal
 
-__all__ = ["progress", "say", "table"]
+__all__ = ["document", "progress", "say", "table", "without"]
 
 _STYLES = {"PASS": "green", "FAIL": "bold red", "holds": "green", "does not hold": "yellow"}
+_silent: set[str] = set()
+
+
+@contextmanager
+def without(*kinds: Literal["text", "progress"]) -> Iterator[None]:
+    """Print nothing of these kinds while a block works."""
+    before = set(_silent)
+    _silent.update(kinds)
+    try:
+        yield
+    finally:
+        _silent.intersection_update(before)
+
+
+def document(content: Any) -> None:
+    """Print one JSON document; NaN is null, and infinity, which JSON lacks, a string."""
+    raw = json.dumps(content, default=lambda x: x.item() if hasattr(x, "item") else str(x))
+    content = json.loads(raw, parse_constant=lambda name: None if name == "NaN" else name)
+    print(json.dumps(content, indent=1), flush=True)
 
 
 def say(text: str = "") -> None:
     """Print one line, whatever the encoding of standard output."""
+    if "text" in _silent:
+        return
     encoding = sys.stdout.encoding or "utf-8"
     print(text.encode(encoding, "replace").decode(encoding), flush=True)
 
 
 def table(title: str, columns: Sequence[str], rows: Sequence[Sequence[str]], left: int = 1) -> None:
     """Print a table; the first ``left`` columns are aligned left, the others right."""
+    if "text" in _silent:
+        return
     widths = [
         max([len(column), *(len(row[i]) for row in rows)]) for i, column in enumerate(columns)
     ]
@@ -79,7 +107,7 @@ def progress(label: str, total: int) -> Iterator[Callable[[str], None]]:
 
     Without a terminal nothing is shown, so that logs stay readable.
     """
-    if sys.stderr is None or not sys.stderr.isatty():
+    if "progress" in _silent or sys.stderr is None or not sys.stderr.isatty():
         yield lambda _doing: None
         return
     try:

@@ -10,7 +10,6 @@ import contextlib
 import gzip
 import io
 import math
-import tarfile
 import zipfile
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -44,6 +43,7 @@ class Home:
     files: tuple[tuple[str, str], ...]  # (address, hash as pooch writes it)
     read: Callable[[list[Path]], Arrays]
     size: str
+    unpacks: str | None = None  # pooch's processor of its files: their contents are read then
 
 
 @contextlib.contextmanager
@@ -167,31 +167,19 @@ _CIFAR_ROW = 1 + 3 * 32 * 32
 
 
 def _read_cifar_binary(paths: list[Path]) -> Arrays:
-    """Read the archive for C programs: rows of one label byte and 3 x 32 x 32 pixel bytes."""
-    wanted = {name for names in _CIFAR_FILES.values() for name in names}
-    found: dict[str, bytes] = {}
-    with reading(paths[0], "the archive of CIFAR-10"), gzip.open(paths[0]) as raw:
-        # As a stream, which is then read to its end: only there is the check sum of gzip.
-        with tarfile.open(fileobj=raw, mode="r|") as archive:
-            for member in archive:
-                name = Path(member.name).name
-                file = archive.extractfile(member) if name in wanted else None
-                if file is not None:
-                    found[name] = file.read()
-        while raw.read(1 << 20):
-            pass
-        arrays: Arrays = {}
-        for kind, names in _CIFAR_FILES.items():
-            missing = [name for name in names if name not in found]
+    """Read the files for C programs: rows of one label byte and 3 x 32 x 32 pixel bytes."""
+    by_name = {path.name: path for path in paths}
+    arrays: Arrays = {}
+    for part, names in _CIFAR_FILES.items():
+        with reading(by_name.get(names[0], paths[0]), "a file of CIFAR-10"):
+            missing = [name for name in names if name not in by_name]
             if missing:
-                raise ValueError(f"it lacks {missing[0]}")
-            rows = np.frombuffer(b"".join(found[name] for name in names), np.uint8)
-            if not len(rows) or len(rows) % _CIFAR_ROW:
-                raise ValueError(f"its {kind} part has {len(rows)} bytes, not rows of {_CIFAR_ROW}")
+                raise ValueError(f"beside it there is no {missing[0]}")
+            rows = np.concatenate([np.fromfile(by_name[name], np.uint8) for name in names])
             rows = rows.reshape(-1, _CIFAR_ROW)
-            arrays[f"{kind}_labels"] = rows[:, 0].copy()
-            pixels = rows[:, 1:].reshape(-1, 3, 32, 32).transpose(0, 2, 3, 1)
-            arrays[f"{kind}_images"] = np.ascontiguousarray(pixels)
+        arrays[f"{part}_labels"] = rows[:, 0].copy()
+        pixels = rows[:, 1:].reshape(-1, 3, 32, 32).transpose(0, 2, 3, 1)
+        arrays[f"{part}_images"] = np.ascontiguousarray(pixels)
     return arrays
 
 
@@ -260,6 +248,7 @@ HOMES = {
         ),
         _read_cifar_binary,
         "163 MB",
+        "Untar",
     ),
     "tinyimagenet": Home(
         (),

@@ -7,13 +7,19 @@ import contextlib
 import importlib.util
 import os
 import sys
+import textwrap
 from collections.abc import Callable, Sequence
 from typing import Any, NoReturn
 
+from amfast import _console
+
+_EXITS = "exit codes: 0 all went well, 1 a check failed, 2 wrong usage or data, 130 interrupted"
 _EXTRAS = {
     "demo": ("matplotlib", "rich"),
     "data": ("pooch", "PIL"),
+    "frames": ("pandas",),
     "dask": ("dask",),
+    "completion": ("shtab",),
     "test": ("pytest", "hypothesis"),
     "bench": ("scipy", "sklearn", "faiss", "torch"),
 }
@@ -40,16 +46,18 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _run(arguments: list[str]) -> int:
-    # bench has its own options, which argparse would otherwise take for ours.
-    if arguments[:1] == ["bench"]:
-        _settings()
-        return _bench(arguments[1:])
     try:
         parsed = _parser().parse_args(arguments)
     except SystemExit as stop:
         return int(stop.code or 0)
+    parsed.argv = arguments
     _settings()
-    return int(parsed.run(parsed))
+    with contextlib.ExitStack() as silence:
+        if parsed.quiet or parsed.json:
+            silence.enter_context(_console.without("text"))
+        if parsed.quiet:
+            silence.enter_context(_console.without("progress"))
+        return int(parsed.run(parsed))
 
 
 def _settings() -> None:
@@ -65,6 +73,20 @@ def _settings() -> None:
 
 class _Parser(argparse.ArgumentParser):
     """Says what is wrong in one line, without repeating the usage."""
+
+    fill: Callable[[_Parser], None] | None = None
+    """Says what it takes, once it is used: for that a command may have to be imported."""
+
+    def filled(self) -> _Parser:
+        """Return this, with everything it takes."""
+        fill, self.fill = self.fill, None
+        if fill is not None:
+            fill(self)
+        return self
+
+    def parse_known_args(self, args: Any = None, namespace: Any = None) -> Any:
+        self.filled()
+        return super().parse_known_args(args, namespace)
 
     def error(self, message: str) -> NoReturn:
         self.exit(2, f"{self.prog}: error: {message}\n")
@@ -117,21 +139,86 @@ def _let_go() -> None:
         os.close(nowhere)
 
 
+class _PrintCompletion(argparse.Action):
+    """Prints what completes the command in a shell, as shtab's own option does."""
+
+    def __call__(self, parser: Any, namespace: Any, shell: Any, option: Any = None) -> None:
+        try:
+            import shtab
+        except ImportError as error:
+            raise ImportError(
+                'completion needs shtab: pip install "amfast-memory[completion]"'
+            ) from error
+        from amfast import bench, reproduce
+        from amfast._homes import HOMES
+
+        names = {
+            "bench": [case.name for case in bench.ROWS],
+            "fetch": list(HOMES),
+            "reproduce": ["all", *reproduce.EXPERIMENTS],
+        }
+        files = {"FILE": shtab.FILE, "DIR": shtab.DIRECTORY}
+        for command, inner in _commands(parser).items():
+            for action in inner.filled()._actions:
+                if action.metavar == "NAME":
+                    action.choices = names[command]
+                elif action.metavar in files:
+                    action.complete = files[action.metavar]  # type: ignore[attr-defined]
+        print(shtab.complete(parser, shell))
+        parser.exit()
+
+
+def _commands(parser: argparse.ArgumentParser) -> dict[str, _Parser]:
+    """Return the parser of every command."""
+    return next(
+        action.choices
+        for action in parser._actions
+        if isinstance(action, argparse._SubParsersAction)
+    )
+
+
 def _parser() -> argparse.ArgumentParser:
     parser = _Parser(
         prog="amfast",
         description="Associative memories at the speed of the machine.",
-        epilog="Run 'amfast COMMAND --help' for the options of a command.",
+        epilog=f"'amfast COMMAND --help' lists the options of a command; {_EXITS}",
     )
     parser.add_argument("--version", action="version", version=f"amfast {_version()}")
+    parser.add_argument(
+        "--print-completion",
+        action=_PrintCompletion,
+        choices=("bash", "zsh", "tcsh"),
+        help="print what completes the command in a shell (needs the completion extra)",
+    )
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
 
-    demo = commands.add_parser(
+    def add(
+        name: str, run: Callable[[argparse.Namespace], int], text: str, more: str, json: bool
+    ) -> _Parser:
+        command: _Parser = commands.add_parser(
+            name,
+            help=text,
+            description=more,
+            epilog=_EXITS,
+        )
+        command.add_argument(
+            "-q", "--quiet", action="store_true", help="print nothing but errors; see the exit code"
+        )
+        if json:
+            command.add_argument(
+                "--json", action="store_true", help="print one JSON document and nothing else"
+            )
+        command.set_defaults(run=run, json=False)
+        return command
+
+    demo = add(
         "demo",
-        help="recall real images from corrupted cues with several memories (offline, seconds)",
-        description="Store real images, corrupt them three ways, recall them with several "
-        "memories; print a table and write one picture. Works offline in a few seconds. With "
-        "--html write instead a page in which two memories recall pictures side by side.",
+        _demo,
+        "recall real images from corrupted cues with several memories (offline, seconds)",
+        "Store real images, corrupt them three ways, recall them with several memories; print a "
+        "table and write one picture. Works offline in a few seconds. With --html write instead a "
+        "page in which two memories recall pictures side by side.",
+        json=False,
     )
     demo.add_argument(
         "--out", metavar="DIR", default=".", help="folder for the picture (default: this one)"
@@ -140,16 +227,16 @@ def _parser() -> argparse.ArgumentParser:
     demo.add_argument(
         "--images", metavar="DIR", help="pictures for the page (default: twenty bundled ones)"
     )
-    demo.set_defaults(run=_demo)
 
-    reproduce = commands.add_parser(
+    reproduce = add(
         "reproduce",
-        help="reproduce figures of the literature: tables, CSV, pictures, claim by claim",
-        description="Reproduce figures and numbers of the literature. Prints measured / expected / "
-        "tolerance / PASS rows and a line per claim of a paper; writes CSV and PNG.",
-        epilog=_experiments(),
-        formatter_class=argparse.RawDescriptionHelpFormatter,
+        _reproduce,
+        "reproduce figures of the literature: tables, CSV, pictures, claim by claim",
+        "Reproduce figures and numbers of the literature. Prints measured / expected / tolerance / "
+        "PASS rows and a line per claim of a paper; writes CSV and PNG.",
+        json=True,
     )
+    reproduce.fill = _experiments
     reproduce.add_argument("name", metavar="NAME", help="an experiment below, or all")
     level = reproduce.add_mutually_exclusive_group()
     level.add_argument(
@@ -168,40 +255,47 @@ def _parser() -> argparse.ArgumentParser:
         default="amfast-reproduce",
         help="folder for CSV files and pictures (default: amfast-reproduce)",
     )
-    reproduce.set_defaults(run=_reproduce, level="default")
+    reproduce.set_defaults(level="default")
 
-    commands.add_parser(
+    bench = add(
         "bench",
-        add_help=False,
-        help="measure the kernels against their peers on this machine",
+        _bench,
+        "measure the kernels against their peers on this machine",
+        "Measure the kernels beside faiss, scikit-learn, SciPy, torch and NumPy, on the same data "
+        "with equal threads, and against what the machine could do at best. Peers come with "
+        'pip install "amfast-memory[bench]"; those that are missing are listed.',
+        json=True,
     )
+    bench.fill = _rows
 
-    fetch = commands.add_parser(
+    fetch = add(
         "fetch",
-        help="download a data set from its public home (needs the data extra)",
-        description="Download a data set from its public home, check it against its published hash "
-        "and keep it where the other commands find it.",
+        _fetch,
+        "download a data set from its public home (needs the data extra)",
+        "Download a data set from its public home, check it against its published hash and keep "
+        "it where the other commands find it.",
+        json=False,
     )
     fetch.add_argument("name", metavar="NAME", help="mnist, fashion_mnist, cifar10, tinyimagenet")
     _add_data(fetch, "folder to keep it in (default: the user's cache)")
-    fetch.set_defaults(run=_fetch)
 
-    check = commands.add_parser(
+    check = add(
         "check",
-        help="read a saved memory whole and say whether it is sound",
-        description="Read a file that save wrote, or a folder of shards, whole: its header, the "
-        "checksums, and whether its class takes it. Exit code 1 if it is damaged.",
+        _check,
+        "read a saved memory whole and say whether it is sound",
+        "Read a file that save wrote, or a folder of shards, whole: its header, the checksums, and "
+        "whether its class takes it. Exit code 1 if it is damaged.",
+        json=True,
     )
     check.add_argument("file", metavar="FILE", help="a file or a folder of shards")
-    check.add_argument("--json", action="store_true", help="print one JSON object")
-    check.set_defaults(run=_check)
 
-    info = commands.add_parser(
+    add(
         "info",
-        help="version, instruction sets, threads, what is compiled in and installed",
-        description="Say what this installation of amfast is made of.",
+        _info,
+        "version, instruction sets, threads, what is compiled in and installed",
+        "Say what this installation of amfast is made of.",
+        json=True,
     )
-    info.set_defaults(run=_info)
     return parser
 
 
@@ -224,12 +318,28 @@ def _version() -> str:
         return "(not installed, imported from its source)"
 
 
-def _experiments() -> str:
+def _experiments(parser: argparse.ArgumentParser) -> None:
+    """Add the list of experiments to the help of ``reproduce``."""
     from amfast import reproduce
 
     width = max(len(name) for name in reproduce.EXPERIMENTS)
     lines = [f"  {name:{width}}  {e.summary}" for name, e in reproduce.EXPERIMENTS.items()]
-    return "\n".join(["experiments:", *lines])
+    _add_list(parser, "experiments:", lines)
+
+
+def _rows(parser: argparse.ArgumentParser) -> None:
+    """Add the options of ``bench``, and the list of its rows."""
+    from amfast import bench
+
+    bench.add_arguments(parser)
+    _add_list(parser, "rows:", [f"  {case.row:>2}  {case.name}" for case in bench.ROWS])
+
+
+def _add_list(parser: argparse.ArgumentParser, heading: str, lines: list[str]) -> None:
+    """Let the help end with a list, a line each."""
+    parser.description = textwrap.fill(parser.description or "", 78)
+    parser.epilog = "\n".join([heading, *lines, "", _EXITS])
+    parser.formatter_class = argparse.RawDescriptionHelpFormatter
 
 
 def _demo(arguments: argparse.Namespace) -> int:
@@ -248,45 +358,54 @@ def _demo(arguments: argparse.Namespace) -> int:
 def _reproduce(arguments: argparse.Namespace) -> int:
     from amfast import reproduce
 
-    return reproduce.run(arguments.name, arguments.level, data=arguments.data, out=arguments.out)
+    return reproduce.run(
+        arguments.name,
+        arguments.level,
+        data=arguments.data,
+        out=arguments.out,
+        json=arguments.json,
+    )
 
 
-def _bench(arguments: list[str]) -> int:
+def _bench(arguments: argparse.Namespace) -> int:
     from amfast import bench
 
-    return bench.main(arguments)
+    return bench.run(arguments)
 
 
 def _fetch(arguments: argparse.Namespace) -> int:
     from amfast import datasets
 
-    print(f"{arguments.name} is in {datasets.fetch(arguments.name, data=arguments.data)}")
+    if arguments.quiet:
+        with contextlib.suppress(ImportError):  # which fetch itself will say
+            import pooch
+
+            pooch.get_logger().setLevel("ERROR")
+    path = datasets.fetch(arguments.name, data=arguments.data)
+    _console.say(f"{arguments.name} is in {path}")
     return 0
 
 
 def _check(arguments: argparse.Namespace) -> int:
-    import json
-
     import amfast
 
-    lines: dict[str, Any] = {"file": arguments.file, "sound": False}
+    found: dict[str, Any] = {"file": arguments.file, "sound": False}
     try:
-        lines |= amfast.inspect(arguments.file)
+        found |= amfast.inspect(arguments.file)
         amfast.load(arguments.file, mmap=True, verify=True)
-        lines["sound"] = True
+        found["sound"] = True
     except amfast.FileFormatError as error:
-        lines["error"] = " ".join(str(error).split())
+        found["error"] = " ".join(str(error).split())
     if arguments.json:
-        print(json.dumps(lines))
-        return 0 if lines["sound"] else 1
-    if lines["sound"]:
-        print(f"{arguments.file}: sound. {lines['class']}, {lines['nbytes']} bytes of arrays,")
-        print(f"written by {lines['writer']} as version {lines['version']}")
-        for name, x in lines["arrays"].items():
-            print(f"  {name:16} {x['dtype']:8} {tuple(x['shape'])}")
-        return 0
-    print(lines["error"])
-    return 1
+        _console.document(found)
+    if not found["sound"]:
+        _console.say(found["error"])
+        return 1
+    _console.say(f"{arguments.file}: sound. {found['class']}, {found['nbytes']} bytes of arrays,")
+    _console.say(f"written by {found['writer']} as version {found['version']}")
+    for name, x in found["arrays"].items():
+        _console.say(f"  {name:16} {x['dtype']:8} {tuple(x['shape'])}")
+    return 0
 
 
 def _info(arguments: argparse.Namespace) -> int:
@@ -298,25 +417,35 @@ def _info(arguments: argparse.Namespace) -> int:
     from amfast import datasets
 
     cpu = amfast.cpu_info()
-    override = os.environ.get("AMFAST_ISA")
+    absent = {
+        extra: [module for module in modules if importlib.util.find_spec(module) is None]
+        for extra, modules in _EXTRAS.items()
+    }
+    here = {name: datasets.available(name) for name in datasets.names()}
+    python = {"version": platform.python_version(), "platform": platform.platform()}
+    versions = {"version": _version(), "numpy": numpy.__version__, "python": python}
+    threads = amfast.get_num_threads()
+    if arguments.json:
+        extras = {extra: {"missing": modules} for extra, modules in absent.items()}
+        _console.document(
+            versions | {"threads": threads, "engine": cpu, "extras": extras, "data": here}
+        )
     lines = {
-        "amfast": _version(),
+        "amfast": versions["version"],
         "extension": f"{cpu.get('version', '?')}, profile {cpu.get('profile', '?')}, "
         f"features: {', '.join(cpu.get('features', ())) or 'none'}",
-        "instruction set": str(cpu["isa"]) + (" (by AMFAST_ISA)" if override else ""),
+        "instruction set": str(cpu["isa"])
+        + (" (by AMFAST_ISA)" if os.environ.get("AMFAST_ISA") else ""),
         "available": ", ".join(cpu["available"]),
-        "threads": f"{amfast.get_num_threads()} of {cpu.get('cores', os.cpu_count())} cores",
-        "python": f"{platform.python_version()} on {platform.platform()}",
-        "numpy": numpy.__version__,
+        "threads": f"{threads} of {cpu.get('cores', os.cpu_count())} cores",
+        "python": f"{python['version']} on {python['platform']}",
+        "numpy": versions["numpy"],
     }
-    for extra, modules in _EXTRAS.items():
-        absent = [m for m in modules if importlib.util.find_spec(m) is None]
-        state = "installed" if not absent else f"without {', '.join(absent)}"
-        lines[f"extra {extra}"] = state
-    for name in datasets.names():
-        state = "on this machine" if datasets.available(name) else "not here"
-        lines[f"data {name}"] = state
+    for extra, modules in absent.items():
+        lines[f"extra {extra}"] = "installed" if not modules else f"without {', '.join(modules)}"
+    for name, found in here.items():
+        lines[f"data {name}"] = "on this machine" if found else "not here"
     width = max(len(key) for key in lines)
     for key, value in lines.items():
-        print(f"{key:{width}}  {value}")
+        _console.say(f"{key:{width}}  {value}")
     return 0

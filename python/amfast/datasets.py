@@ -21,11 +21,11 @@ Fashion-MNIST only.
 
 from __future__ import annotations
 
-import contextlib
 import importlib
 import io
 import math
 import os
+import tempfile
 from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path
@@ -238,34 +238,24 @@ def fetch(name: str, *, data: str | Path | None = None) -> Path:
         raise ImportError('downloads need pooch: pip install "amfast-memory[data]"') from error
     source = HOMES[name]
     target = Path(data) / f"{name}.npz" if data is not None else _cache_file(name)
-    downloads = target.parent / "downloads" / name
-    unfinished = target.with_name(f".{name}.part.npz")
-    made = [folder for folder in (downloads, *downloads.parents) if not folder.exists()]
-    try:
-        downloads.mkdir(parents=True, exist_ok=True)
-        paths = [
-            Path(
-                pooch.retrieve(
-                    address, known_hash=known, fname=address.rsplit("/", 1)[-1], path=downloads
-                )
+    target.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix=f".{name}.", dir=target.parent) as folder:
+        found = [
+            pooch.retrieve(
+                address,
+                known_hash=known,
+                fname=address.rsplit("/", 1)[-1],
+                path=folder,
+                processor=getattr(pooch, source.unpacks)() if source.unpacks else None,
             )
             for address, known in source.files
         ]
+        paths = [Path(path) for path in np.ravel(found)]
         # Written beside its final place and renamed, so that a stopped run leaves no half file.
+        unfinished = Path(folder) / target.name
         np.savez_compressed(unfinished, allow_pickle=False, **source.read(paths))
         unfinished.replace(target)
-    except BaseException:
-        _tidy(unfinished, made)
-        raise
     return target
-
-
-def _tidy(unfinished: Path, made: list[Path]) -> None:
-    """Remove a half file and the folders made for it, deepest first; those with files stay."""
-    with contextlib.suppress(OSError):
-        unfinished.unlink(missing_ok=True)
-        for folder in made:
-            folder.rmdir()
 
 
 def how_to_get(name: str) -> str:

@@ -418,7 +418,7 @@ def _chosen(ids: Int, deleted: Int) -> slice | Mask:
     return slice(None) if len(inside) == 0 else ~np.isin(ids, inside)
 
 
-def _open(folder: Path, mmap: bool, verify: bool | None) -> Shards:
+def opened(folder: Path, mmap: bool, verify: bool | None) -> Shards:
     """Open a folder for `load`; asked to verify, read every part."""
     savable.list_in(folder)
     found = Shards(folder, mmap=mmap)
@@ -426,6 +426,3 @@ def _open(folder: Path, mmap: bool, verify: bool | None) -> Shards:
         for _ in found._parts(True):
             pass
     return found
-
-
-savable.FOLDERS.append(_open)

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
 from functools import lru_cache
-from importlib import metadata
+from importlib import import_module
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -19,9 +18,6 @@ KINDS: dict[str, type[Savable]] = {}
 
 LIST = "list.safetensors"
 """What a folder of files begins with: the list of those that count."""
-
-FOLDERS: list[Callable[[Path, bool, bool | None], Any]] = []
-"""What opens a folder, given its path, ``mmap`` and ``verify``; there is one at most."""
 
 
 class Savable:
@@ -47,11 +43,12 @@ class Savable:
         """Refuse what only reading every entry shows to be wrong."""
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
-        """Make the class known, unless another module has one of that name."""
+        """Make the class known, unless another module has one of that name; ours go first."""
         super().__init_subclass__(**kwargs)
         known = KINDS.get(cls.__name__)
+        ours = cls.__module__.startswith("amfast.")
         if not cls.__name__.startswith("_") and (
-            known is None or known.__module__ == cls.__module__
+            known is None or known.__module__ == cls.__module__ or ours
         ):
             KINDS[cls.__name__] = cls
 
@@ -89,10 +86,20 @@ def path_of(given: Any) -> Path:
         raise TypeError(f"path must be a str or path, got {type(given).__name__}") from None
 
 
+def _kind(name: str) -> type[Savable] | None:
+    """Return the class of that name, imported now if nobody asked for it before, or None."""
+    package = import_module("amfast")
+    getattr(package, name, None)
+    if name not in KINDS:
+        for public in package.__all__:
+            getattr(package, public)
+    return KINDS.get(name)
+
+
 def content_of(x: Savable) -> Content:
     """Return class, parts, arrays and writer, as `tensors.write` takes them."""
     kind = type(x)
-    if KINDS.get(kind.__name__) is not kind:
+    if _kind(kind.__name__) is not kind:
         raise TypeError(f"{kind.__qualname__} of {kind.__module__} is no class that load knows")
     parts, arrays = x._saved()
     return Content(kind.__name__, parts, arrays, f"amfast {version()}")
@@ -101,6 +108,8 @@ def content_of(x: Savable) -> Content:
 @lru_cache(maxsize=1)
 def version() -> str:
     """Return the version of amfast that runs."""
+    from importlib import metadata  # slow to import, and saving alone needs it
+
     try:
         return metadata.version("amfast-memory")
     except metadata.PackageNotFoundError:
@@ -149,8 +158,8 @@ def load(path: str | os.PathLike[str], *, mmap: bool = False, verify: bool | Non
     mmap = numbers.flag(mmap, "mmap")
     verify = None if verify is None else numbers.flag(verify, "verify")
     path = path_of(path)
-    if path.is_dir() and FOLDERS:
-        return FOLDERS[0](path, mmap, verify)
+    if path.is_dir():
+        return import_module("amfast.shards").opened(path, mmap, verify)
     return opened(path, mmap, verify)
 
 
@@ -158,7 +167,7 @@ def opened(path: str | os.PathLike[str], mmap: bool, verify: bool | None) -> Any
     """Read a file, as `load` does."""
     verify = not mmap if verify is None else verify
     content = tensors.read(path, mmap=mmap, verify=verify)
-    kind = KINDS.get(content.kind)
+    kind = _kind(content.kind)
     if kind is None:
         raise FileFormatError(
             f"{path}: unknown class {content.kind[:80]!r}, written by {content.writer!r}; this "

@@ -6,7 +6,7 @@ machine could do at best, `_report` what is printed. A new row is an entry in `_
 else; ``benches/`` runs the same entries under pytest-benchmark.
 """
 
-from amfast.bench._command import main
+from amfast.bench._command import add_arguments, run
 from amfast.bench._rows import ROWS
 
-__all__ = ["ROWS", "main"]
+__all__ = ["ROWS", "add_arguments", "run"]

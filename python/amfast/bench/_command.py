@@ -6,8 +6,6 @@ import argparse
 import os
 import subprocess
 import sys
-from collections.abc import Sequence
-from pathlib import Path
 
 import amfast
 from amfast import _console
@@ -18,29 +16,35 @@ _BLAS_THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
 _BLAS_TUNING = ("OPENBLAS_CORETYPE", "OPENBLAS_L2_SIZE")
 
 
-def main(argv: Sequence[str]) -> int:
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Say what ``amfast bench`` takes."""
+    parser.add_argument("name", nargs="*", metavar="NAME", help="rows by number or name (all)")
+    parser.add_argument("--threads", type=int, help="threads for everyone (amfast's setting)")
+    parser.add_argument("--seconds", type=float, help="time to spend on each row (6)", default=6.0)
+    parser.add_argument("--quick", action="store_true", help="tiny sizes: does everything run?")
+    parser.add_argument("--markdown", action="store_true", help="print Markdown")
+
+
+def run(options: argparse.Namespace) -> int:
     """Run ``amfast bench``.
 
     Parameters
     ----------
-    argv : sequence of str
-        The arguments after ``bench``.
+    options : argparse.Namespace
+        What `add_arguments` reads, ``json`` (whether to print a document), and ``argv``, the
+        arguments of ``amfast`` as they came.
 
     Returns
     -------
     int
-        0; 1 if contenders disagree about a result or something could not be measured; 2 for wrong
-        usage. Falling short of a goal is a figure, not a failure.
+        0; 1 if contenders disagree about a result or something could not be measured. Falling
+        short of a goal is a figure, not a failure.
 
     Raises
     ------
     ValueError
         For a row that does not exist, or a number of threads or seconds out of range.
     """
-    try:
-        options = _parser().parse_args(list(argv))
-    except SystemExit as stop:
-        return int(stop.code or 0)
     cases = _rows.select(options.name)
     threads = options.threads if options.threads is not None else amfast.get_num_threads()
     with amfast.threads(threads):
@@ -50,7 +54,7 @@ def main(argv: Sequence[str]) -> int:
     environment = clean_environment(threads)
     if environment != dict(os.environ):
         # BLAS libraries read their settings once, when they are loaded.
-        again = [sys.executable, "-m", "amfast", "bench", *argv]
+        again = [sys.executable, "-m", "amfast", *options.argv]
         return subprocess.run(again, env=environment, check=False).returncode
 
     machine = _machine.describe(threads)
@@ -59,9 +63,9 @@ def main(argv: Sequence[str]) -> int:
         for case in cases:
             results.append(case.measure(machine, options.quick, options.seconds))
             step(case.name)
-    if options.json is not None:
-        _report.save(options.json, results, machine, options.quick)
-    if options.markdown:
+    if options.json:
+        _console.document(_report.content(results, machine, options.quick))
+    elif options.markdown:
         _console.say(_report.markdown(results, machine, options.quick))
     else:
         _report.show(results, machine, options.quick)
@@ -72,20 +76,3 @@ def clean_environment(threads: int) -> dict[str, str]:
     """Return this process's environment as every library is to find it."""
     environment = {k: v for k, v in os.environ.items() if k not in _BLAS_TUNING}
     return environment | dict.fromkeys(_BLAS_THREADS, str(threads))
-
-
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        prog="amfast bench",
-        description="Measure the kernels beside faiss, scikit-learn, SciPy, torch and NumPy, on "
-        "the same data with equal threads, and against what the machine could do at best. Peers "
-        'come with pip install "amfast-memory[bench]"; those that are missing are listed.',
-        epilog="rows: " + ", ".join(f"{case.row} {case.name}" for case in _rows.ROWS),
-    )
-    parser.add_argument("name", nargs="*", metavar="NAME", help="rows by number or name (all)")
-    parser.add_argument("--threads", type=int, help="threads for everyone (amfast's setting)")
-    parser.add_argument("--seconds", type=float, help="time to spend on each row (6)", default=6.0)
-    parser.add_argument("--quick", action="store_true", help="tiny sizes: does everything run?")
-    parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures to a file")
-    parser.add_argument("--markdown", action="store_true", help="print Markdown")
-    return parser

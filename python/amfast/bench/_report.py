@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Sequence
 from dataclasses import asdict
-from pathlib import Path
 from typing import Any
 
 from amfast import _console
@@ -59,15 +57,10 @@ def markdown(results: Sequence[Result], machine: Machine, quick: bool) -> str:
     return "\n".join(lines)
 
 
-def save(path: Path, results: Sequence[Result], machine: Machine, quick: bool) -> None:
-    """Write everything as JSON; what could not be measured is null."""
-    rows = []
-    for result in results:
-        row: dict[str, Any] = {**asdict(result), "verdict": result.verdict}
-        row["ours"] = None if math.isnan(result.ours) else result.ours
-        rows.append(row)
-    content = {"machine": asdict(machine), "quick": quick, "results": rows}
-    path.write_text(json.dumps(content, indent=1, allow_nan=False) + "\n", "utf-8")
+def content(results: Sequence[Result], machine: Machine, quick: bool) -> dict[str, Any]:
+    """Return everything for a JSON document, in which what could not be measured is null."""
+    rows = [asdict(result) | {"verdict": result.verdict} for result in results]
+    return {"machine": asdict(machine), "quick": quick, "results": rows}
 
 
 def _cells(result: Result, separator: str, quick: bool) -> list[str]:

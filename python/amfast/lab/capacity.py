@@ -30,8 +30,8 @@ _CURVE = 60
 class Capacity(Savable):
     """Success of recall over load and corruption: what `capacity` returns.
 
-    Its ``repr`` is the table, `plot` draws a picture, `to_csv` writes it, `critical_load` reads
-    off where half of the patterns are lost.
+    Its ``repr`` is the table, `plot` draws a picture, `to_csv` writes it, `to_frame` makes a
+    pandas frame of it, `critical_load` reads off where half of the patterns are lost.
     """
 
     memory: str
@@ -63,6 +63,8 @@ class Capacity(Savable):
     spurious: Float | None = None
     """(L, C) share of the cues that end in a state that was never stored, nor with all units
     exchanged; None unless patterns are binary."""
+    cues: Int | None = None
+    """(L,) numbers of cues behind every share, of all trials; None in files that lack it."""
 
     def critical_load(self, corruption: float | None = None) -> float:
         """Return the load where success falls through 1/2, between the loads measured.
@@ -122,6 +124,57 @@ class Capacity(Savable):
             writer.writerows(self.rows())
         return path
 
+    def to_frame(self, confidence: float = 0.95) -> Any:
+        """Return the table as a pandas frame, a row for every load and corruption.
+
+        Parameters
+        ----------
+        confidence : float, default 0.95
+            Of the intervals.
+
+        Returns
+        -------
+        pandas.DataFrame
+            Columns load, corruption, cues, success, success_low, success_high, exact, exact_low,
+            exact_high, overlap, spread. The intervals are Wilson's [1]_, which take the cues for
+            independent: those of one set of patterns share a memory, so that near a transition
+            they are too narrow and `spread` says more. NaN where `cues` is not known.
+
+        Raises
+        ------
+        ImportError
+            Without pandas.
+        ValueError
+            If confidence is not above 0 and below 1.
+
+        References
+        ----------
+        .. [1] E. B. Wilson, *Probable inference, the law of succession, and statistical
+           inference*, JASA 22 (1927) 209.
+        """
+        from statistics import NormalDist
+
+        try:
+            import pandas
+        except ImportError as error:
+            raise ImportError('frames need pandas: pip install "amfast-memory[frames]"') from error
+        confidence = _check.number(confidence, "confidence")
+        if not 0 < confidence < 1:
+            raise ValueError(f"confidence must be above 0 and below 1, got {confidence:g}")
+        z = NormalDist().inv_cdf((1 + confidence) / 2)
+        shape = self.success.shape
+        n = np.full(len(self.loads), np.nan) if self.cues is None else self.cues
+        columns = {
+            "load": np.broadcast_to(self.loads[:, None], shape),
+            "corruption": np.broadcast_to(self.corruptions, shape),
+            "cues": np.broadcast_to(n[:, None], shape),
+        }
+        for name, share in (("success", self.success), ("exact", self.exact)):
+            low, high = judging.wilson(share, n[:, None], z)
+            columns |= {name: share, f"{name}_low": low, f"{name}_high": high}
+        columns |= {"overlap": self.overlap, "spread": self.spread}
+        return pandas.DataFrame({name: x.ravel() for name, x in columns.items()})
+
     _holds_nan = True
 
     def _saved(self) -> tuple[dict[str, Any], dict[str, Array]]:
@@ -137,6 +190,8 @@ class Capacity(Savable):
         measured = [*made._measured(), *(() if made.spurious is None else (made.spurious,))]
         if any(x.shape != shape for x in measured):
             raise ValueError(f"measured shares must have the shape {shape}")
+        if made.cues is not None and (made.cues.shape != shape[:1] or made.cues.min(initial=1) < 1):
+            raise ValueError("cues must be a number >= 1 for every load")
         for name in ("width", "trials"):
             _check.integer(parts[name], name, 1)
         loads = made.theory.items()
@@ -358,6 +413,7 @@ def capacity(
         found[0].std(axis=0), trials, named, expected, judging.said(what),
         None if expected is None else _curve(empty, d, min(counts), max(counts)),
         spurious if binary else None,
+        trials * np.minimum(stored_counts, max_cues),
     )  # fmt: skip
 
 

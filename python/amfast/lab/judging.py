@@ -77,6 +77,13 @@ def judge(what: str | Judge, recalled: Array, asked: Array, stored: Array) -> Ve
     return Verdict(success, exact, overlap)
 
 
+def wilson(share: Float, n: Any, z: float) -> tuple[Float, Float]:
+    """Return the ends of Wilson's interval of shares of ``n``, ``z`` standard deviations wide."""
+    middle = (share + z**2 / (2 * n)) / (1 + z**2 / n)
+    half = z * np.sqrt(share * (1 - share) / n + (z / (2 * n)) ** 2) / (1 + z**2 / n)
+    return np.maximum(middle - half, 0.0), np.minimum(middle + half, 1.0)
+
+
 def _nearest(answers: Float, asked: Float, stored: Array) -> Mask:
     """Whether none of the stored patterns is nearer to an answer than the one asked for."""
     best = topk(answers, stored.astype(np.float64), 1, "sqeuclidean")[0][:, 0]

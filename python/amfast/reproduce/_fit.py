@@ -7,13 +7,16 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from amfast.lab.judging import wilson
+
 
 def fraction_error(fraction: float, trials: int) -> float:
     """Return the standard error of a fraction of ``trials`` independent trials.
 
     Wilson's, at one standard deviation, so that 0 and 1 have an error too.
     """
-    return math.sqrt(fraction * (1 - fraction) / trials + 0.25 / trials**2) / (1 + 1 / trials)
+    low, high = wilson(np.array(fraction), trials, 1.0)
+    return float(high - low) / 2
 
 
 def slope(x: Sequence[float], y: Sequence[float]) -> float:

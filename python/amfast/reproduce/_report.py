@@ -6,7 +6,9 @@ import csv
 import time
 import warnings
 from collections.abc import Sequence
+from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
 import amfast as am
 from amfast import _console
@@ -33,6 +35,7 @@ def run(
     *,
     data: str | Path | None = None,
     out: str | Path = "amfast-reproduce",
+    json: bool = False,
 ) -> int:
     """Run one experiment or all, print their tables and write their CSV files and pictures.
 
@@ -47,6 +50,8 @@ def run(
         Folder of the data sets, see `amfast.datasets`.
     out : str or Path, default "amfast-reproduce"
         Folder for the CSV files and pictures; made when absent.
+    json : bool, default False
+        Whether to print one JSON document at the end.
 
     Returns
     -------
@@ -66,13 +71,14 @@ def run(
     folder = Path(out)
     folder.mkdir(parents=True, exist_ok=True)
     images: list[_images.ImageSet] = []
+    missing: Sequence[str] = ()
     if any(experiment.images for experiment in chosen):
         images, missing = _images.find(level, data)
         for line in missing:
             _console.say(f"skipped: {line}")
         _console.say(f"images: {_images.titles(images)}")
     _console.say(f"level: {level}; results in {folder}")
-    failed = []
+    failed, told = [], []
     for experiment in chosen:
         start = time.perf_counter()
         context = Context(level, images if experiment.images else (), data)
@@ -86,14 +92,35 @@ def run(
             if name != "all":
                 raise
             _console.say(f"skipped: {experiment.name}: {reason}")
+            told.append({"name": experiment.name, "skipped": str(reason)})
             continue
+        seconds = time.perf_counter() - start
         show(experiment, outcome)
         _console.say("wrote " + ", ".join(str(file) for file in files))
-        _console.say(f"{experiment.name} took {time.perf_counter() - start:.1f} s\n")
+        _console.say(f"{experiment.name} took {seconds:.1f} s\n")
+        told.append(_told(experiment, outcome, files) | {"seconds": seconds})
         failed += [check for check in outcome.checks if not check.passed]
     for check in failed:
         _console.say(f"FAIL: {check.what}: {check.measured:.4g}")
+    if json:
+        _console.document(
+            {"level": level, "folder": folder, "missing": missing, "failed": len(failed)}
+            | {"experiments": told}
+        )
     return 1 if failed else 0
+
+
+def _told(experiment: Experiment, outcome: Outcome, files: list[Path]) -> dict[str, Any]:
+    """Return what `show` prints, for a JSON document; points measured are in the files."""
+    return {
+        "name": experiment.name,
+        "summary": experiment.summary,
+        "checks": [asdict(check) | {"passed": check.passed} for check in outcome.checks],
+        "claims": [asdict(claim) | {"verdict": claim.verdict} for claim in outcome.claims],
+        "tables": [asdict(table) for table in outcome.tables],
+        "notes": outcome.notes,
+        "files": files,
+    }
 
 
 def show(experiment: Experiment, outcome: Outcome) -> None:
