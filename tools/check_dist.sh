@@ -16,7 +16,8 @@ for file in "$@"; do
     [ "$size" -lt "$most" ] || fail "$file has $size bytes, expected fewer than $most"
     case $file in
     *.whl) check-wheel-contents --config "$settings" "$file" ;;&
-    *-abi3-*.whl | *.abi3t-*.whl) abi3audit --strict "$file" ;;&
+    # Not the wheels of abi3.abi3t: it takes their entry, PyModExport, for a violation.
+    *-abi3-*.whl) abi3audit --strict --summary "$file" ;;&
     *-manylinux*.whl)
         # The oldest C library that it runs with, read from the symbols and not from the name.
         found=$(auditwheel show "$file" | tr '\n' ' ' | grep -oE 'platform tag: *"[a-z]+_[0-9]+_[0-9]+' | grep -oE '[0-9]+_[0-9]+$')

@@ -31,7 +31,8 @@ python tools/absolute_links.py "$scratch/tree/README.md" "v$version"
 (cd "$scratch/tree" && maturin sdist --out "$dist")
 
 # Users without a wheel build from the source distribution, so the wheel is made of it too.
-tar -xzf "$dist"/*.tar.gz -C "$scratch"
+# With the time of now: to cargo, files of 2006 would be what it has built before.
+tar -xmzf "$dist"/*.tar.gz -C "$scratch"
 (cd "$scratch/amfast_memory-$version" && maturin build --locked --release --zig \
     --compatibility manylinux2014 --out "$dist")
 python tools/finish_wheel.py "$dist"/*.whl
@@ -40,7 +41,7 @@ bash tools/check_dist.sh "$dist"/*
 # One wheel for every CPython that is here.
 ran=0
 for minor in 10 11 12 13 14; do
-    for python in "python3.$minor" "${PYENV_ROOT:-$HOME/.pyenv}"/versions/3.$minor.*/bin/python; do
+    for python in "$(command -v "python3.$minor")" "${PYENV_ROOT:-$HOME/.pyenv}/versions/3.$minor."*/bin/python; do
         "$python" -c '' 2> /dev/null || continue
         site=$scratch/site-$minor
         install=(python -m pip --python "$python" install --quiet --find-links "$wheelhouse" --target "$site")
