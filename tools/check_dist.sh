@@ -10,7 +10,7 @@ pydistcheck --config "$settings" "$@"
 for file in "$@"; do
     case $file in
     *.whl) most=$((3 * 1024 * 1024)) ;;
-    *) most=1500000 ;;
+    *) most=$((3 * 1024 * 1024 / 2)) ;;
     esac
     size=$(wc -c < "$file")
     [ "$size" -lt "$most" ] || fail "$file has $size bytes, expected fewer than $most"

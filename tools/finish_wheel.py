@@ -2,7 +2,8 @@
 
 ``python tools/finish_wheel.py WHEEL...`` rewrites wheels in place. maturin's bill of materials
 names this package by its path on the machine that built it; what it calls everything else is
-already the same everywhere. Entries are packed as tightly as zip allows.
+already the same everywhere. Entries are packed as tightly as zip allows, by Zopfli where zopflipy
+is installed.
 """
 
 from __future__ import annotations
@@ -13,6 +14,11 @@ import re
 import sys
 import zipfile
 from pathlib import Path
+
+try:
+    from zopfli import ZipFile
+except ImportError:
+    from zipfile import ZipFile
 
 # The package and what belongs to it: path+file:///folder#amfast@0.1.0, with "bin-target-0" behind.
 PATH = re.compile(rb"path\+file://[^\"#]*#")
@@ -42,9 +48,9 @@ def record(entries: list[tuple[zipfile.ZipInfo, bytes]]) -> bytes:
 
 def finish(wheel: Path) -> None:
     """Rewrite one wheel."""
-    with zipfile.ZipFile(wheel) as source:
+    with ZipFile(wheel) as source:
         entries = [(info, finished(info.filename, source.read(info))) for info in source.infolist()]
-    with zipfile.ZipFile(wheel, "w") as target:
+    with ZipFile(wheel, "w") as target:
         for info, data in entries:
             data = record(entries) if info.filename.endswith(".dist-info/RECORD") else data
             target.writestr(info, data, zipfile.ZIP_DEFLATED, compresslevel=9)

@@ -19,6 +19,8 @@ mkdir "$scratch/tree" "$dist"
 
 version=$(python tools/versions.py)
 echo "version $version in all its places"
+# The README as a page, the pins of actions, the parts of this check.
+python -m pytest -q -p no:cacheprovider tests/test_release.py
 zizmor --offline --quiet .github/workflows
 # actionlint comes with no package that installs without GitHub, so it is asked where it is.
 if command -v actionlint > /dev/null; then actionlint; fi
