@@ -48,25 +48,41 @@ def test_the_version_is_the_same_everywhere():
     assert set(found.values()) == {am.__version__}
 
 
-def test_a_tag_that_is_not_the_version_is_refused():
-    assert run("versions", f"v{am.__version__}").stdout.strip() == am.__version__
-    refused = run("versions", "v9.9.9")
-    assert refused.returncode == 1 and "the tag says 9.9.9" in refused.stderr
-
-
-def test_a_place_that_names_another_version_is_named(monkeypatch, tmp_path):
+@pytest.fixture
+def copies(monkeypatch, tmp_path):
+    """The tool, with the places that name a version copied to a folder."""
     versions = tool("versions")
     for place in versions.PLACES:
-        copy = tmp_path / place
-        copy.parent.mkdir(parents=True, exist_ok=True)
-        text = (ROOT / place).read_text("utf-8")
-        copy.write_text(
-            text.replace(am.__version__, "7.0.0") if place == "Cargo.lock" else text, "utf-8"
-        )
+        (tmp_path / place).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / place).write_text((ROOT / place).read_text("utf-8"), "utf-8")
     monkeypatch.setattr(versions, "ROOT", tmp_path)
+    return versions
+
+
+def rewrite(path: Path, pattern: str, by: str) -> None:
+    text, n = re.subn(pattern, by, path.read_text("utf-8"), count=1, flags=re.M)
+    assert n == 1
+    path.write_text(text, "utf-8")
+
+
+def test_a_place_that_names_another_version_is_named(copies, monkeypatch):
+    rewrite(copies.ROOT / "Cargo.lock", r'^(name = "amfast"\nversion) = ".*"', r'\1 = "7.0.0"')
     monkeypatch.setattr(sys, "argv", ["versions"])
-    with pytest.raises(SystemExit, match="Cargo.lock says 7.0.0"):
-        versions.main()
+    with pytest.raises(SystemExit, match=r"Cargo.lock says 7.0.0"):
+        copies.main()
+
+
+def test_a_tag_is_the_version_and_has_a_date(copies, monkeypatch, capsys):
+    monkeypatch.setattr(sys, "argv", ["versions", "v9.9.9"])
+    with pytest.raises(SystemExit, match=r"the tag says 9.9.9"):
+        copies.main()
+    monkeypatch.setattr(sys, "argv", ["versions", f"v{am.__version__}"])
+    rewrite(copies.ROOT / "CHANGELOG.md", r"^(## \[\d.*\]) - .*$", r"\1 - unreleased")
+    with pytest.raises(SystemExit, match="must date"):
+        copies.main()
+    rewrite(copies.ROOT / "CHANGELOG.md", "unreleased", "2027-01-31")
+    copies.main()
+    assert capsys.readouterr().out == f"{am.__version__}\n"
 
 
 # -- the page on the index ------------------------------------------------------------------------

@@ -1,7 +1,7 @@
 """Print the version, or say where it is not the same.
 
-``python tools/versions.py [TAG]`` reads the five places that name it; a tag must be ``v`` and the
-version.
+``python tools/versions.py [TAG]`` reads the five places that name it. A tag must be ``v`` and the
+version, and the changelog must date it.
 """
 
 from __future__ import annotations
@@ -38,7 +38,11 @@ def main() -> None:
         found["the tag"] = sys.argv[1].removeprefix("v")
     if len(set(found.values())) > 1:
         sys.exit("error: " + ", ".join(f"{name} says {version}" for name, version in found.items()))
-    print(found["pyproject.toml"])
+    version = found["CHANGELOG.md"]
+    dated = rf"^## \[{re.escape(version)}\] - \d{{4}}-\d\d-\d\d$"
+    if sys.argv[1:] and not re.search(dated, (ROOT / "CHANGELOG.md").read_text("utf-8"), re.M):
+        sys.exit(f"error: CHANGELOG.md must date {version}, as in ## [{version}] - 2027-01-31")
+    print(version)
 
 
 if __name__ == "__main__":
