@@ -6,7 +6,7 @@ use crate::parallel::Context;
 use crate::simd::Level;
 use crate::table::{Dtype, Rows};
 use numpy::ndarray::{Dim, Dimension, IntoDimension};
-use numpy::npyffi::{PY_ARRAY_API, npy_intp};
+use numpy::npyffi::{_PyArray_GET_ITEM_DATA, NPY_ARRAY_WRITEABLE, PY_ARRAY_API, npy_intp};
 use numpy::{Element, PyArray, PyArrayDescrMethods, PyArrayMethods, PyUntypedArray, PyUntypedArrayMethods};
 use pyo3::exceptions::{PyMemoryError, PyTypeError, PyValueError};
 use pyo3::prelude::*;
@@ -132,8 +132,8 @@ impl<'a, 'py, T: Element, D: Dimension> Out<'a, 'py, T, D> {
     pub(super) fn new(array: &'a Bound<'py, PyArray<T, D>>, name: &str) -> PyResult<Self> {
         let wrong = |text: &str| Err(PyValueError::new_err(format!("{name} {text}")));
         // SAFETY: NumPy describes the array.
-        let flags = unsafe { (*array.as_array_ptr()).flags };
-        if flags & numpy::npyffi::flags::NPY_ARRAY_WRITEABLE == 0 {
+        let flags = unsafe { (*_PyArray_GET_ITEM_DATA(array.as_array_ptr())).flags };
+        if flags & NPY_ARRAY_WRITEABLE == 0 {
             return wrong("must be writeable");
         }
         let start = elements(array, name)?.as_ptr() as usize;
@@ -194,14 +194,19 @@ pub(super) fn rows<'a>(array: &'a Bound<'_, PyUntypedArray>, name: &str) -> PyRe
         return Err(PyValueError::new_err(format!("{name} have 0 columns, expected at least 1")));
     }
     let dtype = dtype(array)?;
+    let data = data(array, dtype, name)?;
     // SAFETY: NumPy describes the array; it lives as long as the borrowed handle.
-    unsafe {
-        let data = (*array.as_array_ptr()).data.cast::<u8>();
-        if !(data as usize).is_multiple_of(dtype.align()) {
-            return Err(PyValueError::new_err(format!("{name} must be aligned")));
-        }
-        Ok(Rows::new(data, dtype, len, width))
+    Ok(unsafe { Rows::new(data, dtype, len, width) })
+}
+
+/// Where the elements of an array begin, in step with their type.
+pub(super) fn data(array: &Bound<'_, PyUntypedArray>, dtype: Dtype, name: &str) -> PyResult<*mut u8> {
+    // SAFETY: the interpreter is attached, and the handle is that of an array.
+    let data = unsafe { (*_PyArray_GET_ITEM_DATA(array.as_array_ptr())).data.cast::<u8>() };
+    if !(data as usize).is_multiple_of(dtype.align()) {
+        return Err(PyValueError::new_err(format!("{name} must be aligned")));
     }
+    Ok(data)
 }
 
 /// Rows of packed bits as the numbers -1 and 1.

@@ -1,6 +1,6 @@
 //! Softmax retrieval by many heads in one call, and its derivatives. Arrays have three dimensions, the first of which is the head.
 
-use super::edge::{Out, dtype, elements, engine, level, metric};
+use super::edge::{Out, data, dtype, elements, engine, level, metric};
 use crate::metric::MetricName;
 use crate::pack::{Keys, Scored};
 use crate::projection::BLOCK;
@@ -26,13 +26,9 @@ fn heads<'a>(array: &'a Bound<'_, PyUntypedArray>, name: &str, of: Dtype) -> PyR
     if count == 0 || len == 0 || width == 0 {
         return Err(PyValueError::new_err(format!("{name} have shape {:?}, expected no 0", array.shape())));
     }
-    // SAFETY: NumPy describes the array; it lives as long as the borrowed handle.
-    let data = unsafe { (*array.as_array_ptr()).data.cast::<u8>() };
-    if !(data as usize).is_multiple_of(of.align()) {
-        return Err(PyValueError::new_err(format!("{name} must be aligned")));
-    }
+    let data = data(array, of, name)?;
     let head = of.bytes(len * width);
-    // SAFETY: as above; the heads stand one after another.
+    // SAFETY: NumPy describes the array, which lives as long as the borrowed handle; the heads stand one after another.
     Ok((0..count).map(|h| unsafe { Rows::new(data.wrapping_add(h * head), of, len, width) }).collect())
 }
 

@@ -17,7 +17,8 @@ mod search;
 
 use pyo3::prelude::*;
 
-#[pymodule]
+// Without an interpreter lock nothing here was tested yet, and pyo3 would say otherwise by itself.
+#[pymodule(gil_used = true)]
 fn _core(module: &Bound<'_, PyModule>) -> PyResult<()> {
     keys::register(module)?;
     search::register(module)?;
