@@ -54,11 +54,11 @@ class Elu(FeatureMap):
 
 @dataclass(frozen=True)
 class Fourier(FeatureMap):
-    """``phi(x) = sqrt(2 / m) cos(W x + b)``, so that ``phi(x) . phi(y) ~ exp(-gamma |x - y|^2)``.
+    """``phi(x) = sqrt(2 / m) cos(W x + b)``, so that ``<phi(x), phi(y)>`` is a Gaussian kernel.
 
-    Random Fourier features with ``W ~ N(0, 2 gamma)`` and ``b`` uniform in 0..2 pi (Rahimi and
-    Recht, *Random Features for Large-Scale Kernel Machines*, NeurIPS 2007). The error of one
-    kernel value is about ``1 / sqrt(m)``.
+    The kernel is ``exp(-gamma |x - y|^2)``. Random Fourier features with ``W ~ N(0, 2 gamma)`` and
+    ``b`` uniform in 0..2 pi (Rahimi and Recht, *Random Features for Large-Scale Kernel Machines*,
+    NeurIPS 2007). The error of one kernel value is about ``1 / sqrt(m)``.
 
     Parameters
     ----------

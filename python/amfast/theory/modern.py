@@ -65,7 +65,7 @@ def modern_separation(n: int, norm: float, beta: float) -> float:
 
 
 def modern_error_bound(margin: Any, n: int, norm: float, beta: float) -> Any:
-    """Upper bound on the distance between an item and its fixed point, |x_i - x_i*|.
+    """Upper bound on the distance between an item and its fixed point, ``|x_i - x_i*|``.
 
     ``2 e (n - 1) norm exp(-beta Delta_i)``, valid for items that are well separated by
     `modern_separation`; one step from within `modern_radius` errs by no more.

@@ -50,7 +50,7 @@ class LinearAssociativeMemory(Memory):
     ========== ===================================================================
     ``muon``   W -= lr msgn(G), where msgn(U S V^T) = U V^T over the nonzero part
     ``gd``     W -= lr G
-    ``ngd``    W -= lr G / |G|_F
+    ``ngd``    ``W -= lr G / |G|_F``
     ``signgd`` W -= lr sign(G); in the task basis W -= lr A^T sign(p^ - p) E
     ========== ===================================================================
 
@@ -78,7 +78,7 @@ class LinearAssociativeMemory(Memory):
     matrix_sign : {"svd", "newton-schulz"}, default "svd"
         How muon takes the matrix sign. "svd" is exact over singular values above 1e-12 of the
         largest. "newton-schulz" runs the quintic iteration 3.4445 x - 4.7750 x^3 + 2.0315 x^5 on
-        G / |G|_F: products alone, but it is approximate and leaves singular values below about
+        ``G / |G|_F``: products alone, but it is approximate and leaves singular values below about
         3.4445^-steps of the largest small.
     newton_schulz_steps : int, default 5
         At least 1.
@@ -102,9 +102,10 @@ class LinearAssociativeMemory(Memory):
         What the loss is above the least possible, the entropy of the labels.
     accuracy_ : (n + 1,) float64
         Share of the queries, by frequency, whose most probable answer is their own.
-    groups_ : (G,) array, group_loss_, group_accuracy_ : (n + 1, G) float64
-        The labels given as ``groups``, and excess loss and accuracy of each, by frequency within
-        the group; without ``groups`` all pairs are one group 0.
+    groups_ : (G,) array
+        The labels given as ``groups``; without them all pairs are one group 0.
+    group_loss_, group_accuracy_ : (n + 1, G) float64
+        Excess loss and accuracy of each group, by frequency within it.
 
     Notes
     -----
