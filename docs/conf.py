@@ -6,7 +6,6 @@ from pathlib import Path
 import matplotlib
 import matplotlib.pyplot as plt
 from docutils.utils.math import latex2mathml
-from pygments.lexers.special import TextLexer
 
 import amfast
 import amfast.sklearn  # noqa: F401  (SciPy must not see the stand-in for torch below)
@@ -97,8 +96,9 @@ def draw_memories(app):
             continue
         block = text.partition("```python\n")[2].partition("\n```")[0]
         with matplotlib.rc_context(STYLE | {"backend": "agg"}):
-            exec(compile(block, str(page), "exec"), {})
-            plt.gcf().savefig(picture)
+            drawn = {}
+            exec(compile(block, str(page), "exec"), drawn)
+            drawn["figure"].savefig(picture)
             plt.close("all")
 
 
@@ -134,4 +134,4 @@ def setup(app):
     app.connect("builder-inited", draw_memories)
     app.connect("source-read", inside)
     app.add_html_math_renderer("mathml", (mathml(False), None), (mathml(True), None))
-    app.add_lexer("mermaid", TextLexer)
+ 

@@ -66,7 +66,8 @@ def test_newcomers_are_shown_the_way(name):
         assert "am.datasets.load(" in first, "the first example is of real images"
 
 
-PAGES = [README, *sorted((README.parent / "docs").glob("*.md"))]
+DOCS = README.parent / "docs"
+PAGES = [README, *sorted(DOCS.glob("*.md")), *sorted(DOCS.glob("memories/*.md"))]
 # Sizes that a page is about, and what a test takes.
 SMALLER = {"n = 10_000_000": "n = 20_000", "chunks=(100_000, 64)": "chunks=(2_000, 64)"}
 

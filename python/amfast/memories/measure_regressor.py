@@ -224,7 +224,7 @@ class MeasureRegressor(Savable):
 
     @property
     def attention_(self) -> Float:
-        """A (d, e), in the units of points and queries: weights are ``softmax(x . A q + ln m)``."""
+        """A, (d, e), in the units of points and queries: weights are ``softmax(<x, A q> + ln m)``."""
         self._need_fit()
         return np.asarray(self._weights["A"] / (self._units["points"] * self._units["queries"]))
 
