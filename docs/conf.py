@@ -134,4 +134,3 @@ def setup(app):
     app.connect("builder-inited", draw_memories)
     app.connect("source-read", inside)
     app.add_html_math_renderer("mathml", (mathml(False), None), (mathml(True), None))
- 
