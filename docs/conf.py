@@ -37,6 +37,7 @@ myst_heading_anchors = 3
 autodoc_mock_imports = ["torch", "polars", "dask"]
 autodoc_typehints = "none"
 autodoc_member_order = "groupwise"
+toc_object_entries_show_parents = "hide"
 autosummary_generate = True
 autosummary_ignore_module_all = False
 numpydoc_show_class_members = False
@@ -46,6 +47,7 @@ html_title = "amfast"
 html_static_path = ["_static"]
 html_css_files = ["site.css"]
 html_extra_path = [name for name in ["play.html"] if (HERE / name).exists()]
+html_sidebars = {name: [] for name in ["index", "start", "papers", "speed"]}
 html_show_sourcelink = False
 html_copy_source = False
 html_math_renderer = "mathml"
@@ -53,6 +55,7 @@ html_theme_options = {
     "show_toc_level": 2,
     "navigation_with_keys": False,
     "secondary_sidebar_items": ["page-toc"],
+    "header_links_before_dropdown": 7,
     "footer_start": ["copyright"],
     "footer_end": [],
 }
@@ -71,6 +74,8 @@ sphinx_gallery_conf = {
     "backreferences_dir": None,
     "show_memory": False,
 }
+
+APPLIED = r"<mo>&ApplyFunction;</mo>(?!\s*<mo)"
 
 STYLE = {
     "figure.dpi": 100,
@@ -110,7 +115,9 @@ def mathml(block):
         if block and ("\\\\" in tex or "&" in tex) and "\\begin" not in tex:
             tex = rf"\begin{{aligned}}{tex}\end{{aligned}}"
         drawn = latex2mathml.tex2mathml(tex, as_block=block)
-        writer.body.append(f'<div class="math">{drawn}</div>' if block else drawn)
+        # A function and an argument without brackets: ln N, not lnN.
+        drawn = re.sub(APPLIED, '<mspace width="0.17em"></mspace>', drawn)
+        writer.body.append(f'<div class="formula">{drawn}</div>' if block else drawn)
         raise writer_skips
 
     from docutils.nodes import SkipNode as writer_skips

@@ -43,5 +43,6 @@ for k, name in enumerate(("lower half black", "half of the pixels black")):
     axis.bar(places, table.success[:, k], 0.38, label=name)
 axis.set_xticks([i + 0.2 for i in range(len(memories))], list(memories))
 axis.set_ylabel("images recalled")
-axis.legend()
+axis.set_ylim(0, 1.2)
+axis.legend(loc="upper center", ncols=2)
 plt.show()

@@ -3,7 +3,8 @@ The critical distance of a sparse distributed memory
 ====================================================
 
 A word comes back if the cue is near enough, within a distance that shrinks as more words are
-written. Dashed: where ten reads should end, by ``am.theory.sdm_convergence_distance``.
+written. Dashed: where theory expects ten reads to end (``am.theory.sdm_convergence_distance``); a
+crowded memory ends sooner.
 """
 
 import matplotlib.pyplot as plt
@@ -18,7 +19,7 @@ for n_words in (1000, 2000, 5000):
     memory = am.SparseDistributedMemory(n_bits, n_locations, seed=0)
     words = am.BitMatrix.random(n_words, n_bits, seed=1)
     memory.write(words)
-    bits = words.unpack()[:40]
+    bits = words.unpack()[:100]
     back = []
     for distance in distances:
         cues = am.corrupt.flip(bits, n_flips=int(distance), seed=2)
