@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import inspect
 import os
 import re
 import sys
@@ -24,7 +25,7 @@ PACKAGE, ENGINE = ROOT / "python" / "amfast", ROOT / "src"
 
 # From the ground up. A module may import what stands on a lower line, or its own folder.
 FLOORS = [
-    "_typing _core reference",
+    "_typing _core _docs reference",
     "_check _console _homes",
     "_threads bits theory corrupt datasets",
     "parts",
@@ -173,7 +174,8 @@ def test_every_memory_is_public_and_documented():
     for kind in public_memories():
         assert getattr(am, kind.__name__, None) is kind, f"{kind.__name__} is not public"
         assert kind.__name__ in am.__all__
-        assert kind.__doc__ and "Parameters" in kind.__doc__
+        assert kind.__doc__
+        assert "Parameters" in kind.__doc__ or not inspect.signature(kind).parameters
 
 
 def test_every_public_name_has_a_docstring():

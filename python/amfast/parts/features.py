@@ -19,19 +19,43 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from amfast import _check
+from amfast import _check, _docs
 from amfast._typing import Float
 
 
 class FeatureMap:
     """What `Elu` and `Fourier` have in common."""
 
+    def __init_subclass__(cls) -> None:
+        """Document what a map does its own way as far as it is everybody's."""
+        super().__init_subclass__()
+        _docs.inherit(cls)
+
     def width(self, d: int) -> int:
-        """Features of a key of width d."""
+        """Features of a key of width d.
+
+        Parameters
+        ----------
+        d : int
+            Columns of a key.
+
+        Returns
+        -------
+        int
+        """
         raise NotImplementedError
 
     def map(self, rows: Float) -> Float:
-        """Features (n, `width`) of rows (n, d), float64."""
+        """Features (n, `width`) of rows (n, d), float64.
+
+        Parameters
+        ----------
+        rows : (n, d) float64 array
+
+        Returns
+        -------
+        (n, width) float64 array
+        """
         raise NotImplementedError
 
 
@@ -88,7 +112,18 @@ class Fourier(FeatureMap):
         return self.n_features
 
     def projection(self, d: int) -> tuple[Float, Float]:
-        """Return W (m, d) and b (m,)."""
+        """Return W (m, d) and b (m,).
+
+        Parameters
+        ----------
+        d : int
+            Columns of a key.
+
+        Returns
+        -------
+        W : (m, d) float64 array
+        b : (m,) float64 array
+        """
         rng = np.random.Generator(np.random.PCG64(self.seed))
         directions = rng.standard_normal((self.n_features, d))
         return np.sqrt(2 * self.gamma) * directions, rng.uniform(0, 2 * np.pi, self.n_features)

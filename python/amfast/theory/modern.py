@@ -46,6 +46,10 @@ def modern_separation(n: int, norm: float, beta: float) -> float:
     beta : float
         Inverse temperature, > 0.
 
+    Returns
+    -------
+    float
+
     References
     ----------
     Ramsauer et al., *Hopfield Networks is All You Need* (ICLR 2021), theorems 4 and 5.
@@ -81,6 +85,10 @@ def modern_error_bound(margin: Any, n: int, norm: float, beta: float) -> Any:
     beta : float
         Inverse temperature, > 0.
 
+    Returns
+    -------
+    float or float64 array
+
     References
     ----------
     Ramsauer et al. (ICLR 2021), theorem 5.
@@ -109,6 +117,10 @@ def modern_radius(n: int, norm: float, beta: float) -> float:
     beta : float
         Inverse temperature, > 0.
 
+    Returns
+    -------
+    float
+
     References
     ----------
     Ramsauer et al. (ICLR 2021), equation 7 and theorem 4.
@@ -133,6 +145,10 @@ def modern_capacity_base(d: int, spread: float = 1.0, beta: float = 1.0, p: floa
         Inverse temperature, > 0.
     p : float, default 0.001
         Probability of failing, in (0, 1).
+
+    Returns
+    -------
+    float
 
     References
     ----------
@@ -163,6 +179,17 @@ def modern_capacity(d: int, spread: float = 1.0, beta: float = 1.0, p: float = 0
     With probability 1 - p all of them are well separated fixed points. c is
     `modern_capacity_base`, whose parameters these are. It tells how fast the number grows; as a
     number it is loose (for d = 20 and beta = K = 1 it is 0.3). inf beyond the range of floats.
+
+    Parameters
+    ----------
+    d : int
+        Width of the patterns, >= 2.
+    spread, beta, p : float
+        As of `modern_capacity_base`.
+
+    Returns
+    -------
+    float
 
     References
     ----------

@@ -267,7 +267,16 @@ class SparseRecoveryMemory(Memory):
         return width
 
     def project(self, patterns: Any) -> Array:
-        """Return the nearest patterns that obey the constraints, (N, n) or (n,)."""
+        """Return the nearest patterns that obey the constraints, (N, n) or (n,).
+
+        Parameters
+        ----------
+        patterns : (N, n) or (n,) array
+
+        Returns
+        -------
+        (N, n) or (n,) array
+        """
         x, kind, dtype = self._cues(patterns, "patterns")
         given = self._store.given
         if isinstance(given, Columns):
