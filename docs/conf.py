@@ -5,6 +5,7 @@ from pathlib import Path
 
 import matplotlib
 import matplotlib.pyplot as plt
+from docutils.nodes import SkipNode
 from docutils.utils.math import latex2mathml
 
 import amfast
@@ -77,6 +78,8 @@ sphinx_gallery_conf = {
 
 APPLIED = r"<mo>&ApplyFunction;</mo>(?!\s*<mo)"
 
+PLAY = '<p><a href="play.html">Draw, spoil and recall in the browser</a></p>\n'
+
 STYLE = {
     "figure.dpi": 100,
     "savefig.dpi": 150,
@@ -118,16 +121,16 @@ def mathml(block):
         # A function and an argument without brackets: ln N, not lnN.
         drawn = re.sub(APPLIED, '<mspace width="0.17em"></mspace>', drawn)
         writer.body.append(f'<div class="formula">{drawn}</div>' if block else drawn)
-        raise writer_skips
-
-    from docutils.nodes import SkipNode as writer_skips
+        raise SkipNode
 
     return visit
 
 
 def inside(app, name, source):
-    """Point links that leave `docs/` on a repository's page at the page that shows the same."""
+    """Point links that leave `docs/` at pages of the site, and the first one at `play.html`."""
     source[0] = source[0].replace("](../benches/README.md)", "](speed.md)")
+    if name == "index" and html_extra_path:
+        source[0] = source[0].replace("% play\n", PLAY)
 
 
 def undocumented(app, what, name, found, skip, options):
