@@ -9,7 +9,7 @@ use crate::error::Error;
 use crate::error::room;
 use crate::parallel::{Context, Shared, Stop, map, pieces};
 use crate::simd::{Isa, Level, Work, prefetch};
-use crate::sink::filter::{Collect, Found, filter};
+use crate::sink::filter::{Collect, Found, filter, length};
 use crate::sweep::Search;
 use std::ops::Range;
 
@@ -35,7 +35,8 @@ impl Collect<i32> for Active {
 /// For every query the keys at most `radius` away, in ascending order.
 pub fn activate(context: &Context, level: Level, search: &Search<i32>, radius: usize) -> Result<Vec<Vec<u32>>, Error> {
     let bound = i32::try_from(radius).unwrap_or(i32::MAX).saturating_add(1);
-    let Found { parts, chunks, .. } = filter(context, level, search, 1, false, || Active { found: Vec::new(), bound })?;
+    let (length, empty) = (length(context, search, 1), |_| Active { found: Vec::new(), bound });
+    let Found { parts, chunks, .. } = filter(context, level, search, length, false, empty)?;
     let stop = Stop::asking(context);
     let (mut parts, mut active) = (parts.into_iter(), room::list(search.queries.len())?);
     while let Some(mut rows) = parts.next() {

@@ -7,14 +7,15 @@
 //! meet slopes in [`pull`]; memory is asked for in [`error::room`].
 //!
 //! [`hebbian`] sums products of columns with the same loop, [`counters`] adds up counters at what a radius search finds.
-//! [`flips`] lets units of -1 and +1 settle, one at a time or together, under energies of interchangeable kinds;
+//! [`coded`] finds the same best keys by a first pass over bytes. [`flips`] lets units of -1 and +1 settle, one at a time or together, under energies of interchangeable kinds;
 //! [`peel`] decodes sparse errors.
 //!
 //! A folder or file names only what stands below it, from the ground up: `error`; `parallel`, `simd`; `table`, `peel`, `probe`;
-//! `metric`, `flips`; `tile`; `pack`; `separation`, `projection`, `sweep`; `pull`; `sink`; `hebbian`, `counters`; `py`.
+//! `metric`, `flips`; `tile`; `pack`; `separation`, `projection`, `sweep`; `pull`; `sink`; `hebbian`, `counters`, `coded`; `py`.
 //!
 //! None of this knows Python; `py/` (feature `python`) checks arguments, releases the interpreter and calls in here.
 
+pub mod coded;
 pub mod counters;
 pub mod error;
 pub mod flips;

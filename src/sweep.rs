@@ -150,9 +150,13 @@ impl<'a, T: Score> Search<'a, T> {
             let whole = start..(start + self.block).min(chunk.end);
             let singly = self.kernel.singly(&self.keys, &whole);
             // All panels of a tile are then the same.
-            let (part, panel) = if singly { (lanes, 0) } else { (self.block, panel) };
+            let panel = if singly { 0 } else { panel };
             while start < whole.end {
-                let range = start..(start + part).min(whole.end);
+                let range = if singly {
+                    start..(start + lanes).min(whole.end)
+                } else {
+                    self.keys.part(&self.kernel, start..whole.end, queries.parts.len() == 1)
+                };
                 let block = if singly {
                     self.keys.panel(&self.kernel, range.clone(), &mut worker.buffer)?
                 } else {

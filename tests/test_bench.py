@@ -26,7 +26,7 @@ def dot(data):
 
 
 def test_every_row_is_there():
-    assert {case.row for case in ROWS} == {*range(1, 23), 31, 32, 33}
+    assert {case.row for case in ROWS} == {*range(1, 23), 30, 31, 32, 33}
     names = [case.name for case in ROWS]
     assert len(set(names)) == len(names)
 

@@ -60,6 +60,48 @@ class Keys:
     @property
     def nbytes(self) -> int: ...
 
+class Codes:
+    """Rows as bytes, for a first pass that bounds their scores. They never change."""
+
+    def extended(self, array: NDArray[Any], threads: int) -> Codes | None:
+        """Return codes of ``array``, whose first rows are those that are coded."""
+
+    def __len__(self) -> int: ...
+    @property
+    def nbytes(self) -> int: ...
+
+def coded(array: NDArray[Any], metric: str, threads: int) -> Codes | None:
+    """Code rows for a metric; None where there are no codes that bound its scores."""
+
+def topk_coded(
+    queries: NDArray[Any],
+    keys: NDArray[Any] | Keys,
+    rows: NDArray[Any],
+    codes: Codes,
+    k: int,
+    metric: str,
+    threads: int,
+) -> tuple[NDArray[Any], NDArray[int64]]: ...
+def within_coded(
+    queries: NDArray[Any],
+    keys: NDArray[Any] | Keys,
+    rows: NDArray[Any],
+    codes: Codes,
+    radius: float,
+    metric: str,
+    threads: int,
+) -> tuple[NDArray[int64], NDArray[int64], NDArray[Any]]: ...
+def retrieve_coded(
+    cues: NDArray[Any],
+    keys: NDArray[Any] | Keys,
+    rows: NDArray[Any],
+    codes: Codes,
+    values: NDArray[Any],
+    metric: str,
+    separation: str,
+    param: float,
+    threads: int,
+) -> tuple[NDArray[Any], NDArray[float64]]: ...
 def pairwise(
     queries: NDArray[Any],
     keys: NDArray[Any] | Keys,

@@ -130,10 +130,15 @@ def _parser() -> argparse.ArgumentParser:
         "demo",
         help="recall real images from corrupted cues with several memories (offline, seconds)",
         description="Store real images, corrupt them three ways, recall them with several "
-        "memories; print a table and write one picture. Works offline in a few seconds.",
+        "memories; print a table and write one picture. Works offline in a few seconds. With "
+        "--html write instead a page in which two memories recall pictures side by side.",
     )
     demo.add_argument(
         "--out", metavar="DIR", default=".", help="folder for the picture (default: this one)"
+    )
+    demo.add_argument("--html", metavar="FILE", help="write the page to this file, and no picture")
+    demo.add_argument(
+        "--images", metavar="DIR", help="pictures for the page (default: twenty bundled ones)"
     )
     demo.set_defaults(run=_demo)
 
@@ -228,6 +233,13 @@ def _experiments() -> str:
 
 
 def _demo(arguments: argparse.Namespace) -> int:
+    if arguments.html is not None:
+        from amfast import play
+
+        print(f"page: {play.write(arguments.html, arguments.images).resolve()}")
+        return 0
+    if arguments.images is not None:
+        raise ValueError("--images are for the page: give --html FILE, too")
     from amfast import demo
 
     return demo.run(arguments.out)

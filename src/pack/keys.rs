@@ -36,6 +36,8 @@ impl<T> Block<T> {
     }
 }
 
+/// Bytes of panels that are still in the first-level cache when a tile reads them.
+const NEAR: usize = 32 << 10;
 /// The most queries that are few.
 const FEW: usize = 2;
 
@@ -72,6 +74,15 @@ impl<T: Score> Keys<'_, T> {
             Keys::Columns(columns) => columns.width(),
             Keys::Packed(panels) => panels.width,
         }
+    }
+    /// The first keys of `range` whose panels stand together, or are to be made at a time; `once` says that one tile reads each.
+    pub fn part(&self, kernel: &Kernel<T>, range: Range<usize>, once: bool) -> Range<usize> {
+        let end = match self {
+            Keys::Packed(panels) => panels.together(range.start),
+            Keys::Rows(rows) if once => range.start + kernel.block(rows.width(), 0, NEAR, usize::MAX),
+            Keys::Rows(_) | Keys::Columns(_) => range.end,
+        };
+        range.start..end.min(range.end)
     }
     /// The panels of `range`, which starts at a multiple of a block's granularity.
     pub fn block(

@@ -203,20 +203,24 @@ pub struct Packed<'a, T> {
 }
 
 impl<T: Score> Packed<'_, T> {
-    /// The memory of a block's panels, if they are together.
+    /// The end of the keys from `start` on whose panels stand together.
+    pub(super) fn together(&self, start: usize) -> usize {
+        self.runs[self.runs.partition_point(|run| run.end() <= start)].end()
+    }
+
+    /// The memory of a block's panels, as far as they stand together.
     pub(super) fn memory(&self, kernel: &Kernel<T>, range: Range<usize>) -> &[u8] {
         let group = kernel.layout.lanes * PANELS;
         let at = self.runs.partition_point(|run| run.end() <= range.start);
-        let Some(run) = self.runs.get(at).filter(|run| !range.is_empty() && range.end <= run.end()) else {
-            return &[];
-        };
+        let Some(run) = self.runs.get(at).filter(|_| !range.is_empty()) else { return &[] };
         let lines = run.lines.len() / run.keys.div_ceil(group);
-        let part = (range.start - run.first) / group * lines..(range.end - run.first).div_ceil(group) * lines;
+        let end = range.end.min(run.end());
+        let part = (range.start - run.first) / group * lines..(end - run.first).div_ceil(group) * lines;
         // SAFETY: lines are bytes.
         unsafe { std::slice::from_raw_parts(run.lines[part.clone()].as_ptr().cast(), part.len() * 64) }
     }
 
-    /// Where the panels of `range` are, gathered in `buffer` if they are not together, and their terms, if the kernel has any.
+    /// Where the panels of `range` are, which stand together, and their terms, if the kernel has any.
     pub(super) fn find(
         &self,
         kernel: &Kernel<T>,
@@ -225,40 +229,24 @@ impl<T: Score> Packed<'_, T> {
     ) -> Result<(*const u8, *const T), Error> {
         let layout = &kernel.layout;
         let group = layout.lanes * PANELS;
-        debug_assert!(range.start.is_multiple_of(group) && range.end <= self.len);
         let at = self.runs.partition_point(|run| run.end() <= range.start);
-        let lines = group / layout.lanes * layout.panel(self.width) / 64;
-        let part = |run: &Run| {
-            let (start, end) = (range.start.max(run.first) - run.first, range.end.min(run.end()) - run.first);
-            start / group..end.div_ceil(group)
-        };
         let run = &self.runs[at];
-        let together = range.end <= run.end();
-        if let (true, true, Terms::Own(terms)) = (together, kernel.terms, self.terms) {
-            let first = part(run).start;
-            return Ok((run.lines[first * lines..].as_ptr().cast(), terms[at][first * group..].as_ptr()));
-        }
-        let groups = range.len().div_ceil(group);
-        buffer.terms.clear();
-        room::reserve(&mut buffer.terms, if kernel.terms { groups * group } else { 0 })?;
-        if !together {
-            buffer.data.clear();
-            room::reserve(&mut buffer.data, groups * lines)?;
-        }
-        for (i, run) in self.runs.iter().enumerate().skip(at).take_while(|(_, run)| run.first < range.end) {
-            let part = part(run);
-            if !together {
-                buffer.data.extend_from_slice(&run.lines[part.start * lines..part.end * lines]);
+        debug_assert!(range.start.is_multiple_of(group) && range.end <= run.end());
+        let groups = (range.start - run.first) / group..(range.end - run.first).div_ceil(group);
+        let lines = group / layout.lanes * layout.panel(self.width) / 64;
+        let panels = run.lines[groups.start * lines..].as_ptr().cast();
+        let terms = match self.terms {
+            _ if !kernel.terms => std::ptr::null(),
+            Terms::Own(terms) => terms[at][groups.start * group..].as_ptr(),
+            Terms::Whole(terms) => {
+                buffer.terms.clear();
+                room::reserve(&mut buffer.terms, groups.len() * group)?;
+                let those = &terms[at][groups.start * group..groups.end * group];
+                buffer.terms.extend(those.iter().map(|&x| T::from_count(x)));
+                buffer.terms.as_ptr()
             }
-            let those = part.start * group..part.end * group;
-            match self.terms {
-                _ if !kernel.terms => {}
-                Terms::Own(terms) => buffer.terms.extend_from_slice(&terms[i][those]),
-                Terms::Whole(terms) => buffer.terms.extend(terms[i][those].iter().map(|&x| T::from_count(x))),
-            }
-        }
-        let panels = if together { run.lines[part(run).start * lines..].as_ptr() } else { buffer.data.as_ptr() };
-        Ok((panels.cast(), if kernel.terms { buffer.terms.as_ptr() } else { std::ptr::null() }))
+        };
+        Ok((panels, terms))
     }
 }
 

@@ -130,10 +130,20 @@ impl PyKeys {
 }
 
 /// Keys as they come: an array, or panels.
-#[derive(FromPyObject)]
 pub(super) enum AnyKeys<'py> {
     Packed(Bound<'py, PyKeys>),
     Rows(Bound<'py, PyUntypedArray>),
+}
+
+// Not derived: that makes an error, in words, of every form which the argument has not.
+impl<'py> FromPyObject<'_, 'py> for AnyKeys<'py> {
+    type Error = PyErr;
+    fn extract(given: Borrowed<'_, 'py, PyAny>) -> PyResult<Self> {
+        match given.cast::<PyKeys>() {
+            Ok(keys) => Ok(AnyKeys::Packed(keys.to_owned())),
+            Err(_) => Ok(AnyKeys::Rows(given.cast::<PyUntypedArray>()?.to_owned())),
+        }
+    }
 }
 
 /// Keys for the length of a call.
@@ -218,6 +228,16 @@ impl<'a> Request<'a> {
             return Err(PyValueError::new_err("this metric has no masks"));
         }
         Ok(Request { known: Some(known), ..self })
+    }
+
+    /// Keys.
+    pub(super) fn len(&self) -> usize {
+        match &self.held {
+            Held::Rows(rows) => rows.len(),
+            Held::Panels(AnyPanels::F32(panels)) => panels.len(),
+            Held::Panels(AnyPanels::F64(panels)) => panels.len(),
+            Held::Panels(AnyPanels::I32(panels)) => panels.len(),
+        }
     }
 
     /// Whether scores that are taken in f64 are given out as f32.

@@ -3,6 +3,7 @@
 //! A file has the functions of one part of the engine; [`edge`] is what all of them do with arrays, threads and errors,
 //! [`keys`] what those do that search.
 
+mod coded;
 mod counters;
 mod edge;
 mod flips;
@@ -20,6 +21,7 @@ use pyo3::prelude::*;
 fn _core(module: &Bound<'_, PyModule>) -> PyResult<()> {
     keys::register(module)?;
     search::register(module)?;
+    coded::register(module)?;
     retrieve::register(module)?;
     heads::register(module)?;
     hebbian::register(module)?;

@@ -15,7 +15,7 @@ use pyo3::prelude::*;
 /// The longest rows of packed bits whose counts are all exact in an f32.
 const EXACT_BYTES: usize = (1 << 24) / 8;
 
-type Answer<'py> = (Bound<'py, PyAny>, Bound<'py, PyArray1<f64>>);
+pub(super) type Answer<'py> = (Bound<'py, PyAny>, Bound<'py, PyArray1<f64>>);
 
 #[pyfunction(name = "retrieve")]
 #[allow(clippy::too_many_arguments)] // The Python signature.

@@ -2,11 +2,13 @@
 
 use super::edge::{Out, dtype, engine, fresh, level, listed, zeros};
 use super::keys::{ANY, AnyKeys, AnyPanels, Of, Request, by_score};
+use crate::error::Error;
 use crate::metric::{Given, Kind, Score};
 use crate::pack::Scored;
+use crate::parallel::Context;
 use crate::sink::matrix::matrix;
 use crate::sink::topk::topk;
-use crate::sink::within::within;
+use crate::sink::within::{Hits, within};
 use crate::table::Dtype;
 use numpy::{Element, PyArray1, PyArray2, PyUntypedArray, PyUntypedArrayMethods};
 use pyo3::exceptions::{PyTypeError, PyValueError};
@@ -50,7 +52,7 @@ fn pairwise(
     }
 }
 
-type Pair<'py> = (Bound<'py, PyAny>, Bound<'py, PyAny>);
+pub(super) type Pair<'py> = (Bound<'py, PyAny>, Bound<'py, PyAny>);
 
 #[pyfunction(name = "topk")]
 #[pyo3(signature = (queries, keys, k, metric, threads, unrounded=false, known=None))]
@@ -93,7 +95,27 @@ fn topk_py<'py>(
     by_score!(request, run(py, &request, k, threads))
 }
 
-type Csr<'py> = (Bound<'py, PyArray1<i64>>, Bound<'py, PyArray1<i64>>, Bound<'py, PyAny>);
+pub(super) type Csr<'py> = (Bound<'py, PyArray1<i64>>, Bound<'py, PyArray1<i64>>, Bound<'py, PyAny>);
+
+/// What a search within a radius finds, as arrays.
+pub(super) fn csr<'py, T: Given<O>, O: Element + Score>(
+    py: Python<'py>,
+    threads: usize,
+    found: impl FnOnce(&Context) -> Result<Hits<T>, Error> + Send,
+) -> PyResult<Csr<'py>> {
+    let (hits, ends) = engine(py, threads, |context| {
+        let hits = found(context)?;
+        let starts = hits.starts()?;
+        Ok((hits, starts))
+    })?;
+    let starts = listed(py, ends.iter().copied())?;
+    let n = ends.last().copied().unwrap_or(0) as usize;
+    let (indices, scores) = (zeros::<i64, 1>(py, [n])?, zeros::<O, 1>(py, [n])?);
+    let (at, near) = (fresh(&indices)?, fresh(&scores)?);
+    // The hits are let go where they were found: many small pieces take a while, too.
+    engine(py, threads, move |context| hits.write(context, &ends, at, near))?;
+    Ok((starts, indices, scores.into_any()))
+}
 
 #[pyfunction(name = "within")]
 #[pyo3(signature = (queries, keys, radius, metric, threads, known=None))]
@@ -117,18 +139,7 @@ fn within_py<'py>(
     {
         let search = request.search::<T>(0, ANY);
         let larger = request.metric.larger_is_better();
-        let (hits, ends) = engine(py, threads, |context| {
-            let hits = within::<T, O>(context, level(), &search, radius, larger)?;
-            let starts = hits.starts()?;
-            Ok((hits, starts))
-        })?;
-        let starts = listed(py, ends.iter().copied())?;
-        let n = ends.last().copied().unwrap_or(0) as usize;
-        let (indices, scores) = (zeros::<i64, 1>(py, [n])?, zeros::<O, 1>(py, [n])?);
-        let (at, near) = (fresh(&indices)?, fresh(&scores)?);
-        // The hits are let go where they were found: many small pieces take a while, too.
-        engine(py, threads, move |context| hits.write(context, &ends, at, near))?;
-        Ok((starts, indices, scores.into_any()))
+        csr(py, threads, |context| within::<T, O>(context, level(), &search, radius, larger))
     }
     let request = Request::new(queries, &keys, metric)?.knowing(known)?;
     by_score!(request, run(py, &request, radius, threads))

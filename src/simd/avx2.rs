@@ -327,6 +327,10 @@ impl Bits for Avx2 {
 
 impl Widen for F32 {
     #[inline(always)]
+    unsafe fn whole(p: *const i32) -> Self {
+        Self(_mm256_cvtepi32_ps(_mm256_loadu_si256(p.cast())))
+    }
+    #[inline(always)]
     unsafe fn half(p: *const u16) -> Self {
         Self(_mm256_cvtph_ps(_mm_loadu_si128(p.cast())))
     }

@@ -269,6 +269,10 @@ impl Bits for Neon {
 
 impl Widen for F32 {
     #[inline(always)]
+    unsafe fn whole(p: *const i32) -> Self {
+        Self(vcvtq_f32_s32(vld1q_s32(p)))
+    }
+    #[inline(always)]
     unsafe fn half(p: *const u16) -> Self {
         let wide: [f32; 4] = std::array::from_fn(|i| half(p.add(i).read_unaligned()));
         Self(vld1q_f32(wide.as_ptr()))

@@ -270,6 +270,10 @@ impl Bits for Portable {
 
 impl Widen for Array<f32> {
     #[inline(always)]
+    unsafe fn whole(p: *const i32) -> Self {
+        Self(std::array::from_fn(|i| p.add(i).read_unaligned() as f32))
+    }
+    #[inline(always)]
     unsafe fn half(p: *const u16) -> Self {
         Self(std::array::from_fn(|i| half(p.add(i).read_unaligned())))
     }

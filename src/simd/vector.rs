@@ -116,8 +116,10 @@ pub trait Vector: Copy {
     }
 }
 
-/// A register of f32, into which floats of 16 bits are widened.
+/// A register of f32, into which floats of 16 bits are widened, and whole numbers turned.
 pub trait Widen: Vector<E = f32> {
+    /// Load of whole numbers of 32 bits, rounded.
+    unsafe fn whole(p: *const i32) -> Self;
     /// Load of half-precision numbers, a register's worth.
     unsafe fn half(p: *const u16) -> Self;
     /// Load of upper halves of singles.

@@ -15,6 +15,17 @@ use std::ops::Range;
 pub trait Collect<T>: Send {
     /// Scores that are not below this are of no interest; None while all are.
     fn bound(&self) -> Option<T>;
+    /// Which of a register of scores, those of keys from `key` on, are of interest.
+    ///
+    /// # Safety
+    /// Only below [`Isa::call`]; `scores` must be readable for [`Score::lanes`].
+    #[inline(always)]
+    unsafe fn wanted<I: Isa>(&self, scores: *const T, _key: usize) -> u32
+    where
+        T: Score,
+    {
+        self.bound().map_or(u32::MAX, |bound| T::less::<I>(scores, bound))
+    }
     /// Takes a score below the bound and the index of its key; false if there is no room for it.
     fn push(&mut self, score: T, index: u32) -> bool;
     /// What there was no room for.
@@ -59,10 +70,7 @@ impl<T: Score, C: Collect<T>, I: Isa> Sink<T> for Filter<'_, T, C, I> {
             }
             for start in (0..keys).step_by(lanes) {
                 let all = ((1u64 << (keys - start).min(lanes)) - 1) as u32;
-                let mut mask = match kept.bound() {
-                    Some(bound) => T::less::<I>(row.add(start), bound) & all,
-                    None => all,
-                };
+                let mut mask = kept.wanted::<I>(row.add(start), key + start) & all;
                 while mask != 0 {
                     let i = start + mask.trailing_zeros() as usize;
                     mask &= mask - 1;
@@ -86,11 +94,11 @@ struct Task<'a, 'b, T, F> {
     empty: F,
 }
 
-impl<T: Score, C: Collect<T>, F: Fn() -> C> Work for Task<'_, '_, T, F> {
+impl<T: Score, C: Collect<T>, F: Fn(usize) -> C> Work for Task<'_, '_, T, F> {
     type Out = Result<Vec<C>, Error>;
     #[inline(always)]
     unsafe fn run<I: Isa>(self) -> Self::Out {
-        let mut kept: Vec<C> = room::collected(self.group.clone().map(|_| (self.empty)()))?;
+        let mut kept: Vec<C> = room::collected(self.group.clone().map(&self.empty))?;
         let mut sink = Filter::<T, C, I> {
             kept: &mut kept,
             first: self.group.start,
@@ -122,15 +130,21 @@ impl<C> Found<C> {
     }
 }
 
-/// What every query keeps. Chunks hold at least `least` keys; which chunks there are must change nothing in the answer, so
-/// that it may depend on the number of threads. `larger` says whether larger scores are better.
+/// The length of chunks, at least `least` keys, for searches whose answer it does not change: it depends on the threads.
+pub fn length<T: Score>(context: &Context, search: &Search<T>, least: usize) -> usize {
+    // Few chunks: each begins without a bound, when every score still has to be kept.
+    let tasks = (2 * context.threads).div_ceil(search.queries.len().div_ceil(group(search)).max(1));
+    search.keys.len().div_ceil(tasks).max(least)
+}
+
+/// What every query keeps, the keys in chunks of about that length. `larger` says whether larger scores are better, `empty` what a query begins with.
 pub fn filter<T: Score, C: Collect<T>>(
     context: &Context,
     level: Level,
     search: &Search<T>,
-    least: usize,
+    length: usize,
     larger: bool,
-    empty: impl Fn() -> C + Sync,
+    empty: impl Fn(usize) -> C + Sync,
 ) -> Result<Found<C>, Error> {
     let (q, n) = (search.queries.len(), search.keys.len());
     if u32::try_from(n).is_err() {
@@ -138,9 +152,7 @@ pub fn filter<T: Score, C: Collect<T>>(
     }
     let group = group(search);
     let groups = pieces(q, group);
-    // Few chunks: each begins without a bound, when every score still has to be kept.
-    let tasks = (2 * context.threads).div_ceil(groups.len().max(1));
-    let chunks = pieces(n, n.div_ceil(tasks).max(least).div_ceil(search.block) * search.block);
+    let chunks = pieces(n, length.div_ceil(search.block) * search.block);
     let body = |worker: &mut Worker<T>, task: usize, stop: &Stop| {
         let (group, chunk) = (groups[task / chunks.len()].clone(), chunks[task % chunks.len()].clone());
         level.run(Task { search, worker, group, chunk, flip: larger, stop, empty: &empty })

@@ -110,3 +110,16 @@ pub fn matrix<T: Given<O>, O: Copy + Send + Sync>(
     map(context, groups.len() * chunks.len(), search.cost(), || Ok(Worker::default()), body)?;
     search.check()
 }
+
+/// The same by the calling thread alone.
+pub(crate) fn scores<T: Score>(
+    level: Level,
+    search: &Search<T>,
+    worker: &mut Worker<T>,
+    out: &mut [T],
+    stop: &Stop,
+) -> Result<(), Error> {
+    let (group, chunk) = (0..search.queries.len(), 0..search.keys.len());
+    assert_eq!(out.len(), group.len() * chunk.len());
+    level.run(Task { search, worker, group, chunk, out: &Shared(out.as_mut_ptr()), stop })
+}

@@ -107,10 +107,16 @@ struct Retrieve<'a, 'b, I, V: Vector> {
 }
 
 /// What a worker keeps from task to task, and the head that its queries are of.
-struct Hand<E> {
+pub(crate) struct Hand<E> {
     worker: Worker<E>,
     buffers: Buffers<E>,
     head: usize,
+}
+
+impl<E: Real> Hand<E> {
+    pub(crate) fn new() -> Self {
+        Hand { worker: Worker::default(), buffers: Buffers::default(), head: 0 }
+    }
 }
 
 /// Scores of a block and room for its projection.
@@ -191,29 +197,63 @@ struct Task<'a, 'b, E: Real> {
     search: &'a Search<'b, E>,
     retrieval: &'a Retrieval<'b, E>,
     hand: &'a mut Hand<E>,
+    state: &'a mut State<E>,
     group: Range<usize>,
     chunk: Range<usize>,
     stop: &'a Stop<'a>,
 }
 
 impl<E: Real> Work for Task<'_, '_, E> {
-    type Out = Result<State<E>, Error>;
+    type Out = Result<(), Error>;
     #[inline(always)]
     unsafe fn run<I: Isa>(self) -> Self::Out {
-        let mut state = State::new(self.retrieval, self.group.len())?;
         let Hand { worker, buffers, .. } = self.hand;
+        // The last tile may be taller than what is left for it.
+        let rows = self.group.len() + self.search.kernel.tiles.0[0].rows;
+        room::resize(&mut buffers.scores, rows * STRIDE, E::ZERO)?;
         let mut sink = Retrieve::<I, E::Register<I>> {
             retrieval: self.retrieval,
-            state: &mut state,
+            state: self.state,
             group: self.group.clone(),
             scores: buffers,
             start: self.chunk.start,
             registers: PhantomData,
         };
         let chunk = met_by_some(&self.group, &self.chunk, self.retrieval.causal);
-        self.search.sweep::<I, _>(worker, self.group, chunk, &mut sink, self.stop)?;
-        Ok(state)
+        self.search.sweep::<I, _>(worker, self.group, chunk, &mut sink, self.stop)
     }
+}
+
+/// The length of the chunks of a search, by shapes alone.
+pub(crate) fn length<E: Real>(search: &Search<E>) -> usize {
+    search.keys.len().div_ceil(CHUNKS).max(2 * search.block).div_ceil(search.block) * search.block
+}
+
+/// One query among some of the keys of a larger search, in `search`: `runs` says of keys that stand in one block there which
+/// chunk that is in. The same sums as there, where all others have weights of zero.
+pub(crate) fn retrieve_some<E: Real>(
+    level: Level,
+    (search, retrieval): (&Search<E>, &Retrieval<E>),
+    runs: &[(Range<usize>, usize)],
+    hand: &mut Hand<E>,
+    (out, log_scale): (*mut E, *mut f64),
+    stop: &Stop,
+) -> Result<(), Error> {
+    hand.worker.renew();
+    let mut all: Option<State<E>> = None;
+    for chunk in runs.chunk_by(|a, b| a.1 == b.1) {
+        let mut state = State::new(retrieval, 1)?;
+        for (keys, _) in chunk {
+            let state = &mut state;
+            level.run(Task { search, retrieval, hand, state, group: 0..1, chunk: keys.clone(), stop })?;
+        }
+        match &mut all {
+            Some(all) => all.join(retrieval, &state),
+            None => all = Some(state),
+        }
+    }
+    let all = all.map_or_else(|| State::new(retrieval, 1), Ok)?;
+    all.finish(retrieval, 0..1, out, log_scale)
 }
 
 /// The most queries in a group; a multiple of the heights of the common tiles.
@@ -255,18 +295,19 @@ pub fn retrieve_heads<E: Real>(
     // The same number of groups for every thread, all about as large. Which groups there are changes no bit.
     let count = q.div_ceil(most).next_multiple_of(if q > most { context.threads } else { 1 });
     let groups = pieces(q, q.div_ceil(count.max(1)).next_multiple_of(4).min(most));
-    let chunks = pieces(n, n.div_ceil(CHUNKS).max(2 * first.block).div_ceil(first.block) * first.block);
+    let chunks = pieces(n, length(first));
     let cost = 2 * heads.len() * first.cost();
-    let init = || Ok(Hand { worker: Worker::default(), buffers: Buffers::default(), head: 0 });
+    let init = || Ok(Hand::new());
     let state = |hand: &mut Hand<E>, head: usize, group: &Range<usize>, chunk: &Range<usize>, stop: &Stop| {
-        let rows = group.len().next_multiple_of(GROUP);
-        room::resize(&mut hand.buffers.scores, rows * STRIDE, E::ZERO)?;
         if hand.head != head {
             hand.worker.renew();
             hand.head = head;
         }
         let (search, retrieval) = heads[head];
-        level.run(Task { search, retrieval, hand, group: group.clone(), chunk: chunk.clone(), stop })
+        let mut state = State::new(retrieval, group.len())?;
+        let (group, chunk) = (group.clone(), chunk.clone());
+        level.run(Task { search, retrieval, hand, state: &mut state, group, chunk, stop })?;
+        Ok(state)
     };
     let (answers, scales) = (Shared(out.as_mut_ptr()), Shared(log_scale.as_mut_ptr()));
     let (answers, scales) = (&answers, &scales);

@@ -3,7 +3,7 @@
 //! Candidates better than the k-th best so far go into a buffer with room for more than k; when it is full, a selection
 //! throws the worse part away. So an insertion costs the same for any k and any order of the scores.
 
-use super::filter::{Collect, filter};
+use super::filter::{Collect, filter, length};
 use crate::error::Error;
 use crate::error::room;
 use crate::metric::{Given, Score};
@@ -13,7 +13,7 @@ use crate::sweep::Search;
 use std::cmp::Ordering;
 
 /// By score, then by index. A score that is no number (finite inputs can overflow to one) sorts behind all others.
-fn order<T: Score>(a: &(T, u32), b: &(T, u32)) -> Ordering {
+pub(crate) fn order<T: Score>(a: &(T, u32), b: &(T, u32)) -> Ordering {
     #[allow(clippy::eq_op)] // The test for a NaN.
     let odd = |x: T| x != x;
     a.0.partial_cmp(&b.0).unwrap_or_else(|| odd(a.0).cmp(&odd(b.0))).then(a.1.cmp(&b.1))
@@ -84,8 +84,8 @@ pub fn topk<T: Given<O>, O>(
 ) -> Result<(), Error> {
     let (q, n) = (search.queries.len(), search.keys.len());
     assert!(1 <= k && k <= n && scores.len() == q * k && indices.len() == q * k);
-    let empty = || Best { found: Vec::new(), k, bound: None };
-    let best = filter(context, level, search, 4 * k, larger, empty)?;
+    let empty = |_| Best { found: Vec::new(), k, bound: None };
+    let best = filter(context, level, search, length(context, search, 4 * k), larger, empty)?;
     let tasks = pieces(q, SORTED / k);
     let (scores, indices) = (&Shared(scores.as_mut_ptr()), &Shared(indices.as_mut_ptr()));
     let body = |found: &mut Vec<(T, u32)>, task: usize, stop: &Stop| {

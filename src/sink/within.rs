@@ -1,6 +1,6 @@
 //! Keeps everything within a radius, by index.
 
-use super::filter::{Collect, Found, filter};
+use super::filter::{Collect, Found, filter, length};
 use crate::error::Error;
 use crate::error::room;
 use crate::metric::{Given, Score};
@@ -35,6 +35,28 @@ pub struct Hits<T> {
 }
 
 impl<T: Score> Hits<T> {
+    /// Those of every query, by index.
+    pub(crate) fn of(hits: Vec<Vec<(T, u32)>>, larger: bool) -> Self {
+        let queries = hits.len();
+        // No score is compared with the bound any more.
+        let parts = hits.into_iter().map(|found| vec![Near { found, bound: T::WORST }]).collect();
+        Hits { found: Found { parts, group: 1, chunks: 1 }, queries, larger }
+    }
+
+    /// The same as lists, each score with smaller being better.
+    pub(crate) fn into_lists(self) -> Result<Vec<Vec<(T, u32)>>, Error> {
+        let mut lists = room::list(self.queries)?;
+        for query in 0..self.queries {
+            let mut list = Vec::new();
+            for chunk in self.found.of(query) {
+                room::reserve(&mut list, chunk.found.len())?;
+                list.extend_from_slice(&chunk.found);
+            }
+            lists.push(list);
+        }
+        Ok(lists)
+    }
+
     /// Where the hits of every query begin if they stand one behind the other, and where the last end.
     pub fn starts(&self) -> Result<Vec<i64>, Error> {
         let mut starts = room::list(self.queries + 1)?;
@@ -83,6 +105,11 @@ impl<T: Score> Hits<T> {
     }
 }
 
+/// What scores must be below for a radius, turned so that smaller is better.
+pub(crate) fn bound<T: Given<O>, O>(radius: f64, larger: bool) -> T {
+    T::given_above(if larger { -radius } else { radius })
+}
+
 /// For every query the keys at most (`larger`: at least) `radius` away, as the scores are given out.
 pub fn within<T: Given<O>, O>(
     context: &Context,
@@ -91,7 +118,8 @@ pub fn within<T: Given<O>, O>(
     radius: f64,
     larger: bool,
 ) -> Result<Hits<T>, Error> {
-    let bound = T::given_above(if larger { -radius } else { radius });
-    let found = filter(context, level, search, 1, larger, || Near { found: Vec::new(), bound })?;
+    let bound = bound::<T, O>(radius, larger);
+    let length = length(context, search, 1);
+    let found = filter(context, level, search, length, larger, |_| Near { found: Vec::new(), bound })?;
     Ok(Hits { found, queries: search.queries.len(), larger })
 }

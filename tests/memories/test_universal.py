@@ -11,6 +11,7 @@ from conftest import METRICS, draw
 
 import amfast as am
 from amfast import reference
+from amfast._stores import stored
 
 SEPARATIONS = {
     "identity": ("power", 1.0),
@@ -636,3 +637,20 @@ def test_values_with_nan_are_refused_on_every_way(separation):
 def test_similarities_are_names_or_functions():
     with pytest.raises(TypeError, match="metric's name or callable, got 3"):
         am.Similarity(3)
+
+
+@pytest.mark.parametrize("separation", ["softmax", "max"])
+def test_what_was_packed_is_not_packed_again(separation, monkeypatch):
+    """After `store` of one row the next `recall` hands that row alone to be packed."""
+    rows = np.random.default_rng(0).normal(size=(300, 16)).astype(np.float32)
+    memory = am.UniversalHopfield("dot", separation)
+    memory.store(rows)
+    memory.recall(rows[0])
+    packed = []
+    real = stored.engine_rows
+    monkeypatch.setattr(stored, "engine_rows", lambda x: packed.append(len(x)) or real(x))
+    for row in rows[:3]:
+        memory.store(row)
+        memory.recall(row)
+        memory.recall(row)
+    assert packed == [1, 1, 1]

@@ -12,6 +12,8 @@ from amfast._check.outputs import retyped
 from amfast._typing import Array, Float
 
 _SCAN_BYTES = 1 << 23
+# Types that are kept, in native byte order.
+_READY = frozenset(np.dtype(t) for t in (np.float32, np.float64, np.float16, np.uint8, np.int8))
 
 
 def array(x: object, name: str, *, short: bool = False) -> Array:
@@ -20,6 +22,8 @@ def array(x: object, name: str, *, short: bool = False) -> Array:
     float16, float32, float64, uint8 and int8 are kept, and bfloat16 if ``short``; bool and other
     integers become float64.
     """
+    if type(x) is np.ndarray and x.dtype in _READY:
+        return x
     return number_type(read(x, name), name, short)
 
 
@@ -36,9 +40,10 @@ def read(x: object, name: str) -> Array:
     Objects of other libraries convert themselves (``__array__``); DLPack is asked where they do
     not. Refused are masked and missing entries, sparse matrices, and what neither way yields.
     """
-    if not isinstance(x, np.ndarray):
-        return foreign(x, name)
-    refuse_masked(x, name)
+    if type(x) is not np.ndarray:
+        if not isinstance(x, np.ndarray):
+            return foreign(x, name)
+        refuse_masked(x, name)
     result = np.asarray(x)
     return stacked(result, name) if result.dtype == object and result.ndim == 1 else result
 
@@ -135,7 +140,7 @@ def finite(x: Array, name: str) -> None:
     step = max(1, _SCAN_BYTES // (math.prod(x.shape[1:]) * x.itemsize))
     for start in range(0, len(x), step):
         fine = np.isfinite(x[start : start + step])
-        if fine.all():
+        if np.count_nonzero(fine) == fine.size:
             continue
         where = np.argwhere(~fine)[0] + [start, *[0] * (x.ndim - 1)]
         if x.ndim == 2:

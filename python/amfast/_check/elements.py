@@ -12,6 +12,7 @@ from amfast._typing import Array
 
 # Larger integers are not all float64 numbers.
 EXACT_INTEGERS = 2**53
+_SINGLE, _DOUBLE = np.dtype(np.float32), np.dtype(np.float64)
 _KINDS = {
     "c": "complex",
     "O": "Python objects or ragged lists",
@@ -79,12 +80,17 @@ def _kind(dtype: np.dtype[Any], name: str) -> str:
 
 def compute_type(*arrays: Array) -> np.dtype[Any]:
     """float64 if any of the arrays is, else float32."""
-    return np.dtype(np.float64 if any(a.dtype == np.float64 for a in arrays) else np.float32)
+    for x in arrays:
+        if x.dtype == _DOUBLE:
+            return _DOUBLE
+    return _SINGLE
 
 
 def widen(first: np.dtype[Any], second: np.dtype[Any]) -> np.dtype[Any]:
     """Return the narrowest stored type that holds both without loss."""
-    if first != second and (is_bfloat16(first) or is_bfloat16(second)):
+    if first == second:
+        return first
+    if is_bfloat16(first) or is_bfloat16(second):
         first, second = (
             np.dtype(np.float32) if is_bfloat16(dtype) else dtype for dtype in (first, second)
         )

@@ -5,7 +5,7 @@ from __future__ import annotations
 import difflib
 import math
 import operator
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection
 from typing import Any
 
 import numpy as np
@@ -19,16 +19,15 @@ MAX_SEED = 2**64 - 1
 _LARGEST = int(np.finfo(np.float64).max)
 
 
-def name_of(given: object, known: Iterable[str], what: str, also: str = "") -> str:
+def name_of(given: object, known: Collection[str], what: str, also: str = "") -> str:
     """Return ``given`` if it is one of ``known``, else list them and suggest what is near."""
-    names = list(known)
     if not isinstance(given, str):
         raise TypeError(f"{what} must be a name{also}, got {type(given).__name__}")
-    if given in names:
+    if given in known:
         return given
-    near = difflib.get_close_matches(given.lower(), names, n=2)
+    near = difflib.get_close_matches(given.lower(), known, n=2)
     suggestion = f"; did you mean {' or '.join(map(repr, near))}?" if near else "."
-    raise ValueError(f"unknown {what} {given!r}{suggestion} Known: {', '.join(names)}")
+    raise ValueError(f"unknown {what} {given!r}{suggestion} Known: {', '.join(known)}")
 
 
 def integer(given: object, name: str, low: int, high: int | None = None) -> int:
@@ -36,6 +35,8 @@ def integer(given: object, name: str, low: int, high: int | None = None) -> int:
 
     Without ``high`` the bound is the largest float, so that no formula overflows on the way in.
     """
+    if type(given) is int and low <= given <= (_LARGEST if high is None else high):
+        return given
     limits = f"an int >= {low}" if high is None else f"an int in {low}..{high}"
     if isinstance(given, bool | np.bool_):
         raise TypeError(f"{name} must be {limits}, got a bool")
@@ -57,6 +58,8 @@ def seed(given: object, name: str = "seed") -> int:
 
 def number(given: object, name: str, low: float = -math.inf, high: float = math.inf) -> float:
     """Read a finite real number in ``low..high``, which are included."""
+    if type(given) is float and low <= given <= high and math.isfinite(given):
+        return given
     if high < math.inf:
         limits = f"a number in {low:g}..{high:g}"
     else:
@@ -87,14 +90,16 @@ def radius(given: object, larger_is_better: bool, n_bits: int | None = None) -> 
 
 def flag(given: object, name: str) -> bool:
     """Read a bool; nothing else is one."""
-    if not isinstance(given, bool | np.bool_):
+    if given is True or given is False:
+        return given
+    if not isinstance(given, np.bool_):
         raise TypeError(f"{name} must be True or False, got {shown(given)}")
     return bool(given)
 
 
 def choice(given: object, name: str, options: tuple[Any, ...]) -> Any:
     """Return ``given`` if it is one of ``options``."""
-    if isinstance(given, str | int) and not isinstance(given, bool) and given in options:
+    if isinstance(given, (str, int)) and not isinstance(given, bool) and given in options:
         return given
     raise ValueError(f"{name} must be one of {', '.join(map(repr, options))}, got {shown(given)}")
 

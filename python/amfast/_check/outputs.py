@@ -18,11 +18,13 @@ def _physical_memory() -> float:
         return math.inf
 
 
+_MEMORY = _physical_memory()
+
+
 def room(need: int, what: str) -> None:
     """Refuse what takes more bytes than the machine has."""
-    have = _physical_memory()
-    if need > have:
-        raise MemoryError(f"{what} take {_gigabytes(need)}, the machine has {_gigabytes(have)}")
+    if need > _MEMORY:
+        raise MemoryError(f"{what} take {_gigabytes(need)}, the machine has {_gigabytes(_MEMORY)}")
 
 
 def _gigabytes(count: float) -> str:
@@ -31,7 +33,9 @@ def _gigabytes(count: float) -> str:
 
 def fits(shape: tuple[int, ...], dtype: np.dtype[Any], what: str) -> None:
     """Refuse a result that is larger than the machine's memory, before anything is computed."""
-    room(math.prod(shape) * dtype.itemsize, f"{what} of shape {shape} and {dtype}")
+    need = math.prod(shape) * dtype.itemsize
+    if need > _MEMORY:  # a type writes its name slowly
+        room(need, f"{what} of shape {shape} and {dtype}")
 
 
 def empty(shape: tuple[int, ...], dtype: np.dtype[Any], what: str) -> Array:

@@ -14,6 +14,8 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from amfast import _check, _core
+from amfast._engine import coding
+from amfast._engine.coding import Coded
 from amfast._engine.knowing import known_of
 from amfast._engine.scoring import cue_tiles, engine_rows, numbers, project, score_type, scores
 from amfast._typing import Array, Float
@@ -30,6 +32,8 @@ class Source(NamedTuple):
     values: Array | BitMatrix | None
     """None if the keys are the values and ``packed`` is a plain array. Bits are -1 and +1."""
     log_weight: Float | None
+    by: Coded | None = None
+    """Codes of the keys, for a first pass over them."""
 
 
 def result_type(cues: Array | BitMatrix, values: Array | BitMatrix) -> np.dtype[Any]:
@@ -57,21 +61,29 @@ def read(
         assert not isinstance(cues, BitMatrix)
         cues, known = similarity.asked(0, cues, known)
         similarity = Similarity(similarity.engine_metric)
-    fused = separation.engine()
-    if len(cues) and similarity.metric is not None:
+    fused, metric = separation.engine(), similarity.metric
+    if len(cues) and metric is not None:
         if fused is not None:
-            values = source.values
-            mean, log_scale = _core.retrieve(
-                engine_rows(cues),
-                source.packed,
-                None if values is None else engine_rows(values),
-                similarity.metric,
-                *fused,
-                source.log_weight,
-                threads,
-                values.n_bits if isinstance(values, BitMatrix) else None,
-                known,
-            )
+            values, b, by = source.values, source.log_weight, source.by
+            weighed = b is not None or known is not None
+            plain = weighed or isinstance(values, BitMatrix)
+            if by is not None and not plain and coding.helps(fused, None):
+                assert not isinstance(values, BitMatrix)
+                mean, log_scale = coding.retrieve(
+                    engine_rows(cues), source.packed, values, metric, fused, threads, by
+                )
+            else:
+                mean, log_scale = _core.retrieve(
+                    engine_rows(cues),
+                    source.packed,
+                    None if values is None else engine_rows(values),
+                    metric,
+                    *fused,
+                    b,
+                    threads,
+                    values.n_bits if isinstance(values, BitMatrix) else None,
+                    known,
+                )
             dtype = result_type(cues, source.keys if values is None else values)
             return mean.astype(dtype, copy=False), log_scale
         if separation.n_best is not None:
@@ -96,11 +108,13 @@ def _read_best(
         # Items of weight 0 are never chosen, so their scores are masked out.
         return _read_tiles(cues, source, similarity, separation, threads, known)
     rows = engine_rows(cues)
-    best, indices = _core.topk(rows, packed, k, similarity.metric, threads, True, known)
+    best, indices = coding.topk(rows, packed, k, similarity.metric, threads, known, source.by)
     dtype = result_type(cues, values)
-    bias = 0.0 if b is None else b[indices]
     if k == 1 and not separation.beta:
-        return numbers(values, indices[:, 0]).astype(dtype), np.zeros(len(cues)) + np.ravel(bias)
+        first = indices[:, 0]
+        found = numbers(values, first).astype(dtype, copy=False)  # chosen rows are copies
+        return found, np.zeros(len(cues)) if b is None else b[first]
+    bias = 0.0 if b is None else b[indices]
     if not similarity.larger_is_better:
         best = np.negative(best, out=best)
     share, log_scale = separation.shares(best, bias)

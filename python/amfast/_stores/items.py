@@ -37,6 +37,8 @@ class Items:
         ``prepare(rows, dtype)``: what the engine reads in place of the keys, some rows at a time.
     max_items : int, optional
         With one more, the oldest goes.
+    codes : bool, optional
+        Whether a first pass over codes of the keys is tried, see `amfast._engine.coding`.
     """
 
     now: Stored | None
@@ -49,8 +51,10 @@ class Items:
         metric: str | None = None,
         prepare: Callable[[Array, np.dtype[Any]], Array] | None = None,
         max_items: int | None = None,
+        codes: bool | None = None,
     ) -> None:
         self.metric, self.prepare, self.max_items = metric, prepare, max_items
+        self.codes = codes
         self.now = None
         self.turn = Turn()
 
@@ -123,9 +127,10 @@ class Items:
         if more > 0:
             return self._without_first(now, columns, more, now.next_id + len(ids)), ids
         # Each has its own: a reader of the old items packs them beside one of the new.
-        packed = dict(now.packed) if columns.keys.view.dtype == old.keys.view.dtype else {}
+        same = columns.keys.view.dtype == old.keys.view.dtype
+        packed, codes = (dict(now.packed), now.codes) if same else ({}, None)
         kind = now.kind or batch.kind
-        return Stored(self, columns, now.n_bits, now.next_id + len(ids), kind, packed), ids
+        return Stored(self, columns, now.n_bits, now.next_id + len(ids), kind, packed, codes), ids
 
     def _deleted(self, now: Stored | None, ids: Int) -> Stored | None:
         """Return what is stored without some items."""
@@ -167,6 +172,8 @@ class Items:
         if now is None:
             return 0
         packed = sum(keys.nbytes for keys in list(now.packed.values()))
+        if now.codes is not None and now.codes[0] is not None:
+            packed += now.codes[0].nbytes
         return packed + sum(rows.nbytes for rows in now.columns if rows is not None)
 
     def arrays(self) -> tuple[dict[str, Array], dict[str, Any]]:
@@ -214,13 +221,13 @@ class Items:
     def __getstate__(self) -> dict[str, Any]:
         """Everything but the lock and the packed copy, which is rebuilt when needed."""
         arrays, meta = self.arrays()
-        own = {"metric": self.metric, "prepare": self.prepare, "max_items": self.max_items}
+        own = {name: getattr(self, name) for name in ("metric", "prepare", "max_items", "codes")}
         return own | {"arrays": {name: np.array(x) for name, x in arrays.items()}, "meta": meta}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         """Restore with a lock of its own."""
         self.__init__(  # type: ignore[misc]
-            state["metric"], state["prepare"], state.get("max_items")
+            state["metric"], state["prepare"], state.get("max_items"), state.get("codes")
         )
         self.restore(state["arrays"], state["meta"])
 

@@ -17,10 +17,11 @@ from amfast._typing import Array, Mask
 class _Buffer:
     """Memory with room for more rows, and how many of them somebody has claimed."""
 
-    __slots__ = ("claimed", "rows")
+    __slots__ = ("claimed", "rows", "shown")
 
     def __init__(self, rows: Array, claimed: int) -> None:
         self.rows, self.claimed = rows, claimed
+        self.shown = _check.frozen(rows)
 
 
 class Rows:
@@ -33,7 +34,7 @@ class Rows:
 
     def __init__(self, buffer: _Buffer, end: int, start: int = 0) -> None:
         self._buffer, self._end = buffer, end
-        self.view = _check.frozen(buffer.rows[start:end])
+        self.view = buffer.shown[start:end]
 
     @classmethod
     def of(cls, rows: Array) -> Rows:

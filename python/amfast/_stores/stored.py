@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from amfast import _check, _core
+from amfast._engine import coding
+from amfast._engine.coding import Coded
 from amfast._engine.scoring import asked_type, engine_rows, packs
 from amfast._stores.rows import Rows
 from amfast._typing import Array, Float, Int
@@ -49,8 +51,9 @@ class Stored:
     """What a store holds at one time; it never changes."""
 
     __slots__ = (
-        "_derived", "columns", "heteroassociative", "ids", "keys", "kind", "n_bits", "n_items",
-        "next_id", "owner", "packed", "unread", "value_width", "values", "weighted", "width",
+        "_derived", "codes", "columns", "heteroassociative", "ids", "keys", "kind", "n_bits",
+        "n_items", "next_id", "owner", "packed", "unread", "value_width", "values", "weighted",
+        "width",
     )  # fmt: skip
 
     keys: Any
@@ -70,9 +73,10 @@ class Stored:
         next_id: int,
         kind: Kind | None,
         packed: dict[np.dtype[Any], _core.Keys],
+        codes: tuple[_core.Codes | None] | None = None,
     ) -> None:
         self.owner, self.columns, self.n_bits = owner, columns, n_bits
-        self.next_id, self.kind, self.packed = next_id, kind, packed
+        self.next_id, self.kind, self.packed, self.codes = next_id, kind, packed, codes
         self.ids = columns.ids.view
         self.n_items = len(self.ids)
         self.keys = rows_of(columns.keys.view, n_bits[0])
@@ -187,6 +191,26 @@ class Stored:
         with owner.turn:
             return self._pack(keys, dtype)
 
+    def engine_codes(self, threads: int) -> Coded | None:
+        """Return codes of the keys for a first pass over them; None where they have none.
+
+        They are made when they are first asked for, and go on with what is added.
+        """
+        owner, keys = self.owner, self.keys
+        if owner.prepare is not None or isinstance(keys, BitMatrix):
+            return None
+        if self.unread or not coding.wanted(keys, owner.metric, owner.codes):
+            return None
+        if owner.codes is None and self.columns.keys.in_place:
+            return None  # a file is read as it is
+        made = self.codes
+        if made is None or (made[0] is not None and len(made[0]) < self.n_items):
+            assert owner.metric is not None
+            with owner.turn:
+                by = coding.coded(keys, owner.metric, threads, None if made is None else made[0])
+                made = self.codes = (None if by is None else by.codes,)
+        return None if made[0] is None else Coded(made[0], engine_rows(keys))
+
     def _pack(self, keys: Array, dtype: np.dtype[Any]) -> _core.Keys:
         """Pack what is not packed yet."""
         packed = self.packed.get(dtype)
@@ -220,6 +244,7 @@ class Thinned(Stored):
         self._gone, self._n_gone = gone, n_gone
         self.owner, self.n_bits, self.next_id = root.owner, root.n_bits, root.next_id
         self.kind, self.packed, self.n_items = root.kind, {}, root.n_items - n_gone
+        self.codes = None
         self.heteroassociative, self.weighted = root.heteroassociative, root.weighted
         self.width, self.value_width = root.width, root.value_width
         self.unread = True

@@ -7,7 +7,7 @@ import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
@@ -136,14 +136,25 @@ class Milliseconds:
     seconds: Callable[[Size, float], dict[str, float]]
     """Of amfast, and of what there may be beside it."""
 
+    unit: ClassVar[str] = "ms"
+    per_second: ClassVar[float] = 1e3
+
     def measure(self, machine: Machine, quick: bool, budget: float) -> Any:
         """Time it."""
         from amfast.bench._case import Result
 
         size = self.size.quick() if quick else self.size
-        took = {name: 1e3 * seconds for name, seconds in self.seconds(size, budget).items()}
+        seconds = self.seconds(size, budget)
+        took = {name: self.per_second * each for name, each in seconds.items()}
         ours = took.pop("amfast")
         return Result(
-            row=self.row, name=self.name, workload=f"{self.title} {size}", unit="ms", ours=ours,
-            peers=took, ratio=ours, goal=self.goal, less_is_better=True,
+            row=self.row, name=self.name, workload=f"{self.title} {size}", unit=self.unit,
+            ours=ours, peers=took, ratio=ours, goal=self.goal, less_is_better=True,
         )  # fmt: skip
+
+
+class Microseconds(Milliseconds):
+    """Something that must not take longer than ``goal`` microseconds."""
+
+    unit: ClassVar[str] = "us"
+    per_second: ClassVar[float] = 1e6

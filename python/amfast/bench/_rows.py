@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from amfast.bench import _files, _memory_peers, _peers, _sklearn_peers, _torch_peers
+from amfast.bench import _files, _memory_peers, _peers, _sklearn_peers, _small, _torch_peers
 from amfast.bench._case import Case, Growth, Memory, Size, Speed, Unit
-from amfast.bench._files import Mapped, Milliseconds
+from amfast.bench._files import Mapped, Microseconds, Milliseconds
 from amfast.bench._machine import EXP_CYCLES, MANHATTAN_CYCLES, Machine
 
 _ELEMENTS = Unit("Gel/s", lambda size: size.elements)
@@ -17,6 +17,7 @@ _MILLISECONDS = Unit("ms")
 _IMAGES = Size(256, 10_000, 784)
 _STORE = Size(500, 60_000, 784)
 _ONE_CUE = Size(1, 60_000, 784)
+_SMALL = Size(1, 1000, 64)
 _TABLE, _HOLES = Size(500, 10_000, 784), Size(500, 10_000, 64)
 _TRAINING = Size(35, 100, 100)
 _BYTES = Size(256, 10_000, 832)
@@ -196,6 +197,15 @@ ROWS: tuple[Case, ...] = (
     Growth(
         22, "growth-topk-cues", "topk(10) manhattan, 4x the cues", Size(200, 10_000, 784),
         Size(800, 10_000, 784), _NEAREST, 4.4, data="uniform",
+    ),
+    Microseconds(30, "small-topk", "topk(1) dot", _SMALL, 12.0, _small.topk),
+    Microseconds(30, "small-recall", "recall, modern Hopfield", _SMALL, 15.0, _small.recalled),
+    Microseconds(
+        30, "small-hopfield", "recall, Hopfield of d units", Size(1, 5, 100), 40.0, _small.settled
+    ),
+    Microseconds(30, "small-store", "store one row", _SMALL, 10.0, _small.stored),
+    Microseconds(
+        30, "small-turns", "store and recall in turn", Size(1, 2000, 128), 40.0, _small.in_turn
     ),
     Mapped(31, "mapped", "topk(1) dot over a mapped file", Size(1, 1_048_576, 1024), 0.85),
     Milliseconds(

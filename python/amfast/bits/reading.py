@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -17,8 +16,7 @@ _PIECE = 1 << 17
 _HINT = "binary patterns hold -1 and +1, 0 and 1, or bools; threshold first, e.g. x > 0"
 
 
-@dataclass(frozen=True)
-class Kind:
+class Kind(NamedTuple):
     """How rows were given, and so how the answer to them is.
 
     Examples

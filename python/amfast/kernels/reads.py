@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from amfast import _check, _core, _docs, parts
-from amfast._engine import knowing, others
+from amfast._engine import coding, knowing, others
 from amfast._engine.reading import Source, read, result_type
 from amfast._engine.scoring import blanked, engine_rows, fused_exactly, scores_bytes
 from amfast._threads import resolve_threads
@@ -38,6 +38,7 @@ class _Question(NamedTuple):
     """Whether one 1-d cue was given."""
     known: Array | None
     """What columns of the cues count, packed bits likewise."""
+    held: Held
 
     @property
     def source(self) -> Source:
@@ -60,15 +61,26 @@ class _Question(NamedTuple):
             packed=engine_rows(keys),
             values=None if values is None else knowing.chosen(values, index),
             log_weight=None if b is None else b[index],
+            held=Held(keys, codes=False),
         )
 
-    def answer(self, threads: int) -> Array:
+    def coded(self, codes: bool | None, threads: int) -> Source:
+        """Return what is read, with codes if a first pass over them is to be tried."""
+        fused, metric = self.separation.engine(), self.similarity.metric
+        weighed = self.known is not None or self.log_weight is not None
+        if metric is None or weighed or isinstance(self.cues, BitMatrix):
+            return self.source
+        if self.cues.dtype.kind != "f" or not coding.helps(fused, self.separation.n_best):
+            return self.source
+        by = self.held.coded(metric, codes, len(self.cues), threads)
+        return self.source._replace(by=by)
+
+    def answer(self, threads: int, codes: bool | None = False) -> Array:
         """Recall (Q, o)."""
         larger = bool(self.similarity.larger_is_better)
         self.separation.check(len(self.keys), larger, self.n_bits)
-        return read(self.cues, self.source, self.similarity, self.separation, threads, self.known)[
-            0
-        ]
+        source = self.coded(codes, threads)
+        return read(self.cues, source, self.similarity, self.separation, threads, self.known)[0]
 
 
 def _question(
@@ -138,7 +150,7 @@ def _question(
     packed = held.known(asked, similar.engine_metric) if masked else held.engine(asked)
     if v is None and not isinstance(packed, np.ndarray):
         v = k
-    return _Question(q, k, v, packed, b, similar, separate, single, known)
+    return _Question(q, k, v, packed, b, similar, separate, single, known, held)
 
 
 @_docs.like(pairwise)
@@ -155,6 +167,7 @@ def retrieve(
     nan: str = "error",
     rescale: bool = False,
     where: Any = None,
+    codes: bool | None = None,
     threads: int | None = None,
 ) -> Array:
     """Recall values by similarity, without ever holding the (Q, N) scores.
@@ -185,6 +198,10 @@ def retrieve(
         Natural logarithms of item weights; -inf leaves an item out, whatever it holds.
     where : (N,) bool array, int array, or (indptr, indices), optional
         Only these keys are read, see `topk`. Not of `Blocks`.
+    codes : bool, optional
+        See `topk`: a first pass for "max", `TopK` and `Threshold`, whose answers are the same bit
+        for bit, and for a softmax where a few keys have nearly all the weight: those whose weights
+        come to less than 2^-26 of all together are then left out. Not with ``log_weight``.
     threads : int, optional
         None means the setting.
 
@@ -233,7 +250,7 @@ def retrieve(
     stored = asked.keys if asked.values is None else asked.values
     _check.fits((len(asked.cues), stored.shape[1]), asked.dtype, "recalled values")
     if where is None:
-        result = asked.answer(n_threads)
+        result = asked.answer(n_threads, coding.choice(codes))
     else:
         some = _check.where(where, len(asked.keys), len(asked.cues))
         some.check(1)

@@ -19,6 +19,9 @@ from amfast.kernels.keys import Held, Keys, read_keys
 from amfast.parts import metrics
 from amfast.parts.metrics import METRICS
 
+# As many bytes as a score and an index take at most.
+_FOUND = np.dtype(np.complex128)
+
 
 class _Pair(NamedTuple):
     """Queries and keys as the engine takes them."""
@@ -35,6 +38,7 @@ class _Pair(NamedTuple):
     """The width of packed rows."""
     known: Array | None
     """What columns of queries count, packed bits likewise."""
+    held: Held
 
 
 def bit_rows(cues: object, name: str, keys: object, metric: str) -> tuple[BitMatrix, Held, bool]:
@@ -54,7 +58,8 @@ def _pair(queries: object, keys: object, metric: str, mask: Any, nan: str, resca
         packed = engine_rows(held.rows)
         _check.nonempty(packed)
         known = knowing.known_bits(mask, b, nan, rescale, "queries")
-        return _Pair(b.to_packed(), packed, packed, np.dtype(np.int32), single, b.n_bits, known)
+        dtype = np.dtype(np.int32)
+        return _Pair(b.to_packed(), packed, packed, dtype, single, b.n_bits, known, held)
     q, single = _check.cues(queries, "queries")
     held = read_keys(keys, metric)
     k = engine_rows(held.rows)
@@ -69,7 +74,7 @@ def _pair(queries: object, keys: object, metric: str, mask: Any, nan: str, resca
         dtype = _check.compute_type(q, k)
         q, known = knowing.known_rows(q.astype(dtype, copy=False), weights, metric, rescale)
     asked = held.engine(q.dtype) if known is None else held.known(q.dtype, metric)
-    return _Pair(q, asked, k, dtype, single, None, known)
+    return _Pair(q, asked, k, dtype, single, None, known, held)
 
 
 def pairwise(
@@ -141,7 +146,7 @@ def pairwise(
     """
     name = metrics.resolve(metric)
     n_threads = resolve_threads(threads)
-    q, k, _, dtype, single, _, known = _pair(queries, keys, name, mask, nan, rescale)
+    q, k, _, dtype, single, _, known, _ = _pair(queries, keys, name, mask, nan, rescale)
     shape = (len(q), len(k))
     if out is None:
         result = _check.empty(shape, dtype, "scores")
@@ -170,6 +175,7 @@ def topk(
     nan: str = "error",
     rescale: bool = False,
     where: Any = None,
+    codes: bool | None = None,
     threads: int | None = None,
 ) -> tuple[Array, Int]:
     """Find the k best keys for every query, best first, ties to the lowest index.
@@ -191,6 +197,12 @@ def topk(
     where : (N,) bool array, int array, or (indptr, indices), optional
         Only these keys are searched: a mask, their indices, or a list per query in CSR. Rows that
         do not follow one another are copied. Not of `Blocks`.
+    codes : bool, optional
+        Whether the search begins with a pass over 8-bit codes of the keys, which leaves a few of
+        them to be scored: the same answers, bit for bit, several times as fast where keys differ
+        enough. None tries it where it pays, with `Keys` that are coded and for many queries; True
+        always. Floats under dot, cosine, sqeuclidean, euclidean and manhattan, without ``mask`` or
+        ``where``; others, and queries whose bounds leave too many keys, are searched without.
     threads : int, optional
         None means the setting.
 
@@ -227,19 +239,28 @@ def topk(
         others.refuse_blocks(one_more, where)
         some = functools.partial(topk, mask=mask, nan=nan, rescale=rescale)
         return streaming.topk(some, queries, keys, k, name, n_threads)
-    q, keys_, rows, dtype, single, _, known = _pair(queries, keys, name, mask, nan, rescale)
+    pair = _pair(queries, keys, name, mask, nan, rescale)
+    q, keys_, rows, dtype, single, _, known, _ = pair
     if one_more:
         others.refuse_other(len(q), len(keys_), single)
         others.refuse_alone(len(keys_))
     k = _check.integer(k, "k", 1, len(keys_) - one_more)
-    _check.fits((len(q), k), np.dtype(np.complex128), "scores and indices")
+    _check.fits((len(q), k), _FOUND, "scores and indices")
 
-    search = functools.partial(_core.topk, k=k + one_more, metric=name, threads=n_threads)
     if len(q) == 0:
         return np.empty((0, k), dtype), np.empty((0, k), np.int64)
-    if where is None:
-        scores, indices = search(q, keys_, known=known)
+    by = None
+    if known is None and where is None:
+        by = pair.held.coded(name, codes, len(q), n_threads)
+    if by is not None:
+        more = k + one_more
+        scores, indices = _core.topk_coded(q, keys_, by.rows, by.codes, more, name, n_threads)
+    elif where is None:
+        scores, indices = _core.topk(
+            q, keys_, k=k + one_more, metric=name, threads=n_threads, known=known
+        )
     else:
+        search = functools.partial(_core.topk, k=k + one_more, metric=name, threads=n_threads)
         some_keys = _check.where(where, len(keys_), len(q))
         some_keys.check(k + one_more)
         scores, indices = filters.topk(search, q, rows, known, some_keys)
@@ -260,6 +281,7 @@ def within(
     nan: str = "error",
     rescale: bool = False,
     where: Any = None,
+    codes: bool | None = None,
     threads: int | None = None,
 ) -> tuple[Int, Int, Array]:
     """Find all keys within a radius of every query.
@@ -320,7 +342,8 @@ def within(
         others.refuse_blocks(alone, where)
         some = functools.partial(within, mask=mask, nan=nan, rescale=rescale)
         return streaming.within(some, queries, keys, radius, name, n_threads)
-    q, k, rows, dtype, single, n_bits, known = _pair(queries, keys, name, mask, nan, rescale)
+    pair = _pair(queries, keys, name, mask, nan, rescale)
+    q, k, rows, dtype, single, n_bits, known, _ = pair
     if alone:
         others.refuse_other(len(q), len(k), single)
     if not everything:
@@ -330,11 +353,16 @@ def within(
     if len(q) == 0:
         return np.zeros(1, np.int64), np.empty(0, np.int64), np.empty(0, dtype)
     search = functools.partial(_core.within, radius=radius, metric=name, threads=n_threads)
-    if where is None:
-        found = None
+    by = None
+    if known is None and where is None:
+        by = pair.held.coded(name, codes, len(q), n_threads)
+    if by is not None:
+        found = _core.within_coded(q, k, by.rows, by.codes, radius, name, n_threads)
+    elif where is None:
+        near = None
         if n_bits is not None and known is None and buckets.pays(len(q), len(k), n_bits, radius):
-            found = _near(q, rows, n_bits, radius)
-        found = search(q, k, known=known) if found is None else found
+            near = _near(q, rows, n_bits, radius)
+        found = search(q, k, known=known) if near is None else near
     else:
         found = filters.within(search, q, rows, known, _check.where(where, len(k), len(q)), dtype)
     return others.of_rows(*found) if alone else found

@@ -7,6 +7,7 @@ give the same fields.
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
@@ -142,15 +143,20 @@ class Synapses:
         step = max(1, _PIECE // max(self._width, self._value_width))
         diagonal = len(keys) if weights is None else weights.sum()
 
+        @functools.lru_cache(maxsize=int(len(keys) <= step))  # one piece serves all steps
+        def unpacked(start: int, dtype: np.dtype[Any]) -> tuple[Array, Array]:
+            rows = slice(start, start + step)
+            x, y = (bits[rows].unpack().astype(dtype) for bits in (keys, values))
+            return x, np.ascontiguousarray(y.T)
+
         def sums(states: Array) -> Array:
             dtype = states.dtype
             total = np.zeros((len(states), self._value_width), dtype)
             for start in range(0, len(keys) if len(states) else 0, step):
-                rows = slice(start, start + step)
-                weighed = scoring.dot(states, keys[rows].unpack().astype(dtype), threads, dtype)
+                x, columns = unpacked(start, dtype)
+                weighed = scoring.dot(states, x, threads, dtype)
                 if weights is not None:
-                    weighed *= weights[rows].astype(dtype)
-                columns = np.ascontiguousarray(values[rows].unpack().astype(dtype).T)
+                    weighed *= weights[start : start + step].astype(dtype)
                 total += scoring.dot(weighed, columns, threads, dtype)
             if self.drops_diagonal:
                 total -= states * dtype.type(diagonal)

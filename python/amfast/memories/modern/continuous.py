@@ -29,8 +29,8 @@ class ContinuousSDM(WidthBeta):
         more (n_bits = 64: radius 5 means beta 31.1, 7: 23.6, 11: 14.9, 15: 9.7).
     n_bits : int, optional
         Width of the binary memory that is imitated. None means the width of the first keys.
-    max_items : int, optional
-        How many items are kept: when one more is stored, the oldest goes.
+    max_items, codes
+        As in `UniversalHopfield`.
 
     Notes
     -----
@@ -59,17 +59,21 @@ class ContinuousSDM(WidthBeta):
     _metric: ClassVar[str] = "cosine"
 
     def __init__(
-        self, radius: int, n_bits: int | None = None, *, max_items: int | None = None
+        self,
+        radius: int,
+        n_bits: int | None = None,
+        *,
+        max_items: int | None = None,
+        codes: bool | None = None,
     ) -> None:
         self._radius = _check.integer(radius, "radius", 1)
         self._n_bits = None if n_bits is None else _check.integer(n_bits, "n_bits", 2)
         self._follows = n_bits is None
         soft = Softmax(1.0 if self._n_bits is None else self._beta_of(self._n_bits))
-        super().__init__("cosine", soft, max_items=max_items)
+        super().__init__("cosine", soft, max_items=max_items, codes=codes)
 
     def _parameters(self) -> dict[str, Any]:
-        most = self._given["max_items"]
-        return {"radius": self._radius, "n_bits": self._n_bits, "max_items": most}
+        return {"radius": self._radius, "n_bits": self._n_bits, **self._kept()}
 
     def _beta_of(self, width: int) -> float:
         if self._radius >= width:

@@ -75,8 +75,8 @@ class ModernHopfield(WidthBeta):
         attention; with keys of unit variance that is mostly too small to separate items, and
         `recall` warns. 0 recalls the mean of all items; then there is no energy. For an infinite
         beta use ``UniversalHopfield(separation="max")``.
-    max_items : int, optional
-        How many items are kept: when one more is stored, the oldest goes.
+    max_items, codes
+        As in `UniversalHopfield`.
 
     See Also
     --------
@@ -131,14 +131,20 @@ class ModernHopfield(WidthBeta):
     _traces: ClassVar[bool] = True
     _metric: ClassVar[str] = "dot"
 
-    def __init__(self, beta: float | None = None, *, max_items: int | None = None) -> None:
+    def __init__(
+        self,
+        beta: float | None = None,
+        *,
+        max_items: int | None = None,
+        codes: bool | None = None,
+    ) -> None:
         self._follows = beta is None
         soft = Softmax(1.0 if beta is None else _finite_beta(beta))
-        super().__init__("dot", soft, max_items=max_items)
+        super().__init__("dot", soft, max_items=max_items, codes=codes)
 
     def _parameters(self) -> dict[str, Any]:
         beta = None if self._follows else self.beta
-        return {"beta": beta, "max_items": self._given["max_items"]}
+        return {"beta": beta, **self._kept()}
 
     def _beta_of(self, width: int) -> float:
         return 1.0 / math.sqrt(width)

@@ -15,6 +15,8 @@ class _WidthBeta(UniversalHopfield):
 
     _metric: ClassVar[str]
     _follows: bool
+    _fitted: tuple[int, Standard] | None = None
+    """The parts for a width."""
 
     def _beta_of(self, width: int) -> float:
         """Beta for keys of a width."""
@@ -26,15 +28,15 @@ class _WidthBeta(UniversalHopfield):
         now = self._store.now if self._follows else None
         if now is None:
             return self._parts
-        model: Standard = now.derived("model", lambda: self._fitted(now.width))
-        return model
+        fitted = self._fitted
+        if fitted is None or fitted[0] != now.width:
+            soft = Softmax(self._beta_of(now.width))
+            self._fitted = fitted = now.width, Standard.of(self._metric, soft, True, None)
+        return fitted[1]
 
     @_model.setter
     def _model(self, parts: Standard) -> None:
         self._parts = parts
-
-    def _fitted(self, width: int) -> Standard:
-        return Standard.of(self._metric, Softmax(self._beta_of(width)), True, None)
 
     def _admit(self, keys: Any, values: Any, weights: Any) -> Batch:
         batch = super()._admit(keys, values, weights)
@@ -44,8 +46,13 @@ class _WidthBeta(UniversalHopfield):
 
     def _same_parameters(self, other: UniversalHopfield) -> bool:
         if isinstance(other, type(self)) and self._follows and other._follows:
-            return self._parameters() == other._parameters()
+            mine, theirs = self._parameters(), other._parameters()
+            return all(mine[name] == theirs[name] for name in mine if name != "codes")
         return super()._same_parameters(other)
+
+    def _kept(self) -> dict[str, Any]:
+        """How many items are kept, and how."""
+        return {name: self._given[name] for name in ("max_items", "codes")}
 
     @property
     def beta(self) -> float | None:

@@ -9,6 +9,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 from amfast import _check, bits, parts
+from amfast._engine import coding
 from amfast._engine.scoring import blanked, numbers
 from amfast._stores.items import Batch, Stored
 from amfast._threads import resolve_threads
@@ -63,6 +64,10 @@ class UniversalHopfield(_Looks):
         In the paper convention, what a distance of 0 does.
     max_items : int, optional
         How many items are kept: when one more is stored, the oldest goes.
+    codes : bool, optional
+        Whether recall begins with a pass over 8-bit codes of the keys, which take a quarter of the
+        memory of float32 ones: the same answers, sooner (see `amfast.topk`). None codes stores of
+        2^20 numbers and more when they are first read.
 
     See Also
     --------
@@ -124,6 +129,7 @@ class UniversalHopfield(_Looks):
         readout: str | parts.Readout = "identity",
         on_exact_match: str = "limit",
         max_items: int | None = None,
+        codes: bool | None = None,
     ) -> None:
         _check.choice(convention, "convention", ("standard", "paper"))
         separate = parts.separation(separation, beta)
@@ -142,13 +148,14 @@ class UniversalHopfield(_Looks):
         if max_items is not None:
             max_items = _check.integer(max_items, "max_items", 1)
         self._store = model.items()
-        self._store.max_items = max_items
+        self._store.max_items, self._store.codes = max_items, coding.choice(codes)
         self._model = model
         # From how many items, and from how many cues, recall looks whether the parts suit them.
         self._look_from, self._look_wide = 2, 0
         self._given = {
             "beta": None, "convention": convention, "normalize": normalize, "eps": eps,
             "readout": self._readout, "on_exact_match": on_exact_match, "max_items": max_items,
+            "codes": self._store.codes,
         }  # fmt: skip
 
     _made_of = "parts"
@@ -393,7 +400,7 @@ class UniversalHopfield(_Looks):
         _check.same_width(cues, name, now.width, "the memory stores")
         _check.finite(cues, name)
         model.check_domain(cues, name)
-        if model.wants_bytes(cues, now):
+        if cues.dtype.kind != "f" and model.wants_bytes(cues, now):
             return cues, kind
         dtype = _check.compute_type(cues, now.keys, now.values)
         return cues.astype(dtype, copy=False), kind

@@ -96,7 +96,13 @@ class Standard:
         if self.distributions:
             _check.nonnegative(rows, name, f"{self.similarity.metric} compares distributions")
 
-    def _source(self, items: Stored, cues: Array | BitMatrix, known: Array | None = None) -> Source:
+    def _source(
+        self,
+        items: Stored,
+        cues: Array | BitMatrix,
+        known: Array | None = None,
+        threads: int | None = None,
+    ) -> Source:
         """Collect what the cues read, of which some columns may be known."""
         # What was fitted asks with weights on the columns, as a mask does.
         masked = known is not None or isinstance(self.similarity, parts.FittedSimilarity)
@@ -104,7 +110,8 @@ class Standard:
             packed: Any = engine_rows(items.keys)
         else:
             packed = items.engine_keys(engine_rows(cues).dtype)
-        return Source(items.keys, packed, items.values, items.bias)
+        by = None if masked or threads is None else items.engine_codes(threads)
+        return Source(items.keys, packed, items.values, items.bias, by)
 
     def _prepared(self, cues: Any) -> Any:
         """Cues as the engine's keys are: distributions for the KL family."""
@@ -128,7 +135,7 @@ class Standard:
         ``known`` is what columns of the cues count, as the engine takes it.
         """
         cues = self._weighed(cues, items)
-        source, prepared = self._source(items, cues, known), self._prepared(cues)
+        source, prepared = self._source(items, cues, known, threads), self._prepared(cues)
         try:
             summed, log_scale = read(
                 prepared, source, self.similarity, self.separation, threads, known
@@ -141,8 +148,10 @@ class Standard:
 
     def _weighed(self, cues: Array | BitMatrix, items: Stored) -> Array | BitMatrix:
         """Cues as the engine weighs them: bytes so short that float32 is as exact become floats."""
+        if isinstance(cues, BitMatrix) or cues.dtype.kind == "f":
+            return cues
         metric = self.similarity.metric
-        if isinstance(cues, BitMatrix) or cues.dtype.kind == "f" or metric is None:
+        if metric is None:
             return cues
         if self.separation.engine() is None or fused_exactly(cues, items.keys, metric):
             return cues
