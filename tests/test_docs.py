@@ -5,6 +5,7 @@ from __future__ import annotations
 import doctest
 import importlib
 import importlib.util
+import inspect
 import pkgutil
 import re
 import sys
@@ -66,7 +67,8 @@ def test_newcomers_are_shown_the_way(name):
         assert "am.datasets.load(" in first, "the first example is of real images"
 
 
-PAGES = [README, *sorted((README.parent / "docs").glob("*.md"))]
+DOCS = README.parent / "docs"
+PAGES = [README, *sorted(DOCS.glob("*.md")), *sorted(DOCS.glob("memories/*.md"))]
 # Sizes that a page is about, and what a test takes.
 SMALLER = {"n = 10_000_000": "n = 20_000", "chunks=(100_000, 64)": "chunks=(2_000, 64)"}
 
@@ -102,6 +104,113 @@ def test_pages(page, tmp_path, monkeypatch):
             assert runner.summarize(verbose=False).failed == 0
         else:
             exec(compile("\n" * line + block, str(page), "exec"), namespace)
+
+
+@pytest.mark.skipif(not DOCS.exists(), reason="no docs beside the tests")
+@pytest.mark.parametrize("page", PAGES[1:], ids=lambda page: page.stem)
+def test_pages_name_what_there_is(page):
+    for dotted in set(re.findall(r"\bam\.([\w.]+)", page.read_text(encoding="utf-8"))):
+        found = amfast
+        for name in dotted.strip(".").split("."):
+            assert hasattr(found, name), f"am.{dotted}"
+            found = getattr(found, name)
+
+
+HEADINGS = ["Equation", "Capacity", "Picture", "When to use it", "Source"]
+
+
+@pytest.mark.skipif(not DOCS.exists(), reason="no docs beside the tests")
+def test_every_memory_has_a_page_like_the_others():
+    pages = {page.stem: page.read_text("utf-8") for page in DOCS.glob("memories/*.md")}
+    contents = pages.pop("index")
+    for name, text in pages.items():
+        assert re.findall(r"^## (.*)", text, re.M) == HEADINGS, name
+        assert f"\n{name}\n" in contents and f"](pictures/{name}.png)" in text
+    first = "".join(text.partition("##")[0] for text in pages.values())
+    missing = [
+        name
+        for name in amfast.__all__
+        if name.endswith(("Hopfield", "Memory", "SDM", "Dynamics", "Classifier", "Regressor"))
+        and f"`amfast.{name}`" not in first
+    ]
+    assert not missing
+
+
+@pytest.mark.skipif(not DOCS.exists(), reason="no docs beside the tests")
+def test_the_reference_lists_every_public_name():
+    listed = set(re.findall(r"^   (\w+)$", (DOCS / "api.md").read_text("utf-8"), re.M))
+    assert {name for name in amfast.__all__ if not name.startswith("__")} <= listed
+
+
+# Parameters, types and returned values that are not said, sections out of order. Left out are
+# what numpydoc asks of style, and more prose and cross-references than a short docstring needs.
+CHECKS = {
+    "GL06",
+    "GL07",
+    "GL08",
+    "PR01",
+    "PR02",
+    "PR03",
+    "PR04",
+    "RT01",
+    "SS01",
+    "SS02",
+    "SS03",
+    "YD01",
+}
+DOCUMENTED = [
+    "amfast", "amfast.bits", "amfast.corrupt", "amfast.dask", "amfast.datasets", "amfast.kernels",
+    "amfast.lab", "amfast.parts", "amfast.plot", "amfast.polars", "amfast.sklearn",
+    "amfast.theory", "amfast.torch",
+]  # fmt: skip
+
+
+def documented(module):
+    """Names of what a module offers, and of the methods that amfast gave it."""
+    names = set()
+    for name in module.__all__:
+        found = getattr(module, name)
+        if not getattr(found, "__module__", "").startswith("amfast."):
+            continue
+        names.add(f"{found.__module__}.{found.__qualname__}")
+        for base in inspect.getmro(found) if inspect.isclass(found) else ():
+            if base.__module__.startswith("amfast."):
+                names |= {
+                    f"{base.__module__}.{base.__qualname__}.{method}"
+                    for method, what in vars(base).items()
+                    if not method.startswith("_")
+                    and method != "extra_repr"  # torch's hook
+                    and (callable(what) or isinstance(what, (classmethod, staticmethod, property)))
+                }
+    return sorted(names)
+
+
+def fields(name):
+    """Fields of a class that have a docstring of their own: what a call returned."""
+    module, _, kind = name.rpartition(".")
+    source = inspect.getsource(getattr(importlib.import_module(module), kind))
+    return set(re.findall(r'^    (\w+): .*\n    """', source, re.M))
+
+
+@pytest.mark.parametrize("name", DOCUMENTED)
+def test_public_names_say_what_goes_in_and_comes_out(name):
+    validation = pytest.importorskip("numpydoc.validate")
+    try:
+        module = importlib.import_module(name)
+    except ImportError as error:
+        pytest.skip(f"needs an extra: {error}")
+    wrong = []
+    for public in documented(module):
+        found = validation.validate(public)
+        for code, text in found["errors"]:
+            if code not in CHECKS:
+                continue
+            if code == "PR01":
+                told = fields(public) | set(re.findall(r"^\s*(\w+) : ", found["docstring"], re.M))
+                if set(re.findall(r"'([*\w]+)'", text)) <= told:
+                    continue
+            wrong.append(f"{public}: {code} {text}")
+    assert not wrong, "\n".join(wrong)
 
 
 @pytest.mark.skipif(not README.exists(), reason="no README beside the tests")

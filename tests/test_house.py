@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import inspect
 import re
 import sys
 from collections.abc import Callable
@@ -23,7 +24,7 @@ PACKAGE, ENGINE = ROOT / "python" / "amfast", ROOT / "src"
 
 # From the ground up. A module may import what stands on a lower line, or its own folder.
 FLOORS = [
-    "_typing _core reference",
+    "_typing _core _docs reference",
     "_check _console _homes",
     "_threads bits theory corrupt datasets",
     "parts",
@@ -178,7 +179,8 @@ def test_every_memory_is_public_and_documented():
     for kind in public_memories():
         assert getattr(am, kind.__name__, None) is kind, f"{kind.__name__} is not public"
         assert kind.__name__ in am.__all__
-        assert kind.__doc__ and "Parameters" in kind.__doc__
+        assert kind.__doc__
+        assert "Parameters" in kind.__doc__ or not inspect.signature(kind).parameters
 
 
 def test_type_checkers_see_the_names_that_are_there():

@@ -52,6 +52,10 @@ def set_num_threads(n: int) -> None:
 def get_num_threads() -> int:
     """Return how many threads a call uses here and now when it is not told otherwise.
 
+    Returns
+    -------
+    int
+
     Raises
     ------
     ValueError
@@ -68,6 +72,15 @@ def get_num_threads() -> int:
 @contextlib.contextmanager
 def threads(n: int) -> Iterator[None]:
     """Use ``n`` threads inside a ``with`` block, in this Python thread or task only.
+
+    Parameters
+    ----------
+    n : int
+        1 to 1024.
+
+    Yields
+    ------
+    None
 
     Examples
     --------

@@ -99,6 +99,10 @@ class Dataset:
         dtype : dtype, default float32
             A float dtype (values in 0..1) or uint8 (values as they are).
 
+        Returns
+        -------
+        (N, D) array
+
         Raises
         ------
         TypeError
@@ -125,6 +129,10 @@ _BUNDLED = {"fashion_mnist_small": FASHION_CLASSES}
 
 def names() -> list[str]:
     """Return the names that `load` understands, the bundled one first.
+
+    Returns
+    -------
+    list of str
 
     Examples
     --------
@@ -197,7 +205,19 @@ def load(
 
 
 def available(name: str, data: str | Path | None = None) -> bool:
-    """Say whether `load` finds the data set on this machine, without fetching or reading it."""
+    """Say whether `load` finds the data set on this machine, without fetching or reading it.
+
+    Parameters
+    ----------
+    name : str
+        One of `names`.
+    data : str or Path, optional
+        A folder to look in, as `load` does.
+
+    Returns
+    -------
+    bool
+    """
     if _check.name_of(name, names(), "data set") in _BUNDLED:
         return True
     folder = _folder(data)

@@ -35,7 +35,13 @@ __all__ = ["Expressions"]
 
 @pl.api.register_expr_namespace("am")
 class Expressions:
-    """What amfast computes of a column of rows: the namespace ``am`` of an expression."""
+    """What amfast computes of a column of rows: the namespace ``am`` of an expression.
+
+    Parameters
+    ----------
+    expression : polars.Expr
+        What ``pl.col(...)`` gives.
+    """
 
     def __init__(self, expression: pl.Expr) -> None:
         self._expression = expression

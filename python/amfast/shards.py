@@ -91,6 +91,13 @@ class Shards:
     Made by `Shards.create`, opened by ``amfast.load(folder)``. One process writes at a time, any
     number read; a reader sees the parts that there were when it looked (`refresh` looks again).
 
+    Parameters
+    ----------
+    folder : str or Path
+        One that `create` made.
+    mmap : bool, default True
+        Whether parts are mapped rather than read.
+
     Examples
     --------
     >>> import pathlib, tempfile, amfast as am
@@ -154,7 +161,13 @@ class Shards:
         return self._folder
 
     def refresh(self) -> Shards:
-        """Look at the list again, and return itself."""
+        """Look at the list again, and return itself.
+
+        Returns
+        -------
+        Shards
+            Itself.
+        """
         self._list = _List.read(self._folder)
         return self
 
@@ -206,6 +219,15 @@ class Shards:
         A single part without deleted items is mapped if the shards were opened so, and copied by
         the first change. Several are merged, which copies: `compact` first where that matters, or
         read them by `blocks`.
+
+        Parameters
+        ----------
+        verify : bool, optional
+            Whether checksums are compared, as of `load`.
+
+        Returns
+        -------
+        Memory
         """
         for _ in range(_TRIES):
             try:
@@ -219,6 +241,15 @@ class Shards:
 
         Nothing is merged or copied. Row i of all blocks is the item ``ids()[i]``; deleted items are
         left out. Item weights come along: `retrieve` reads with them.
+
+        Parameters
+        ----------
+        rows : int, optional
+            Of a block; None means that memory decides, as of `Blocks`.
+
+        Returns
+        -------
+        Blocks
         """
         parts = [(part, first) for part, first in self._numbered() if len(part)]
         if not parts:
@@ -237,7 +268,12 @@ class Shards:
         return Blocks((keys, values), rows, log_weight=log_weight)
 
     def ids(self) -> Int:
-        """Return the ids of all items, (N,) ascending."""
+        """Return the ids of all items, (N,) ascending.
+
+        Returns
+        -------
+        (N,) int64 array
+        """
         ids = [part.ids + first for part, first in self._numbered()]
         every = np.concatenate([np.empty(0, np.int64), *ids])
         return every[~np.isin(every, self._list.deleted)]
@@ -277,7 +313,9 @@ class Shards:
 
         Parameters
         ----------
-        keys, values, weights
+        keys : (N, d) array or BitMatrix
+        values : (N, o) array or BitMatrix, optional
+        weights : (N,) array, optional
             As the memory's ``store`` takes them.
 
         Returns
@@ -319,6 +357,10 @@ class Shards:
     def delete(self, ids: Any) -> None:
         """Leave items out, by the ids that `append` returned; `compact` takes them off the disk.
 
+        Parameters
+        ----------
+        ids : int or (M,) int array
+
         Raises
         ------
         ValueError
@@ -343,6 +385,11 @@ class Shards:
 
         Takes the memory and the time of reading and writing everything. Readers that look
         meanwhile see the old parts or the new one.
+
+        Returns
+        -------
+        Shards
+            Itself.
         """
         with self._turn:
             self._write_alone()

@@ -197,6 +197,11 @@ def list_in(folder: Path) -> Path:
 def inspect(path: str | os.PathLike[str]) -> dict[str, Any]:
     """Say what a file holds, reading its header alone.
 
+    Parameters
+    ----------
+    path : str or Path
+        Of a file, or of a folder of shards.
+
     Returns
     -------
     dict

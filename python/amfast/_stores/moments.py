@@ -236,7 +236,17 @@ class SecondMoment(Savable):
         return self
 
     def merge(self, other: SecondMoment) -> SecondMoment:
-        """Add the sums of another, which stays as it is, and return this one.
+        """Add the sums of another.
+
+        Parameters
+        ----------
+        other : SecondMoment
+            Stays as it is.
+
+        Returns
+        -------
+        SecondMoment
+            Itself.
 
         Raises
         ------
@@ -258,9 +268,21 @@ class SecondMoment(Savable):
         return self
 
     def scale(self, factor: float) -> SecondMoment:
-        """Multiply all weights so far, which is how old patterns fade, and return itself.
+        """Multiply all weights so far, which is how old patterns fade.
 
-        ValueError if a sum would leave the range of float64; nothing changes then.
+        Parameters
+        ----------
+        factor : float
+
+        Returns
+        -------
+        SecondMoment
+            Itself.
+
+        Raises
+        ------
+        ValueError
+            If a sum would leave the range of float64; nothing changes then.
         """
         factor = _check.number(factor, "factor")
         if self._sums is not None:
@@ -318,7 +340,17 @@ class SecondMoment(Savable):
 
     @classmethod
     def restore(cls, arrays: dict[str, Array], meta: dict[str, Any]) -> SecondMoment:
-        """Return the moment that `arrays` was taken from; no array is copied."""
+        """Return the moment that `arrays` was taken from; no array is copied.
+
+        Parameters
+        ----------
+        arrays, meta : dict
+            What `arrays` returned.
+
+        Returns
+        -------
+        SecondMoment
+        """
         moment = cls()
         moment._sums = Moments.restore(arrays, meta) if arrays else None
         return moment
@@ -368,6 +400,10 @@ class SecondMoment(Savable):
         rtol : float, optional
             Eigenvalues of S up to ``rtol`` times the largest count as zero. None means d times
             the spacing of float64 numbers at 1.
+
+        Returns
+        -------
+        (d, d) float64 array
 
         Raises
         ------

@@ -27,6 +27,13 @@ class BitMatrix(Savable):
     Made by `amfast.pack`, `BitMatrix.from_packed` (``BitMatrix(packed)`` is the same) or
     `BitMatrix.random`.
 
+    Parameters
+    ----------
+    packed : (N, ceil(n_bits / 8)) uint8 array
+        In the order of `numpy.packbits`.
+    n_bits : int, optional
+        Bits per row; None means all of them.
+
     Examples
     --------
     >>> import amfast as am
@@ -163,7 +170,17 @@ class BitMatrix(Savable):
 
     @staticmethod
     def concatenate(parts: Iterable[BitMatrix]) -> BitMatrix:
-        """Join rows of one width, in new memory."""
+        """Join rows of one width, in new memory.
+
+        Parameters
+        ----------
+        parts : iterable of BitMatrix
+            One at least.
+
+        Returns
+        -------
+        BitMatrix
+        """
         given = list(parts)
         if not given:
             raise ValueError("concatenate needs at least one BitMatrix, got none")
@@ -178,7 +195,12 @@ class BitMatrix(Savable):
         return BitMatrix._of(rows, given[0].n_bits)
 
     def to_packed(self) -> Bytes:
-        """Return the rows, (N, ceil(n_bits / 8)) uint8, read-only: its own memory, no copy."""
+        """Return the rows, (N, ceil(n_bits / 8)) uint8, read-only: its own memory, no copy.
+
+        Returns
+        -------
+        (N, ceil(n_bits / 8)) uint8 array
+        """
         return self._packed
 
     def unpack(self, coding: str = "bipolar") -> Array:
@@ -188,6 +210,10 @@ class BitMatrix(Savable):
         ----------
         coding : {"bipolar", "binary", "bool"}
             -1 and +1 as int8, 0 and 1 as uint8, or bool.
+
+        Returns
+        -------
+        (N, n_bits) array of int8, uint8 or bool
 
         Raises
         ------
@@ -281,10 +307,28 @@ class BitMatrix(Savable):
 
 
 def n_bytes(n_bits: int) -> int:
-    """Bytes that a row of ``n_bits`` takes."""
+    """Bytes that a row of ``n_bits`` takes.
+
+    Parameters
+    ----------
+    n_bits : int
+
+    Returns
+    -------
+    int
+    """
     return (n_bits + 7) // 8
 
 
 def tail_mask(n_bits: int) -> np.uint8:
-    """Return the bits in use of a row's last byte."""
+    """Return the bits in use of a row's last byte.
+
+    Parameters
+    ----------
+    n_bits : int
+
+    Returns
+    -------
+    uint8
+    """
     return np.uint8(0xFF00 >> ((n_bits - 1) % 8 + 1) & 0xFF)

@@ -35,7 +35,16 @@ class Kind(NamedTuple):
     """Whether one 1-d row was given."""
 
     def answer(self, rows: BitMatrix | Array) -> Any:
-        """Return rows as the question was: bits coded and typed, the row of a single one alone."""
+        """Return rows as the question was: bits coded and typed, the row of a single one alone.
+
+        Parameters
+        ----------
+        rows : BitMatrix or (Q, d) array
+
+        Returns
+        -------
+        array or BitMatrix
+        """
         if isinstance(rows, BitMatrix):
             if self.dtype is None:
                 return rows
@@ -46,6 +55,14 @@ class Kind(NamedTuple):
         """Return states (Q, d) of -1 and +1 in this kind, as `answer` does.
 
         A 0, where a unit is undecided, stays one among -1 and +1, and is bit 0 elsewhere.
+
+        Parameters
+        ----------
+        x : (Q, d) array
+
+        Returns
+        -------
+        array or BitMatrix
         """
         if self.dtype is None:
             return BitMatrix._of(np.packbits(x > 0, axis=1), x.shape[1])
@@ -56,19 +73,43 @@ class Kind(NamedTuple):
         return x[0] if self.single else x
 
     def saved(self) -> list[str | None]:
-        """Return what a file holds of it: coding and element type."""
+        """Return what a file holds of it: coding and element type.
+
+        Returns
+        -------
+        list of two str or None
+        """
         return [self.coding, None if self.dtype is None else np.dtype(self.dtype).name]
 
     @classmethod
     def restored(cls, saved: Any) -> Kind:
-        """Return what was saved."""
+        """Return what was saved.
+
+        Parameters
+        ----------
+        saved : list
+            What `saved` returned.
+
+        Returns
+        -------
+        Kind
+        """
         coding, dtype = saved
         if coding not in (*CODINGS, "packed") or (dtype is None) != (coding == "packed"):
             raise ValueError(f"rows are of no kind {saved!r}")
         return cls(coding, None if dtype is None else np.dtype(dtype))
 
     def number(self, x: Array) -> Any:
-        """Return one number per row, (Q,), or the float of a single row."""
+        """Return one number per row, (Q,), or the float of a single row.
+
+        Parameters
+        ----------
+        x : (Q,) array
+
+        Returns
+        -------
+        (Q,) array or float
+        """
         return float(x[0]) if self.single else x
 
 
@@ -125,7 +166,25 @@ def binary(
 
 
 def states(x: object, name: str, n_bits: int, *, like: Kind | None = None) -> tuple[Signs, Kind]:
-    """Read binary rows, or one, as states of -1 and +1 (Q, d) in new memory; see `binary`."""
+    """Read binary rows, or one, as states of -1 and +1 (Q, d) in new memory; see `binary`.
+
+    Parameters
+    ----------
+    x : BitMatrix or array
+        Of -1 and +1, of 0 and 1 (any real dtype), or bool.
+    name : str
+        What errors call it: "cues".
+    n_bits : int
+        The width it must have.
+    like : Kind, optional
+        See `binary`.
+
+    Returns
+    -------
+    (Q, d) int8 array
+    Kind
+        For `Kind.states`.
+    """
     if isinstance(x, BitMatrix):
         if x.n_bits != n_bits:
             raise ValueError(f"{name} have {x.n_bits} bits, the memory stores {n_bits}")
@@ -237,6 +296,10 @@ def pack(X: Any) -> BitMatrix:
     ----------
     X : (N, n_bits) array
         Of -1 and +1, of 0 and 1 (any real dtype), or bool. +1, 1 and True become bit 1.
+
+    Returns
+    -------
+    BitMatrix
 
     Raises
     ------

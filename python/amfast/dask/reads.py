@@ -11,12 +11,14 @@ import numpy as np
 from dask.base import tokenize
 from dask.delayed import Delayed
 
-from amfast import kernels
+from amfast import _docs, kernels
 from amfast._typing import Array
 from amfast.dask import graph
+from amfast.dask.searches import topk
 from amfast.kernels import Partial
 
 
+@_docs.like(topk)
 def retrieve(
     cues: Any,
     keys: Any,
@@ -37,11 +39,11 @@ def retrieve(
     keys : (N, d) dask array, chunked by rows
     values : (N, o) dask array, optional
         Brought to the chunks of the keys. None means the keys.
-    similarity, separation, beta
+    similarity : str or Similarity, default "dot"
+    separation : str or Separation, default "softmax"
+    beta : float, optional
         As `amfast.partial`.
     log_weight : (N,) array or dask array, optional
-    split_every, threads
-        As `topk`.
 
     Returns
     -------
@@ -83,6 +85,7 @@ def retrieve(
     return array[0] if asked.single else array
 
 
+@_docs.like(topk)
 def hebbian(
     X: Any, Y: Any = None, *, weights: Any = None, split_every: int = 8, threads: int | None = 1
 ) -> Any:
@@ -94,8 +97,6 @@ def hebbian(
     Y : (N, o) dask array, optional
         Brought to the chunks of X.
     weights : (N,) array or dask array, optional
-    split_every, threads
-        As `topk`.
 
     Returns
     -------

@@ -10,7 +10,7 @@ import dask.array as da
 import numpy as np
 from dask.base import tokenize
 
-from amfast import _check, kernels
+from amfast import _check, _docs, kernels
 from amfast.dask import graph
 
 
@@ -77,6 +77,7 @@ def topk(
     return results[0], results[1]
 
 
+@_docs.like(topk)
 def within(
     queries: Any,
     keys: Any,
@@ -88,10 +89,10 @@ def within(
 ) -> tuple[Any, Any, Any]:
     """Find all keys within a radius of every query, as `amfast.within`, bit for bit.
 
+    Queries of a dask array are brought together.
+
     Parameters
     ----------
-    queries, keys, metric, split_every, threads
-        As `topk`; queries of a dask array are brought together.
     radius : float
         As `amfast.within`.
 

@@ -101,6 +101,10 @@ class Blocks:
         work : callable
             Given the number of rows before the block, its keys, and its values or None.
 
+        Returns
+        -------
+        int
+
         Raises
         ------
         ValueError

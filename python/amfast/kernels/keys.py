@@ -173,6 +173,11 @@ class Keys(Savable):
         keys : (M, d) array or BitMatrix
             As the first ones; a wider element type widens them all.
 
+        Returns
+        -------
+        Keys
+            Itself.
+
         Raises
         ------
         ValueError
@@ -205,7 +210,22 @@ class Keys(Savable):
         raise ValueError(f"keys are {theirs}, those that are held are {mine}")
 
     def held(self, metric: str | None) -> Held:
-        """Return what there is now, for a kernel; refuse another metric."""
+        """Return what there is now, for a kernel; refuse another metric.
+
+        Parameters
+        ----------
+        metric : str or None
+            The one that is asked for; None asks for any.
+
+        Returns
+        -------
+        Held
+
+        Raises
+        ------
+        ValueError
+            For another metric.
+        """
         if metric != self._metric:
             asked = "a Python function" if metric is None else repr(metric)
             raise ValueError(f"the keys are packed for {self._metric!r}, not for {asked}")

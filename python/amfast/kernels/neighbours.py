@@ -89,16 +89,16 @@ def pairs_within(
     ValueError, TypeError, MemoryError
         As `within`.
 
+    See Also
+    --------
+    self_topk : As many others for every row.
+    within : A radius around other queries.
+
     Notes
     -----
     A row is scored with those behind its tile of 1024, so that about N^2 / 2 scores are taken; what
     is held beyond the pairs is what one tile finds. Many bits within a radius of at most 8 are
     found by the pieces that they share, see `amfast.kernels.buckets`: the same pairs, sooner.
-
-    See Also
-    --------
-    self_topk : As many others for every row.
-    within : A radius around other queries.
 
     Examples
     --------

@@ -39,7 +39,9 @@ class Partial:
     """
 
     similarity: Similarity
+    """How keys scored."""
     separation: Separation
+    """How scores were weighed."""
     n_items: int
     """How many keys were read."""
     dtype: np.dtype[Any]
@@ -65,6 +67,15 @@ class Partial:
 
     def merge(self, other: Partial) -> Partial:
         """Return what both parts say together; the keys of ``other`` come after these.
+
+        Parameters
+        ----------
+        other : Partial
+            Of the keys that follow.
+
+        Returns
+        -------
+        Partial
 
         Raises
         ------
@@ -94,6 +105,10 @@ class Partial:
         ----------
         parts : iterable of Partial
             One at least. Only about the logarithm of their number is held at a time.
+
+        Returns
+        -------
+        Partial
         """
         tree: Tree[Partial] = Tree(Partial.merge)
         for part in parts:
@@ -102,6 +117,10 @@ class Partial:
 
     def result(self) -> Array:
         """Return the answer, (Q, o) or (o,) as `retrieve` would.
+
+        Returns
+        -------
+        (Q, o) or (o,) array
 
         Raises
         ------

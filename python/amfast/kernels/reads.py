@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from amfast import _check, _core, parts
+from amfast import _check, _core, _docs, parts
 from amfast._engine import coding, knowing, others
 from amfast._engine.reading import Source, read, result_type
 from amfast._engine.scoring import blanked, engine_rows, fused_exactly, scores_bytes
@@ -17,7 +17,7 @@ from amfast.kernels import streaming
 from amfast.kernels.blocks import Blocks
 from amfast.kernels.keys import Held, read_keys
 from amfast.kernels.partials import Partial, part_of
-from amfast.kernels.scores import bit_rows
+from amfast.kernels.scores import bit_rows, pairwise
 from amfast.parts.base import warn
 from amfast.parts.metrics import METRICS
 from amfast.parts.similarities import FEW_ROWS, misfit, refuse_distance
@@ -157,6 +157,7 @@ def _question(
     return _Question(q, k, v, packed, b, similar, separate, single, known, held)
 
 
+@_docs.like(pairwise)
 def retrieve(
     cues: Any,
     keys: Any,
@@ -199,8 +200,6 @@ def retrieve(
         The softmax's inverse temperature, finite and >= 0. None means 1.
     log_weight : (N,) array, optional
         Natural logarithms of item weights; -inf leaves an item out, whatever it holds.
-    mask, nan, rescale
-        Which columns of the cues are known, see `pairwise`.
     where : (N,) bool array, int array, or (indptr, indices), optional
         Only these keys are read, see `topk`. Not of `Blocks`.
     codes : bool, optional
@@ -277,6 +276,7 @@ def retrieve(
     return result[0] if asked.single else result
 
 
+@_docs.like(retrieve)
 def partial(
     cues: Any,
     keys: Any,
@@ -294,13 +294,8 @@ def partial(
     """Recall from some of the keys: what `retrieve` does, in a form that adds up.
 
     Parts of the keys are read one by one, or on other machines, and merged in the order of the
-    keys: ``Partial.merge_all(parts).result()`` is `retrieve` on all of them.
-
-    Parameters
-    ----------
-    cues, keys, values, similarity, separation, beta, log_weight, mask, nan, rescale, threads
-        As `retrieve`, with the rows of ``keys``, ``values`` and ``log_weight`` that are here; there
-        may be none.
+    keys: ``Partial.merge_all(parts).result()`` is `retrieve` on all of them. Given are the rows of
+    keys, values and logarithms of weights that are here; there may be none.
 
     Returns
     -------

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from amfast import _check, _core, bits
+from amfast import _check, _core, _docs, bits
 from amfast._engine import knowing, others
 from amfast._engine.scoring import engine_rows, score_types
 from amfast._threads import resolve_threads
@@ -163,6 +163,7 @@ def pairwise(
     return result[0] if single else result
 
 
+@_docs.like(pairwise)
 def topk(
     queries: Any,
     keys: Any,
@@ -193,8 +194,6 @@ def topk(
     exclude_self : bool, default False
         Whether queries are the keys and key i is left out for query i; k is at most N - 1 then.
         Not of `Blocks`.
-    mask, nan, rescale
-        Which columns of the queries are known, see `pairwise`.
     where : (N,) bool array, int array, or (indptr, indices), optional
         Only these keys are searched: a mask, their indices, or a list per query in CSR. Rows that
         do not follow one another are copied. Not of `Blocks`.
@@ -270,6 +269,7 @@ def topk(
     return (scores[0], indices[0]) if single else (scores, indices)
 
 
+@_docs.like(topk)
 def within(
     queries: Any,
     keys: Any,
@@ -300,8 +300,6 @@ def within(
         to choose: `amfast.kernels`.
     exclude_self : bool, default False
         Whether queries are the keys and key i is left out for query i. Not of `Blocks`.
-    mask, nan, rescale, where, codes
-        Which columns of the queries are known, which keys are searched, and how, see `topk`.
     threads : int, optional
         None means the setting.
 

@@ -68,15 +68,15 @@ def hebbian(
     MemoryError
         If the result would not fit.
 
-    Notes
-    -----
-    A sum of N products is off by at most about ``(256 + N / 256) eps sum_i |w_i y_i x_i|``.
-
     See Also
     --------
     Hopfield : The network of these weights.
     HebbianMemory : The sum as a memory.
     amfast.kernels : What scores rows, and by which metrics.
+
+    Notes
+    -----
+    A sum of N products is off by at most about ``(256 + N / 256) eps sum_i |w_i y_i x_i|``.
 
     Examples
     --------

@@ -99,13 +99,22 @@ class Capacity(Savable):
         The corruption at which half of the patterns still come back exactly, between the
         `corruptions` measured; 0 where they do not rest at themselves, inf where the largest leaves
         more than half. `amfast.basins` has more of one memory.
+
+        Returns
+        -------
+        (L,) float64 array
         """
         if (np.diff(self.corruptions) <= 0).any():
             raise ValueError("basins are read off corruptions that ascend")
         return np.array([radius(self.corruptions, row) for row in self.exact])
 
     def rows(self) -> list[tuple[float, ...]]:
-        """Return (load, corruption, success, exact, overlap, spread) for every cell."""
+        """Return (load, corruption, success, exact, overlap, spread) for every cell.
+
+        Returns
+        -------
+        list of tuple of float
+        """
         return [
             (int(n), float(c), *(float(x[i, j]) for x in self._measured()))
             for i, n in enumerate(self.loads)
@@ -116,7 +125,16 @@ class Capacity(Savable):
         return self.success, self.exact, self.overlap, self.spread
 
     def to_csv(self, path: str | Path) -> Path:
-        """Write `rows` with a header line, and return the path."""
+        """Write `rows` with a header line, and return the path.
+
+        Parameters
+        ----------
+        path : str or Path
+
+        Returns
+        -------
+        Path
+        """
         path = Path(path)
         with path.open("w", newline="", encoding="utf-8") as file:
             writer = csv.writer(file)

@@ -51,7 +51,12 @@ class Comparison:
     """Of one image."""
 
     def rows(self) -> list[tuple[str, str, float, float, float, float]]:
-        """Return (memory, corruption, success, exact, overlap, seconds) for every cell."""
+        """Return (memory, corruption, success, exact, overlap, seconds) for every cell.
+
+        Returns
+        -------
+        list of tuple
+        """
         return [
             (name, kind, *(float(x[i, j]) for x in self._measured()))  # type: ignore[misc]
             for i, name in enumerate(self.memories)

@@ -8,11 +8,11 @@ from typing import Any, ClassVar, NoReturn, Protocol, TypeVar
 
 import numpy as np
 
-from amfast import _check
+from amfast import _check, _docs
 from amfast._check.savable import Savable
 from amfast._stores.items import Batch, Items, Stored
 from amfast._typing import Array, Float, Int
-from amfast.bits import BitMatrix
+from amfast.memories.alike import as_rows, check_alike, equal, one_row
 from amfast.memories.chains import chained
 from amfast.memories.files import decoded, encoded
 from amfast.memories.votes import voted
@@ -66,6 +66,11 @@ class Memory(Savable):
 
     _store: Any
 
+    def __init_subclass__(cls) -> None:
+        """Document what a class does its own way as far as it is everybody's."""
+        super().__init_subclass__()
+        _docs.inherit(cls)
+
     # -- what a memory has to say -----------------------------------------------------------------
 
     def _parameters(self) -> dict[str, Any]:
@@ -87,7 +92,7 @@ class Memory(Savable):
         return ", ".join(
             f"{name}={_shown(value)}"
             for name, value in given
-            if not _alike(value, defaults[name].default)
+            if not equal(value, defaults[name].default)
         )
 
     def _bounded(self) -> str:
@@ -102,7 +107,9 @@ class Memory(Savable):
 
     def _check_merge(self, other: Any) -> None:
         """Refuse a memory that this one cannot take in, beyond other parameters."""
-        _check_alike(self, other)
+        theirs: Stored | None = other._store.now
+        if theirs is not None:
+            check_alike(self, theirs.keys, theirs.values if theirs.heteroassociative else None)
 
     # -- storing ----------------------------------------------------------------------------------
 
@@ -134,8 +141,8 @@ class Memory(Savable):
             For element types that are no real numbers; for what does not fit. Likewise.
         """
         if one_row(keys):
-            keys = _as_rows(keys)
-            values = _as_rows(values) if one_row(values) else values
+            keys = as_rows(keys)
+            values = as_rows(values) if one_row(values) else values
         try:
             batch = self._admit(keys, values, weights)
         except TypeError as error:
@@ -151,6 +158,10 @@ class Memory(Savable):
     def delete(self, ids: Any) -> None:
         """Remove items by the ids that `store` returned.
 
+        Parameters
+        ----------
+        ids : int or (M,) int array
+
         Raises
         ------
         ValueError
@@ -164,6 +175,11 @@ class Memory(Savable):
 
     def merge(self: M, other: Any) -> M:
         """Add all items of another memory with the same parameters, in place; they get new ids.
+
+        Parameters
+        ----------
+        other : Memory
+            Stays as it is.
 
         Returns
         -------
@@ -189,7 +205,7 @@ class Memory(Savable):
 
     def _same_parameters(self, other: Any) -> bool:
         mine, theirs = self._parameters(), other._parameters()
-        return mine.keys() == theirs.keys() and all(_alike(mine[n], theirs[n]) for n in mine)
+        return mine.keys() == theirs.keys() and all(equal(mine[n], theirs[n]) for n in mine)
 
     # -- looking at it ----------------------------------------------------------------------------
 
@@ -221,9 +237,28 @@ class Memory(Savable):
         return int(self._store.nbytes)
 
     def scores(self, cues: Any, *, threads: int | None = None) -> Array:
-        """Refuse, where there are no items to score."""
+        """Refuse, where there are no items to score.
+
+        Parameters
+        ----------
+        cues : (Q, d) or (d,) array, or BitMatrix
+            As `recall` takes them.
+        threads : int, optional
+            None means the setting.
+
+        Returns
+        -------
+        (Q, N) or (N,) array
+            In the order of `ids`.
+
+        Raises
+        ------
+        ValueError
+            If the memory is empty or keeps no items, and for cues that `recall` refuses.
+        """
         return self._refuse("scores")
 
+    @_docs.like(scores)
     def weights(self, cues: Any, *, threads: int | None = None) -> Float:
         """Refuse, where there are no items to weigh."""
         return self._refuse("weights")
@@ -293,7 +328,24 @@ class Memory(Savable):
         return chained(self, cue, n_steps, how)
 
     def energy(self, states: Any, *, threads: int | None = None) -> Any:
-        """Refuse, where recall descends no energy."""
+        """Refuse, where recall descends no energy.
+
+        Parameters
+        ----------
+        states : (Q, d) or (d,) array, or BitMatrix
+            As `recall` takes cues.
+        threads : int, optional
+            None means the setting.
+
+        Returns
+        -------
+        (Q,) float64 array, or a float for one state
+
+        Raises
+        ------
+        ValueError
+            Where there is none, saying why; for states that `recall` refuses.
+        """
         raise ValueError(f"this memory has no energy: {self._why_no_energy()}")
 
     def _why_no_energy(self) -> str:
@@ -425,63 +477,6 @@ class Memory(Savable):
         one = slice(i, i + 1)
         values = now.values[one] if now.heteroassociative else None
         self._admit(now.keys[one], values, now.weights[one] if now.weighted else None)
-
-
-def check_alike(memory: Memory, keys: Any, values: Any, unit: str = "columns") -> None:
-    """Refuse items of other widths than those stored, or of the other kind.
-
-    Parameters
-    ----------
-    memory : Memory
-        One that keeps `Stored` items.
-    keys, values : (N, d) array or BitMatrix
-        Checked rows; ``values`` None if autoassociative.
-    unit : str
-        What widths count: "columns", "bits".
-    """
-    if values is not None and len(values) != len(keys):
-        raise ValueError(f"values have {len(values)} rows, keys have {len(keys)}")
-    now: Stored | None = memory._store.now
-    if now is None:
-        return
-    if keys.shape[1] != now.width:
-        raise ValueError(f"keys have {keys.shape[1]} {unit}, the memory stores {now.width}")
-    if now.heteroassociative != (values is not None):
-        kind = "values with" if now.heteroassociative else "no values beside"
-        raise ValueError(f"the memory stores {kind} its keys; values must be given alike")
-    if values is None:
-        return
-    if isinstance(values, BitMatrix) != isinstance(now.values, BitMatrix):
-        kind = "a BitMatrix" if isinstance(now.values, BitMatrix) else "arrays"
-        raise ValueError(f"the memory stores values of {kind}; they must be given alike")
-    if values.shape[1] != now.value_width:
-        raise ValueError(
-            f"values have {values.shape[1]} {unit}, the memory stores {now.value_width}"
-        )
-
-
-def one_row(given: Any) -> bool:
-    """Whether one 1-d row was given, rather than rows."""
-    if isinstance(given, (list, tuple)):
-        return len(given) > 0 and all(isinstance(x, (int, float, np.number)) for x in given)
-    return getattr(given, "ndim", None) == 1 and getattr(given, "dtype", None) != np.object_
-
-
-def _as_rows(given: Any) -> Any:
-    return [given] if isinstance(given, (list, tuple)) else given[None]
-
-
-def _check_alike(memory: Memory, other: Memory) -> None:
-    theirs: Stored | None = other._store.now
-    if theirs is not None:
-        check_alike(memory, theirs.keys, theirs.values if theirs.heteroassociative else None)
-
-
-def _alike(mine: Any, theirs: Any) -> bool:
-    """Whether two parameters are equal; arrays are if all their entries are."""
-    if isinstance(mine, np.ndarray) or isinstance(theirs, np.ndarray):
-        return np.array_equal(mine, theirs)
-    return bool(mine == theirs)
 
 
 def _shown(value: Any) -> str:

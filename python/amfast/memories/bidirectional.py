@@ -7,7 +7,7 @@ from typing import Any, cast
 
 import numpy as np
 
-from amfast import _check, bits, theory
+from amfast import _check, _docs, bits, theory
 from amfast._stores.items import Batch
 from amfast._threads import resolve_threads
 from amfast._typing import Array, Float, Int, Mask
@@ -26,10 +26,6 @@ class BidirectionalMemory(Units):
     fields of the other in turn until neither moves, and the energy never rises::
 
         W = sum_i w_i y_i x_i^T      y = sign(W x)    x = sign(W^T y)      E(x, y) = -y^T W x
-
-    Parameters
-    ----------
-    None : what is stored is all there is to say.
 
     Notes
     -----
@@ -118,10 +114,20 @@ class BidirectionalMemory(Units):
         """
         return self._recalled(cues, 0, max_iter, details, threads)
 
+    @_docs.like(recall)
     def recall_back(
         self, cues: Any, *, max_iter: int = 100, details: bool = False, threads: int | None = None
     ) -> Any:
-        """Recall x (Q, d) or (d,) from y (Q, o) or (o,): as `recall`, from the other side."""
+        """Recall x (Q, d) or (d,) from y (Q, o) or (o,): as `recall`, from the other side.
+
+        Parameters
+        ----------
+        cues : (Q, o) or (o,) array, or BitMatrix
+
+        Returns
+        -------
+        as `recall`, (Q, d) or (d,)
+        """
         return self._recalled(cues, 1, max_iter, details, threads)
 
     def _recalled(self, cues: Any, side: int, rounds: Any, details: Any, threads: Any) -> Any:
@@ -163,6 +169,11 @@ class BidirectionalMemory(Units):
         """Energy -y^T W x of pairs of ``states`` x (Q, d) and ``values`` y (Q, o), (Q,) float64.
 
         A float for one pair. Recall never raises it. ValueError as `recall`.
+
+        Parameters
+        ----------
+        values : (Q, o) or (o,) array, or BitMatrix
+            The other side, y.
         """
         now = self._pairs()
         if values is None:

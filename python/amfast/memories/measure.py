@@ -129,6 +129,10 @@ class Measure:
         Points are equal if all entries are (-0 equals 0). With values, points that are equal but
         answer differently become one point that answers with their mean by mass, so no function
         of (point, mean answer) changes, `retrieve` in particular.
+
+        Returns
+        -------
+        Measure
         """
         rows = self._points + 0 if self._points.dtype.kind == "f" else self._points
         kept = np.flatnonzero(self._masses > 0)
@@ -153,6 +157,10 @@ class Measure:
             Of equal widths; all with values or none.
         weights : (K,) array, optional
             Finite and >= 0, with a sum > 0; divided by the sum. None means alike.
+
+        Returns
+        -------
+        Measure
         """
         given = list(measures)
         for k, one in enumerate(given):
@@ -187,6 +195,11 @@ class Measure:
         function : callable
             Takes the points (N, d) and returns (N,) or (N, ...). What it says of points without
             mass is not looked at.
+
+        Returns
+        -------
+        float or array
+            As one row of what the function returns.
         """
         found = np.asarray(_check.function(function, "function")(self.points))
         if found.ndim == 0 or len(found) != len(self):
@@ -272,6 +285,10 @@ class Measure:
         Every point is scored against all others by the engine, in float64: N^2 d operations, by
         the first call alone. The margin itself is the sum of ``x_i (x_i - x_j)``, so that points
         far from the origin do not cancel.
+
+        Returns
+        -------
+        Margin
         """
         if self._margin is None:
             self._margin = _margin(self.merged()._points.astype(np.float64))

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from amfast import _check, _console
+from amfast import _check, _console, _docs
 from amfast._check.savable import Savable
 from amfast._typing import Array, Float, Int
 from amfast.memories.files import decoded, encoded
@@ -224,7 +224,7 @@ class MeasureRegressor(Savable):
 
     @property
     def attention_(self) -> Float:
-        """A (d, e), in the units of points and queries: weights are ``softmax(x . A q + ln m)``."""
+        """A, (d, e): weights are ``softmax(<x, A q> + ln m)``, points and queries as they came."""
         self._need_fit()
         return np.asarray(self._weights["A"] / (self._units["points"] * self._units["queries"]))
 
@@ -250,19 +250,26 @@ class MeasureRegressor(Savable):
         result = out * self._units["y"] + self._units["y_mean"]
         return np.asarray(result[:, 0] if self._single else result)
 
+    @_docs.like(predict)
     def recall(self, measures: Sequence[Measure], queries: Any) -> Float:
         """Recall what the attention reads, (n, o): the mean of the values by `weights`.
 
-        Parameters and errors are those of `predict`.
+        Returns
+        -------
+        (n, o) float64 array
         """
         _, recalled, *_ = _forward(self._weights, self._asked(measures, queries))
         return np.asarray(recalled * self._units["values"] + self._units["values_mean"])
 
+    @_docs.like(predict)
     def weights(self, measures: Sequence[Measure], queries: Any) -> Float:
         """Weigh every point of every context, (n, N), rows summing to 1.
 
-        N is the largest number of points; behind the points of shorter ones are zeros. Parameters
-        and errors are those of `predict`.
+        N is the largest number of points; behind the points of shorter ones are zeros.
+
+        Returns
+        -------
+        (n, N) float64 array
         """
         return _forward(self._weights, self._asked(measures, queries))[0]
 

@@ -74,7 +74,17 @@ class Recall:
     def of(cls, kind: Kind, state: Any, **columns: Any) -> Recall:
         """Return what was found, in the kind that the cues had.
 
-        ``state`` is an answer already; ``columns`` are the other fields, a row per cue.
+        Parameters
+        ----------
+        kind : Kind
+        state : array
+            An answer already.
+        **columns
+            The other fields, a row per cue.
+
+        Returns
+        -------
+        Recall
         """
         if kind.single:
             columns = {name: None if x is None else x[0] for name, x in columns.items()}

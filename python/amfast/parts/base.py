@@ -21,7 +21,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from amfast import _check
+from amfast import _check, _docs
 from amfast._typing import Array, Float
 
 WeightFunction = Callable[[Array], Any]
@@ -87,6 +87,11 @@ class Separation:
         object.__setattr__(self, "fn", fn)
         object.__setattr__(self, "name", name or _check.name_of_function(fn))
 
+    def __init_subclass__(cls) -> None:
+        """Document what a class does its own way as far as it is everybody's."""
+        super().__init_subclass__()
+        _docs.inherit(cls)
+
     def __setattr__(self, name: str, value: object) -> None:
         """Refuse: parts are frozen."""
         raise FrozenInstanceError(f"cannot assign to field {name!r}")
@@ -109,15 +114,45 @@ class Separation:
         return None
 
     def engine(self) -> tuple[str, float] | None:
-        """Name and parameter of the engine's fused form, None if there is no such form."""
+        """Return name and parameter of the engine's fused form, None if there is no such form.
+
+        Returns
+        -------
+        (str, float) or None
+        """
         return None
 
     def misfit(self, larger_is_better: bool) -> str:
-        """Say what goes wrong with scores of this kind; empty if nothing does."""
+        """Say what goes wrong with scores of this kind; empty if nothing does.
+
+        Parameters
+        ----------
+        larger_is_better : bool
+            False if the scores are negated distances.
+
+        Returns
+        -------
+        str
+        """
         return ""
 
     def check(self, n_items: int, larger_is_better: bool, n_bits: int | None = None) -> None:
-        """Refuse what this separation cannot do among ``n_items`` scored by such a similarity."""
+        """Refuse what this separation cannot do among ``n_items`` scored by such a similarity.
+
+        Parameters
+        ----------
+        n_items : int
+            How many there are.
+        larger_is_better : bool
+            False if the scores are negated distances.
+        n_bits : int, optional
+            Width of the keys where they are bits.
+
+        Raises
+        ------
+        ValueError
+            Where it cannot.
+        """
 
     def weights(
         self, scores: Array, log_weight: Float | None, larger_is_better: bool = True
@@ -132,6 +167,11 @@ class Separation:
             Logarithms of the items' weights, which multiply the separated scores.
         larger_is_better : bool
             False if the scores are negated distances; only a threshold needs to know.
+
+        Returns
+        -------
+        shares : (q, N) float64 array
+        log_scale : (q,) float64 array
         """
         raw = _check.array(self.fn(_check.frozen(scores)), f"weights of {self.name}")
         if raw.shape != scores.shape:
@@ -160,7 +200,21 @@ class Separation:
     def activations(
         self, scores: Array, log_weight: Float | None, larger_is_better: bool = True
     ) -> Float:
-        """Weights (q, N) as they are, not divided by their sum unless they always are."""
+        """Weights (q, N) as they are, not divided by their sum unless they always are.
+
+        Parameters
+        ----------
+        scores : (q, N) array
+            Larger is better.
+        log_weight : (N,) float64 array or None
+            Logarithms of the items' weights; None means that all are 1.
+        larger_is_better : bool
+            False if the scores are negated distances.
+
+        Returns
+        -------
+        (q, N) float64 array
+        """
         shares, log_scale = self.weights(scores, log_weight, larger_is_better)
         if self.sums_to_one:
             return shares
@@ -176,6 +230,10 @@ class Separation:
         ----------
         alike : bool
             Whether all items that weigh anything weigh the same.
+
+        Returns
+        -------
+        str
         """
         return f"nothing says that {self!r} is the gradient of a convex function"
 
@@ -184,6 +242,10 @@ class Separation:
 
         Of weights that sum to 1 it is the logarithm of that sum. None where `potential` has a
         formula of its own.
+
+        Returns
+        -------
+        (Separation, float) or None
         """
         return None
 
@@ -193,6 +255,24 @@ class Separation:
         """Evaluate L of the scores (q, N), whose gradient the weights are, (q,); see `weights`.
 
         Convex, but for even powers. -inf where no item has any weight and weights sum to 1.
+
+        Parameters
+        ----------
+        scores : (q, N) array
+            Larger is better.
+        log_weight : (N,) float64 array or None
+            Logarithms of the items' weights; None means that all are 1.
+        larger_is_better : bool
+            False if the scores are negated distances.
+
+        Returns
+        -------
+        (q,) float64 array
+
+        Raises
+        ------
+        ValueError
+            If there is none, saying why.
         """
         integral = self.integral()
         if integral is None:
@@ -207,6 +287,22 @@ class Separation:
         """Slopes ``a`` (q, N) of the weights by their own scores: the Hessian of the potential.
 
         It is ``diag(a)``, and ``diag(a) - a a^T / sum(a)`` where the weights sum to 1.
+
+        Parameters
+        ----------
+        scores : (q, N) array
+            Larger is better.
+        log_weight : (N,) float64 array or None
+            Logarithms of the items' weights; None means that all are 1.
+
+        Returns
+        -------
+        (q, N) float64 array
+
+        Raises
+        ------
+        ValueError
+            If there is no potential, saying why.
         """
         raise ValueError(f"{self!r} has no potential: {self.why_no_energy(True)}")
 
@@ -221,11 +317,35 @@ class Raw(Separation):
         return ""
 
     def weighed(self, slopes: Float, log_weight: Float | None) -> Float:
-        """Slopes (q, N) of f times the items' weights."""
+        """Slopes (q, N) of f times the items' weights.
+
+        Parameters
+        ----------
+        slopes : (q, N) float64 array
+            Of f.
+        log_weight : (N,) float64 array or None
+            Logarithms of the items' weights; None means that all are 1.
+
+        Returns
+        -------
+        (q, N) float64 array
+        """
         return slopes if log_weight is None else np.asarray(slopes * np.exp(log_weight))
 
     def summed(self, integrals: Float, log_weight: Float | None) -> Float:
-        """Sum integrals (q, N) of f by weight; an item of weight 0 has no part."""
+        """Sum integrals (q, N) of f by weight; an item of weight 0 has no part.
+
+        Parameters
+        ----------
+        integrals : (q, N) float64 array
+            Of f.
+        log_weight : (N,) float64 array or None
+            Logarithms of the items' weights; None means that all are 1.
+
+        Returns
+        -------
+        (q,) float64 array
+        """
         if log_weight is None:
             return np.asarray(integrals.sum(axis=1))
         live = log_weight > -np.inf

@@ -116,6 +116,10 @@ class TopK(Separation):
         n_items : int
             How many items there are, >= k.
 
+        Returns
+        -------
+        (q,) float64 array
+
         Raises
         ------
         ValueError
@@ -138,7 +142,20 @@ class TopK(Separation):
             return np.asarray(rest / (rest + np.exp(self.beta * (s - s[:, -1:])).sum(axis=1)))
 
     def shares(self, best: Array, bias: Array | float) -> tuple[Float, Float]:
-        """Weights among the best (q, k), given their scores and log weights, and their log sum."""
+        """Weights among the best (q, k), given their scores and log weights, and their log sum.
+
+        Parameters
+        ----------
+        best : (q, k) array
+            Scores.
+        bias : (q, k) array or float
+            Their log weights.
+
+        Returns
+        -------
+        shares : (q, k) float64 array
+        log_scale : (q,) float64 array
+        """
         s = best.astype(np.float64)
         if not self.beta:
             return weighing.shares(np.zeros(s.shape) + bias, None, None)

@@ -19,19 +19,43 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from amfast import _check
+from amfast import _check, _docs
 from amfast._typing import Float
 
 
 class FeatureMap:
     """What `Elu` and `Fourier` have in common."""
 
+    def __init_subclass__(cls) -> None:
+        """Document what a map does its own way as far as it is everybody's."""
+        super().__init_subclass__()
+        _docs.inherit(cls)
+
     def width(self, d: int) -> int:
-        """Features of a key of width d."""
+        """Features of a key of width d.
+
+        Parameters
+        ----------
+        d : int
+            Columns of a key.
+
+        Returns
+        -------
+        int
+        """
         raise NotImplementedError
 
     def map(self, rows: Float) -> Float:
-        """Features (n, `width`) of rows (n, d), float64."""
+        """Features (n, `width`) of rows (n, d), float64.
+
+        Parameters
+        ----------
+        rows : (n, d) float64 array
+
+        Returns
+        -------
+        (n, width) float64 array
+        """
         raise NotImplementedError
 
 
@@ -54,11 +78,11 @@ class Elu(FeatureMap):
 
 @dataclass(frozen=True)
 class Fourier(FeatureMap):
-    """``phi(x) = sqrt(2 / m) cos(W x + b)``, so that ``phi(x) . phi(y) ~ exp(-gamma |x - y|^2)``.
+    """``phi(x) = sqrt(2 / m) cos(W x + b)``, so that ``<phi(x), phi(y)>`` is a Gaussian kernel.
 
-    Random Fourier features with ``W ~ N(0, 2 gamma)`` and ``b`` uniform in 0..2 pi (Rahimi and
-    Recht, *Random Features for Large-Scale Kernel Machines*, NeurIPS 2007). The error of one
-    kernel value is about ``1 / sqrt(m)``.
+    The kernel is ``exp(-gamma |x - y|^2)``. Random Fourier features with ``W ~ N(0, 2 gamma)`` and
+    ``b`` uniform in 0..2 pi (Rahimi and Recht, *Random Features for Large-Scale Kernel Machines*,
+    NeurIPS 2007). The error of one kernel value is about ``1 / sqrt(m)``.
 
     Parameters
     ----------
@@ -88,7 +112,18 @@ class Fourier(FeatureMap):
         return self.n_features
 
     def projection(self, d: int) -> tuple[Float, Float]:
-        """Return W (m, d) and b (m,)."""
+        """Return W (m, d) and b (m,).
+
+        Parameters
+        ----------
+        d : int
+            Columns of a key.
+
+        Returns
+        -------
+        W : (m, d) float64 array
+        b : (m,) float64 array
+        """
         rng = np.random.Generator(np.random.PCG64(self.seed))
         directions = rng.standard_normal((self.n_features, d))
         return np.sqrt(2 * self.gamma) * directions, rng.uniform(0, 2 * np.pi, self.n_features)

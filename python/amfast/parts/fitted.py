@@ -82,7 +82,14 @@ class FittedSimilarity(Similarity):
         return "sqeuclidean"
 
     def check_width(self, rows: Any, name: str) -> None:
-        """Refuse rows of another width than was fitted."""
+        """Refuse rows of another width than was fitted.
+
+        Parameters
+        ----------
+        rows : (N, d) array
+        name : str
+            What errors call them.
+        """
         _check.same_width(rows, name, self.lines.shape[2], "the similarity was fitted to")
 
     def asked(self, model: int, cues: Array, known: Array | None) -> tuple[Array, Array]:
@@ -122,7 +129,18 @@ class FittedSimilarity(Similarity):
         return brought, weights if known is None else np.ascontiguousarray(weights * known)
 
     def constants(self, cues: Array, known: Array | None = None) -> Float:
-        """Return what each model adds to the distances of every key, (M, q), the least 0."""
+        """Return what each model adds to the distances of every key, (M, q), the least 0.
+
+        Parameters
+        ----------
+        cues : (q, d) array
+        known : (q, d) array, optional
+            Which entries count.
+
+        Returns
+        -------
+        (M, q) float64 array
+        """
         share = np.ones((1, cues.shape[1])) if known is None else known.astype(np.float64)
         out = np.empty((len(self.lines), len(cues)))
         for model, (a, b, s) in enumerate(self.lines):

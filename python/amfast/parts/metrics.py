@@ -33,32 +33,36 @@ METRICS = {
     for metric in (
         Metric(
             "dot",
-            "sum q k; the only one where larger is better",
+            "``sum q k``; the only one where larger is better",
             larger_is_better=True,
             bytes="whole",
             short=True,
         ),
         Metric(
-            "cosine", "1 - q.k / (|q| |k|), a distance; 1 if either row is zero", bytes="rounded"
+            "cosine",
+            "``1 - q.k / (|q| |k|)``, a distance; 1 if either row is zero",
+            bytes="rounded",
         ),
         Metric(
             "sqeuclidean",
-            "sum (q - k)^2, by direct differences",
+            "``sum (q - k)^2``, by direct differences",
             bytes="whole",
             short=True,
         ),
         Metric("euclidean", "its square root", aliases=("l2",), bytes="rounded", short=True),
-        Metric("manhattan", "sum |q - k|", aliases=("cityblock", "l1"), bytes="whole", short=True),
+        Metric(
+            "manhattan", "``sum |q - k|``", aliases=("cityblock", "l1"), bytes="whole", short=True
+        ),
         Metric(
             "kl",
-            "KL(k || q) in nats of the rows divided by their sums, 0 ln 0 = 0, inf where q is 0 "
-            "and k is not. Millidge et al. (2022) call this one reverse KL",
+            "``KL(k || q)`` in nats of the rows divided by their sums, 0 ln 0 = 0, inf where q is "
+            "0 and k is not. Millidge et al. (2022) call this one reverse KL",
             distributions=True,
             smoothed=True,
         ),
         Metric(
             "reverse_kl",
-            "KL(q || k), likewise; their KL",
+            "``KL(q || k)``, likewise; their KL",
             distributions=True,
             smoothed=True,
         ),

@@ -42,6 +42,14 @@ class Readout:
         for the identity (``L_v = |v|^2 / 2``); 0 in the cube -1..1 for the sign (``L_v = |v|_1``),
         0 in the unit ball for l2 (``L_v = |v|``), and +inf outside, where no readout lies and the
         first step may raise what follows.
+
+        Parameters
+        ----------
+        states : (Q, d) array
+
+        Returns
+        -------
+        (Q,) float64 array
         """
         if self.kind == "identity":
             with np.errstate(over="ignore"):

@@ -338,6 +338,16 @@ SEPARATIONS: Final[dict[str, Separation]] = {
 def separation(given: object, beta: float | None = None) -> Separation:
     """Resolve a separation's name, object or function; ``beta`` is a shorthand for a name's own.
 
+    Parameters
+    ----------
+    given : str, Separation or callable
+    beta : float, optional
+        Of the softmax; None means its default.
+
+    Returns
+    -------
+    Separation
+
     Raises
     ------
     ValueError

@@ -114,10 +114,26 @@ class Similarity:
         return self.metric
 
     def check_width(self, rows: Any, name: str) -> None:
-        """Refuse rows of a width that this similarity does not know."""
+        """Refuse rows of a width that this similarity does not know.
+
+        Parameters
+        ----------
+        rows : (N, d) array
+        name : str
+            What errors call them.
+        """
 
     def slopes(self, cues: Array, keys: Array) -> Array:
         """Call the gradient on one tile and check what it returns, (q, n, d) as given.
+
+        Parameters
+        ----------
+        cues : (q, d) array
+        keys : (n, d) array
+
+        Returns
+        -------
+        (q, n, d) array
 
         Raises
         ------
@@ -143,6 +159,15 @@ class Similarity:
     def tile(self, cues: Array, keys: Array) -> Array:
         """Call the function on one tile and check what it returns, (q, n) as given.
 
+        Parameters
+        ----------
+        cues : (q, d) array
+        keys : (n, d) array
+
+        Returns
+        -------
+        (q, n) array
+
         Raises
         ------
         ValueError
@@ -166,7 +191,16 @@ class Similarity:
 
 
 def similarity(given: object) -> Similarity:
-    """Resolve a similarity's name, object or function."""
+    """Resolve a similarity's name, object or function.
+
+    Parameters
+    ----------
+    given : str, Similarity or callable
+
+    Returns
+    -------
+    Similarity
+    """
     if isinstance(given, Similarity):
         return given
     if isinstance(given, str) or callable(given):

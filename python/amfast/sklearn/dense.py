@@ -9,6 +9,7 @@ from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_is_fitted
 
+from amfast import _docs
 from amfast._typing import Array
 from amfast.memories.dense import classifier
 from amfast.memories.dense.training import Network
@@ -17,14 +18,15 @@ from amfast.sklearn import sharing
 __all__ = ["DenseAssociativeClassifier"]
 
 
+@_docs.like(classifier.DenseAssociativeClassifier)
 class DenseAssociativeClassifier(
     ClassifierMixin, BaseEstimator, classifier.DenseAssociativeClassifier
 ):
     """`amfast.DenseAssociativeClassifier` with all manners of scikit-learn's classifiers.
 
-    Parameters, attributes and the training are its own, and described there. Inputs are 2-d here,
-    names of columns are kept and compared, of two classes `decision_function` is 1-d, and what is
-    not fitted says so by `sklearn.exceptions.NotFittedError`.
+    Attributes and the training are its own, and described there. Inputs are 2-d here, names of
+    columns are kept and compared, of two classes `decision_function` is 1-d, and what is not fitted
+    says so by `sklearn.exceptions.NotFittedError`.
 
     Examples
     --------

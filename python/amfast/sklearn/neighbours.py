@@ -10,7 +10,7 @@ from sklearn import get_config
 from sklearn.base import BaseEstimator, ClassNamePrefixFeaturesOutMixin, TransformerMixin
 from sklearn.utils.validation import check_is_fitted
 
-from amfast import _check, bits, kernels
+from amfast import _check, _docs, bits, kernels
 from amfast._typing import Array, Int
 from amfast.parts import metrics
 from amfast.parts.metrics import METRICS
@@ -137,6 +137,7 @@ class _Nearest(_Search):
         distances, indices = self._best(X, _check.integer(k, "n_neighbors", 1))
         return (distances, indices) if return_distance else indices
 
+    @_docs.like(kneighbors)
     def kneighbors_graph(
         self, X: Any = None, n_neighbors: int | None = None, mode: str = "connectivity"
     ) -> Any:
@@ -144,8 +145,6 @@ class _Nearest(_Search):
 
         Parameters
         ----------
-        X, n_neighbors
-            As `kneighbors`.
         mode : {"connectivity", "distance"}, default "connectivity"
             Whether edges weigh 1 or are distances, of which those that are 0 are stored, too.
 
@@ -210,6 +209,7 @@ class _Near(_Search):
         found = _ragged(indices, indptr)
         return (_ragged(distances, indptr), found) if return_distance else found
 
+    @_docs.like(radius_neighbors)
     def radius_neighbors_graph(
         self,
         X: Any = None,
@@ -221,8 +221,6 @@ class _Near(_Search):
 
         Parameters
         ----------
-        X, radius, sort_results
-            As `radius_neighbors`.
         mode : {"connectivity", "distance"}, default "connectivity"
             Whether edges weigh 1 or are distances, of which those that are 0 are stored, too.
 

@@ -9,7 +9,7 @@ from sklearn.base import BaseEstimator, ClassifierMixin, RegressorMixin
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import _check_sample_weight
 
-from amfast import kernels
+from amfast import _docs, kernels
 from amfast._typing import Array, Float, Int
 from amfast.sklearn import sharing
 
@@ -124,6 +124,7 @@ class AssociativeClassifier(ClassifierMixin, _Recall):
         self._store(X, index, _weights(sample_weight, X), classes)
         return self
 
+    @_docs.like(fit)
     def partial_fit(
         self, X: Any, y: Any, classes: Any = None, sample_weight: Any = None
     ) -> AssociativeClassifier:
@@ -131,8 +132,6 @@ class AssociativeClassifier(ClassifierMixin, _Recall):
 
         Parameters
         ----------
-        X, y, sample_weight
-            As `fit`.
         classes : array_like, optional
             All labels there will ever be: needed in the first call if ``y`` lacks some.
 

@@ -43,6 +43,10 @@ def dense_capacity(d: int, n: int) -> float:
     n : int
         Power of the interaction, >= 2.
 
+    Returns
+    -------
+    float
+
     References
     ----------
     Krotov, Hopfield, *Dense Associative Memory for Pattern Recognition*, NIPS 2016, equation (6).
@@ -74,6 +78,10 @@ def dense_bit_error_tail(d: int, k: int, n: int) -> float:
     n : int
         Power of the interaction, >= 2.
 
+    Returns
+    -------
+    float
+
     References
     ----------
     Krotov, Hopfield, NIPS 2016, equation (5).
@@ -103,6 +111,10 @@ def dense_bit_error(d: int, k: float, n: int, *, interaction: Interaction = "pow
     interaction : {"power", "rectified"}, default "power"
         ``F(x) = x^n`` or ``max(x, 0)^n``; the rectified one has half the noise.
 
+    Returns
+    -------
+    float
+
     References
     ----------
     Derived; checked by simulation (``amfast reproduce dam-capacity``).
@@ -128,6 +140,10 @@ def dense_n50(d: int, n: int, *, interaction: Interaction = "power") -> float:
     n : int
         Power of the interaction, >= 1.
     interaction : {"power", "rectified"}, default "power"
+
+    Returns
+    -------
+    float
     """
     d, n = size(d, "d", 2), size(n, "n", 1)
     _check.choice(interaction, "interaction", ("power", "rectified"))
@@ -174,6 +190,10 @@ def exponential_rate(a: float) -> float:
     ----------
     a : float
         In [-1, 1].
+
+    Returns
+    -------
+    float
     """
     a = _check.number(a, "a", -1.0)
     if a > 1.0:
@@ -231,6 +251,10 @@ def exponential_capacity(
     corruption : float, default 0.0
         Fraction of flipped bits in the cue, in [0, 1/2].
     which : {"one", "all"}, default "all"
+
+    Returns
+    -------
+    float
     """
     d = _check.integer(d, "d", 1)
     return _exp(exponential_exponent(corruption, which) * d) + 1.0
@@ -279,6 +303,10 @@ def onestep_birthday(d: int) -> float:
     ----------
     d : int
         Width of the keys, >= 1.
+
+    Returns
+    -------
+    float
 
     Examples
     --------
@@ -330,5 +358,9 @@ def onestep_union_exponent() -> float:
     inequality, whose factor 1/2 printed versions of the argument have lost), and then n
     contributions of exp(eps d) stay below exp(d); both limits meet at eps = 2 (sqrt(2) - 1). A
     bound, at one half of the exponent ln(2) / 2 that `onestep_birthday` has.
+
+    Returns
+    -------
+    float
     """
     return 1.0 - 2.0 * (math.sqrt(2.0) - 1.0)

@@ -72,6 +72,10 @@ def hopfield_bit_bound(n: int, d: int) -> float:
         Stored pairs, >= 1.
     d : int
         Width of the keys, >= 1.
+
+    Returns
+    -------
+    float
     """
     n, d = _check.integer(n, "n", 1), _check.integer(d, "d", 1)
     return 0.0 if n == 1 else math.exp(-d / (2 * (n - 1)))
@@ -126,6 +130,10 @@ def hopfield_critical_load() -> float:
     half of the patterns are still recalled somewhat above it: near 0.16 at d = 1000 and 0.155 at
     d = 2000.
 
+    Returns
+    -------
+    float
+
     References
     ----------
     Amit, Gutfreund, Sompolinsky, *Physical Review Letters* 55, 1530 (1985).
@@ -169,6 +177,10 @@ def hopfield_capacity(d: int, which: Which = "all") -> float:
     which : {"one", "all"}, default "all"
         Whether one given pattern or every one must be free of errors.
 
+    Returns
+    -------
+    float
+
     References
     ----------
     McEliece, Posner, Rodemich, Venkatesh, *IEEE Transactions on Information Theory* 33, 461 (1987).
@@ -192,6 +204,10 @@ def hopfield_union_bound(d: int, failure: float, which: Which = "all") -> float:
     failure : float
         Accepted probability of any wrong bit, in (0, 1).
     which : {"one", "all"}, default "all"
+
+    Returns
+    -------
+    float
     """
     d = _check.integer(d, "d", 1)
     failure = _check.number(failure, "failure", 0.0)
@@ -260,6 +276,10 @@ def bidirectional_n50(d: int, o: int) -> float:
     d, o : int
         Units of the two sides, >= 2.
 
+    Returns
+    -------
+    float
+
     References
     ----------
     Kosko, *Bidirectional Associative Memories*, IEEE Trans. SMC 18 (1988); the estimate: Haines and
@@ -297,6 +317,10 @@ def storkey_capacity(d: int) -> float:
     ----------
     d : int
         Units, >= 2.
+
+    Returns
+    -------
+    float
 
     References
     ----------

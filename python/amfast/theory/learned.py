@@ -35,6 +35,10 @@ def learned_margin(n_pairs: int, label_noise: float) -> float:
     label_noise : float
         alpha, 0 <= alpha < 1.
 
+    Returns
+    -------
+    float
+
     Examples
     --------
     >>> from amfast import theory
@@ -56,6 +60,10 @@ def learned_entropy(n_pairs: int, label_noise: float) -> float:
         K, >= 1.
     label_noise : float
         alpha, 0 <= alpha < 1.
+
+    Returns
+    -------
+    float
     """
     k, alpha = _check.integer(n_pairs, "n_pairs", 1), noise(label_noise)
     if alpha == 0:
@@ -78,6 +86,10 @@ def muon_learning_rate(n_pairs: int, label_noise: float, n_steps: int) -> float:
         alpha, 0 <= alpha < 1.
     n_steps : int
         >= 1.
+
+    Returns
+    -------
+    float
     """
     n_steps = _check.integer(n_steps, "n_steps", 1)
     margin = learned_margin(n_pairs, label_noise)
@@ -96,6 +108,10 @@ def muon_noiseless_loss(n_pairs: int, step: float, lr: float = 1.0) -> float:
     step : float
         Steps taken, >= 0.
     lr : float, default 1.0
+
+    Returns
+    -------
+    float
     """
     k, step = _check.integer(n_pairs, "n_pairs", 1), _check.number(step, "step", 0.0)
     return k * math.exp(-_check.number(lr, "lr", 0.0) * step)
@@ -106,6 +122,10 @@ def muon_noisy_exponent() -> float:
 
     With label noise and a step size in proportion to 1 / n_steps. A multiple of the step size that
     lands exactly on the optimum hides it; take several and look at their envelope.
+
+    Returns
+    -------
+    float
     """
     return -2.0
 
@@ -123,6 +143,10 @@ def gd_noiseless_loss(frequency: float, step: float, lr: float = 1.0) -> float:
     step : float
         Steps taken, > 0.
     lr : float, default 1.0
+
+    Returns
+    -------
+    float
     """
     p, step = _check.number(frequency, "frequency", 0.0), _check.number(step, "step", 0.0)
     if not 0 < p <= 1:
@@ -141,6 +165,10 @@ def gd_noisy_exponent(power: float) -> float:
     ----------
     power : float
         > 1.
+
+    Returns
+    -------
+    float
 
     Examples
     --------

@@ -34,6 +34,10 @@ def measure_weight(beta: float, n_components: int, margin: float = 1.0) -> float
     margin : float, default 1.0
         >= 0.
 
+    Returns
+    -------
+    float
+
     Examples
     --------
     >>> from amfast import theory
@@ -58,6 +62,10 @@ def measure_beta(n_components: int, margin: float = 1.0, excess: float = 3.0) ->
         > 0; how far other tags score below the queried one.
     excess : float, default 3.0
         >= 0.
+
+    Returns
+    -------
+    float
     """
     count = _check.integer(n_components, "n_components", 1)
     margin, excess = _check.number(margin, "margin", 0.0), _check.number(excess, "excess", 0.0)
@@ -77,6 +85,10 @@ def measure_sampling_error(n_features: int, n_tokens: int) -> float:
         J, >= 1.
     n_tokens : int
         L, >= 1.
+
+    Returns
+    -------
+    float
     """
     return _check.integer(n_features, "n_features", 1) / _check.integer(n_tokens, "n_tokens", 1)
 
@@ -93,6 +105,10 @@ def measure_excess_risk(n: float, alpha: float) -> float:
         >= 1.
     alpha : float
         > 0.
+
+    Returns
+    -------
+    float
 
     Examples
     --------

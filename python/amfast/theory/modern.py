@@ -46,6 +46,10 @@ def modern_separation(n: int, norm: float, beta: float) -> float:
     beta : float
         Inverse temperature, > 0.
 
+    Returns
+    -------
+    float
+
     References
     ----------
     Ramsauer et al., *Hopfield Networks is All You Need* (ICLR 2021), theorems 4 and 5.
@@ -65,7 +69,7 @@ def modern_separation(n: int, norm: float, beta: float) -> float:
 
 
 def modern_error_bound(margin: Any, n: int, norm: float, beta: float) -> Any:
-    """Upper bound on the distance between an item and its fixed point, |x_i - x_i*|.
+    """Upper bound on the distance between an item and its fixed point, ``|x_i - x_i*|``.
 
     ``2 e (n - 1) norm exp(-beta Delta_i)``, valid for items that are well separated by
     `modern_separation`; one step from within `modern_radius` errs by no more.
@@ -80,6 +84,10 @@ def modern_error_bound(margin: Any, n: int, norm: float, beta: float) -> Any:
         The largest Euclidean norm of an item, > 0.
     beta : float
         Inverse temperature, > 0.
+
+    Returns
+    -------
+    float or float64 array
 
     References
     ----------
@@ -109,6 +117,10 @@ def modern_radius(n: int, norm: float, beta: float) -> float:
     beta : float
         Inverse temperature, > 0.
 
+    Returns
+    -------
+    float
+
     References
     ----------
     Ramsauer et al. (ICLR 2021), equation 7 and theorem 4.
@@ -133,6 +145,10 @@ def modern_capacity_base(d: int, spread: float = 1.0, beta: float = 1.0, p: floa
         Inverse temperature, > 0.
     p : float, default 0.001
         Probability of failing, in (0, 1).
+
+    Returns
+    -------
+    float
 
     References
     ----------
@@ -163,6 +179,17 @@ def modern_capacity(d: int, spread: float = 1.0, beta: float = 1.0, p: float = 0
     With probability 1 - p all of them are well separated fixed points. c is
     `modern_capacity_base`, whose parameters these are. It tells how fast the number grows; as a
     number it is loose (for d = 20 and beta = K = 1 it is 0.3). inf beyond the range of floats.
+
+    Parameters
+    ----------
+    d : int
+        Width of the patterns, >= 2.
+    spread, beta, p : float
+        As of `modern_capacity_base`.
+
+    Returns
+    -------
+    float
 
     References
     ----------

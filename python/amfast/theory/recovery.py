@@ -29,6 +29,10 @@ def l1_weak_threshold(undersampling: float) -> float:
     undersampling : float
         delta, 0 < delta < 1.
 
+    Returns
+    -------
+    float
+
     References
     ----------
     Donoho, *High-dimensional centrally symmetric polytopes with neighborliness proportional to
@@ -64,6 +68,10 @@ def l1_capacity(n: int, n_constraints: int) -> float:
     n_constraints : int
         m = n - rank, 1 to n - 1.
 
+    Returns
+    -------
+    float
+
     Examples
     --------
     >>> from amfast import theory
@@ -87,6 +95,10 @@ def recovery_unique(n_constraints: int) -> int:
     ----------
     n_constraints : int
         m, >= 1.
+
+    Returns
+    -------
+    int
     """
     return _check.integer(n_constraints, "n_constraints", 1) // 2
 
@@ -100,6 +112,10 @@ def subspace_messages(rank: int, levels: int = 2) -> int:
         Dimension of the subspace, >= 0.
     levels : int, default 2
         Values of each coefficient, >= 1.
+
+    Returns
+    -------
+    int
 
     Examples
     --------

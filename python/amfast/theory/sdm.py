@@ -92,6 +92,10 @@ def sdm_expected_active(n_bits: int, n_locations: int, radius: int) -> float:
     radius : int
         In 0..n_bits.
 
+    Returns
+    -------
+    float
+
     Examples
     --------
     >>> from amfast import theory
@@ -128,6 +132,10 @@ def sdm_radius(n_bits: int, p: float) -> int:
         Bits of a word, >= 1.
     p : float
         In (0, 1].
+
+    Returns
+    -------
+    int
 
     Examples
     --------
@@ -212,6 +220,10 @@ def sdm_snr(n_locations: int, n_items: int, p: float) -> float:
         M and T, >= 1.
     p : float
         Activation probability, in (0, 1].
+
+    Returns
+    -------
+    float
 
     References
     ----------
@@ -332,6 +344,10 @@ def sdm_new_distance(
         n, M, r, T and d.
     autoassociative : bool, default True
         Whether data are their own addresses.
+
+    Returns
+    -------
+    float
 
     Examples
     --------

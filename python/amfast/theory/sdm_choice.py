@@ -23,6 +23,10 @@ def sdm_best_p(n_locations: int, n_items: int) -> float:
     n_locations, n_items : int
         M and T, >= 1.
 
+    Returns
+    -------
+    float
+
     References
     ----------
     Kanerva (1988), chapter 7; Bricken and Pehlevan, *NeurIPS* 2021, appendix B.5.
@@ -48,6 +52,10 @@ def sdm_best_radius(n_bits: int, n_locations: int, n_items: int) -> int:
     ----------
     n_bits, n_locations, n_items : int
         n, M and T, >= 1; M and T may change places.
+
+    Returns
+    -------
+    int
 
     Raises
     ------
@@ -85,6 +93,10 @@ def sdm_capacity_p(n_locations: int, error: float = 0.01) -> float:
     error : float, default 0.01
         Accepted probability of a wrong bit, in (0, 1/2).
 
+    Returns
+    -------
+    float
+
     References
     ----------
     Derived; at M = 2^64 it is the p of 2.0e-13 of Bricken and Pehlevan, *NeurIPS* 2021.
@@ -114,6 +126,10 @@ def sdm_capacity_radius(n_bits: int, n_locations: int, error: float = 0.01) -> i
         n and M, >= 1.
     error : float, default 0.01
         Accepted probability of a wrong bit, in (0, 1/2).
+
+    Returns
+    -------
+    int
 
     Examples
     --------

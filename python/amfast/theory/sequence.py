@@ -26,6 +26,10 @@ def sequence_n50(d: int, n: int = 1) -> float:
     n : int, default 1
         Power of the separation, >= 1: 1 is Hopfield's, or the identity.
 
+    Returns
+    -------
+    float
+
     References
     ----------
     Chaudhry, Zavatone-Veth, Krotov and Pehlevan, *Long Sequence Hopfield Memory*, NeurIPS 2023;
@@ -61,6 +65,10 @@ def sequence_critical_load() -> float:
     ``m = erf(m / sqrt(2 load r))``, ``r = 1 / (1 - C^2)``,
     ``C = sqrt(2 / (pi load r)) exp(-m^2 / (2 load r))`` have a solution. Nearly twice
     `hopfield_critical_load`: where states move on, what they disturb does not come back to them.
+
+    Returns
+    -------
+    float
 
     References
     ----------

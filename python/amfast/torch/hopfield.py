@@ -5,6 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
+from amfast import _docs
 from amfast.torch.reading import retrieve
 
 
@@ -45,7 +46,21 @@ class HopfieldRetrieval(nn.Module):
         *,
         log_weight: Tensor | None = None,
     ) -> Tensor:
-        """Read (..., Q, o) of cues (..., Q, d), keys (..., N, d) and values (..., N, o)."""
+        """Read values where states settle.
+
+        Parameters
+        ----------
+        cues : (..., Q, d) tensor
+        keys : (..., N, d) tensor
+        values : (..., N, o) tensor, optional
+            None means the keys.
+        log_weight : (..., N) tensor, optional
+            Logarithms of the keys' weights.
+
+        Returns
+        -------
+        (..., Q, o) tensor
+        """
         for _ in range(self.max_iter - 1):
             cues = retrieve(
                 cues, keys, similarity=self.similarity, beta=self.beta, log_weight=log_weight
@@ -110,10 +125,23 @@ class Hopfield(nn.Module):
         log_weight: Tensor | None = None,
         causal: bool = False,
     ) -> Tensor:
-        """Read (..., Q, dim) of states (..., Q, dim).
+        """Read what is stored.
 
-        ``stored`` (..., N, dim) are the states themselves if None, ``values`` (..., N, dim) what is
-        stored; ``log_weight`` is (..., N).
+        Parameters
+        ----------
+        states : (..., Q, dim) tensor
+        stored : (..., N, dim) tensor, optional
+            None means the states themselves.
+        values : (..., N, dim) tensor, optional
+            None means what is stored.
+        log_weight : (..., N) tensor, optional
+            Logarithms of weights, -inf where a set is padded.
+        causal : bool, default False
+            Whether state i reads rows 0 to i.
+
+        Returns
+        -------
+        (..., Q, dim) tensor
         """
         stored = states if stored is None else stored
         values = stored if values is None else values
@@ -134,13 +162,12 @@ class Hopfield(nn.Module):
         return f"heads={self.heads}, similarity={self.similarity!r}, beta={self.beta:g}"
 
 
+@_docs.like(Hopfield)
 class HopfieldPooling(Hopfield):
     """A set of any size read by learned states: (..., N, dim) to (..., n_queries, dim).
 
     Parameters
     ----------
-    dim, heads, similarity, beta, dropout
-        As `Hopfield`.
     n_queries : int, default 1
         Learned states.
 
@@ -164,8 +191,14 @@ class HopfieldPooling(Hopfield):
         super().__init__(dim, heads, similarity=similarity, beta=beta, dropout=dropout)
         self.states = nn.Parameter(torch.randn(n_queries, dim) * dim**-0.5)
 
+    @_docs.like(Hopfield.forward)
     def forward(self, stored: Tensor, *, log_weight: Tensor | None = None) -> Tensor:  # type: ignore[override]
-        """Pool (..., N, dim); ``log_weight`` (..., N) is -inf where a set is padded."""
+        """Pool what is stored.
+
+        Returns
+        -------
+        (..., n_queries, dim) tensor
+        """
         return super().forward(self.states, stored, log_weight=log_weight)
 
 
@@ -178,8 +211,10 @@ class HopfieldLayer(nn.Module):
         Columns of states and of the answer.
     n_memories : int
         Learned pairs of a key and a value.
-    similarity, beta
-        As `Hopfield` with one head.
+    similarity : str, default "dot"
+        As `amfast.torch.retrieve`.
+    beta : float, optional
+        None means ``1 / sqrt(dim)``.
 
     Examples
     --------
@@ -197,7 +232,16 @@ class HopfieldLayer(nn.Module):
         self.values = nn.Parameter(torch.randn(n_memories, dim) * dim**-0.5)
 
     def forward(self, states: Tensor) -> Tensor:
-        """Read (..., dim) of states (..., dim)."""
+        """Read the learned values.
+
+        Parameters
+        ----------
+        states : (..., dim) tensor
+
+        Returns
+        -------
+        (..., dim) tensor
+        """
         rows = states.reshape(-1, states.shape[-1])
         read = retrieve(rows, self.keys, self.values, similarity=self.similarity, beta=self.beta)
         return read.reshape(states.shape)

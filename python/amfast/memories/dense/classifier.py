@@ -11,10 +11,11 @@ from typing import Any, Literal
 
 import numpy as np
 
-from amfast import _check, _console
+from amfast import _check, _console, _docs
 from amfast._check.savable import Savable
 from amfast._threads import resolve_threads
 from amfast._typing import Array
+from amfast.memories.dense.inputs import read_inputs, read_labels
 from amfast.memories.dense.training import SMALLEST_STEP, Network, Settings
 from amfast.memories.files import decoded, encoded
 
@@ -51,9 +52,9 @@ class DenseAssociativeClassifier(Savable):
     loss_power : int, optional
         m of the loss, >= 1. None: 2 up to n = 2, n up to n = 14, 30 above.
     temperature : float or (float, float), optional
-        T at the first and last epoch, linear in between, in units of the mean of sum_i |v_i| over
-        the training inputs, so that it needs no change with the number of pixels. None: from 0.9
-        to 0.2 at n <= 2, 0.9 to 0.25 at n <= 4, 0.7 to 0.6 at n < 15, 0.87 above.
+        T at the first and last epoch, linear in between, in units of the mean of ``sum_i |v_i|``
+        over the training inputs, so that it needs no change with the number of pixels. None: from
+        0.9 to 0.2 at n <= 2, 0.9 to 0.25 at n <= 4, 0.7 to 0.6 at n < 15, 0.87 above.
     learning_rate : float, optional
         Largest change of an entry in a step, in the first epoch. None: 0.04 at n <= 4, 0.02 at
         n < 15, 0.01 above.
@@ -149,11 +150,31 @@ class DenseAssociativeClassifier(Savable):
     # -- as scikit-learn's estimators -------------------------------------------------------------
 
     def get_params(self, deep: bool = True) -> dict[str, Any]:
-        """Return the parameters by name, as they were given; ``deep`` makes no difference."""
+        """Return the parameters by name, as they were given; ``deep`` makes no difference.
+
+        Parameters
+        ----------
+        deep : bool, default True
+
+        Returns
+        -------
+        dict
+        """
         return {name: getattr(self, name) for name in inspect.signature(type(self)).parameters}
 
     def set_params(self, **params: Any) -> DenseAssociativeClassifier:
-        """Set parameters by name, for the next `fit`, and return itself."""
+        """Set parameters by name, for the next `fit`, and return itself.
+
+        Parameters
+        ----------
+        **params
+            Of the constructor.
+
+        Returns
+        -------
+        DenseAssociativeClassifier
+            Itself.
+        """
         known = self.get_params()
         for name in params:
             _check.name_of(name, known, "parameter")
@@ -184,11 +205,6 @@ class DenseAssociativeClassifier(Savable):
         DenseAssociativeClassifier
             Itself.
 
-        Warns
-        -----
-        RuntimeWarning
-            When it ends no better than chance.
-
         Raises
         ------
         ValueError
@@ -196,6 +212,11 @@ class DenseAssociativeClassifier(Savable):
             zero, which is what a temperature too low for the data does.
         ValueError, TypeError
             For a parameter out of its range, naming it. What was learned before stays then.
+
+        Warns
+        -----
+        RuntimeWarning
+            When it ends no better than chance.
         """
         fresh = type(self)(**self.get_params())
         fresh._learn(X, y)
@@ -204,8 +225,8 @@ class DenseAssociativeClassifier(Savable):
         return self
 
     def _learn(self, X: object, y: object) -> None:
-        inputs, shape = _inputs(X)
-        labels = _labels(y, len(inputs))
+        inputs, shape = read_inputs(X)
+        labels = read_labels(y, len(inputs))
         settings = Settings.of(self)
         network = self._start(settings, inputs, shape, np.unique(labels))
         targets = self._targets(labels)
@@ -230,20 +251,21 @@ class DenseAssociativeClassifier(Savable):
                 stacklevel=3,
             )
 
+    @_docs.like(fit)
     def partial_fit(
         self, X: object, y: object, classes: object | None = None
     ) -> DenseAssociativeClassifier:
         """Go on learning: one epoch over these inputs, at the next place of the schedules.
 
+        The first call fixes the scale of the inputs and the temperature's unit.
+
         Parameters
         ----------
-        X, y
-            As in `fit`. The first call fixes the scale of the inputs and the temperature's unit.
         classes : array_like, optional
             All labels there will ever be, needed in the first call when ``y`` lacks some.
         """
-        inputs, shape = _inputs(X)
-        labels = _labels(y, len(inputs))
+        inputs, shape = read_inputs(X)
+        labels = read_labels(y, len(inputs))
         settings, fresh = Settings.of(self), copy.copy(self)
         if hasattr(self, "network_"):
             fresh.network_ = self.network_.copy(settings)
@@ -321,23 +343,46 @@ class DenseAssociativeClassifier(Savable):
             energies[tile] = parts.sum(axis=2)
         return energies
 
+    @_docs.like(decision_function)
     def predict(self, X: object) -> Array:
-        """Return the (Q,) labels whose units save the most energy, the first class of equals."""
+        """Return the (Q,) labels whose units save the most energy, the first class of equals.
+
+        Returns
+        -------
+        (Q,) array
+            Entries of ``classes_``.
+        """
         energies = self.decision_function(X)
         return np.asarray(self.classes_[energies.argmax(axis=1)])
 
+    @_docs.like(decision_function)
     def score(self, X: object, y: object) -> float:
-        """Return the share of the inputs that get the label ``y``."""
+        """Return the share of the inputs that get the label ``y``.
+
+        Parameters
+        ----------
+        y : array_like
+            (Q,) labels.
+
+        Returns
+        -------
+        float
+        """
         predicted = self.predict(X)
-        labels = _labels(y, len(predicted))
+        labels = read_labels(y, len(predicted))
         _check.nonempty(predicted, "X")
         return float(np.mean(predicted == labels))
 
+    @_docs.like(decision_function)
     def dominance(self, X: object) -> float:
         """Share of the inputs that a single memory decides: prototypes give 1, features little.
 
         A memory counts when its part of the predicted class's energy is over 0.9 of the largest
         part. Krotov & Hopfield (2016), figure 3.
+
+        Returns
+        -------
+        float
         """
         inputs = self._read(X)
         _check.nonempty(inputs, "X")
@@ -423,7 +468,7 @@ class DenseAssociativeClassifier(Savable):
 
     def _read(self, X: object) -> Array:
         network = self._fitted()
-        inputs, _ = _inputs(X, empty=True)
+        inputs, _ = read_inputs(X, empty=True)
         self._same_width(inputs)
         return network.scaled(inputs)
 
@@ -450,24 +495,3 @@ class DenseAssociativeClassifier(Savable):
         targets = np.full((len(labels), len(self.classes_)), -1, self.network_.dtype)
         targets[np.arange(len(labels)), place] = 1
         return targets
-
-
-def _inputs(x: object, empty: bool = False) -> tuple[Array, tuple[int, ...]]:
-    """Read inputs as finite rows, and the shape that one of them had."""
-    read = _check.array(x, "X")
-    if read.ndim < 2:
-        raise ValueError(f"X must be (N, d) or (N, height, width), got {read.ndim}-d {read.shape}")
-    if not empty and len(read) == 0:
-        raise ValueError(f"X has no rows, shape {read.shape}; at least one is needed")
-    rows = _check.rows(read.reshape(len(read), int(np.prod(read.shape[1:]))), "X")
-    _check.finite(rows, "X")
-    return rows, read.shape[1:]
-
-
-def _labels(y: object, length: int) -> Array:
-    labels = np.asarray(y)
-    if labels.shape != (length,):
-        raise ValueError(f"y must have shape ({length},), one label a row of X, got {labels.shape}")
-    if labels.dtype.kind == "f" and not np.isfinite(labels).all():
-        raise ValueError(f"y[{np.flatnonzero(~np.isfinite(labels))[0]}] is not finite")
-    return labels

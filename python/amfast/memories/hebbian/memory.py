@@ -13,7 +13,7 @@ array([ 0.1 , -0.09, -0.01])
 
 from __future__ import annotations
 
-from typing import Any, Literal, NamedTuple
+from typing import Any, Literal
 
 import numpy as np
 
@@ -26,23 +26,14 @@ from amfast._typing import Array, Float, Int, Mask
 from amfast.bits import Kind
 from amfast.memories.base import Memory
 from amfast.memories.hebbian.rule import Rule
+from amfast.memories.hebbian.spectrum import Crosstalk, entropy_rank, singular_values
 from amfast.memories.hebbian.spectrum import effective_rank as effective_rank
-from amfast.memories.hebbian.spectrum import entropy_rank
 from amfast.memories.hebbian.store import SumStore
 from amfast.memories.hebbian.sums import Sums, unit
 from amfast.memories.recall import Recall
 from amfast.parts.dynamics import Settled, settle
 from amfast.parts.features import FeatureMap
 from amfast.parts.features import resolve as resolve_features
-
-
-class Crosstalk(NamedTuple):
-    """Mean cosine between different patterns, before and after one recall."""
-
-    before: float
-    """Of the patterns as they are."""
-    after: float
-    """Of what one recall makes of them."""
 
 
 class HebbianMemory(Memory):
@@ -457,15 +448,24 @@ class HebbianMemory(Memory):
     # -- diagnostics ------------------------------------------------------------------------------
 
     def eigenvalues(self) -> Float:
-        """Eigenvalues of M, falling; singular values where the matrix is not symmetric."""
+        """Eigenvalues of M, falling; singular values where the matrix is not symmetric.
+
+        Returns
+        -------
+        (D,) float64 array
+        """
         if self._why_no_energy():
-            return np.asarray(interruptible(_singular_values, self.matrix))
+            return np.asarray(interruptible(singular_values, self.matrix))
         return np.asarray(interruptible(np.linalg.eigvalsh, self.matrix)[::-1])
 
     def effective_rank(self) -> float:
         """Return how many directions recall can tell apart, from 1 to D, see `effective_rank`.
 
         Near 1 everything is recalled as one pattern. Deviations that all vanish have none: 0.
+
+        Returns
+        -------
+        float
         """
         return entropy_rank(np.maximum(self.eigenvalues(), 0.0))
 
@@ -479,6 +479,13 @@ class HebbianMemory(Memory):
         ----------
         patterns : (P, D) array
             At least two.
+        threads : int, optional
+            None means the setting.
+
+        Returns
+        -------
+        Crosstalk
+            Two numbers, ``before`` and ``after``.
         """
         n_threads = resolve_threads(threads)
         if self._why_no_energy():
@@ -491,7 +498,3 @@ class HebbianMemory(Memory):
         after = unit(self._step(sums, x, n_threads))[0]
         apart = ~np.eye(len(p), dtype=bool)
         return Crosstalk(*(float((u @ u.T)[apart].mean()) for u in (x, after)))
-
-
-def _singular_values(matrix: Float) -> Float:
-    return np.asarray(np.linalg.svd(matrix, compute_uv=False))

@@ -3,12 +3,21 @@
 from __future__ import annotations
 
 import math
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from amfast import _check
 from amfast._typing import Float
+
+
+class Crosstalk(NamedTuple):
+    """Mean cosine between different patterns, before and after one recall."""
+
+    before: float
+    """Of the patterns as they are."""
+    after: float
+    """Of what one recall makes of them."""
 
 
 def effective_rank(spectrum: Any) -> float:
@@ -21,6 +30,10 @@ def effective_rank(spectrum: Any) -> float:
     ----------
     spectrum : (n,) array
         Eigenvalues or singular values; those below 0 by rounding count as 0.
+
+    Returns
+    -------
+    float
 
     Raises
     ------
@@ -46,3 +59,8 @@ def entropy_rank(spectrum: Float) -> float:
         return 0.0
     p = spectrum[spectrum > 0] / total
     return math.exp(-float((p * np.log(p)).sum()))
+
+
+def singular_values(matrix: Float) -> Float:
+    """Return the singular values of a matrix, falling."""
+    return np.asarray(np.linalg.svd(matrix, compute_uv=False))

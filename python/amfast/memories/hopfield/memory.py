@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from amfast import _check, bits, theory
+from amfast import _check, _docs, bits, theory
 from amfast._stores.items import Batch, Stored
 from amfast._threads import resolve_threads
 from amfast._typing import Array, Float, Int, Signs
@@ -312,8 +312,13 @@ class Hopfield(Units):
 
     # -- fields -----------------------------------------------------------------------------------
 
+    @_docs.like(Units.energy)
     def fields(self, states: Any, *, threads: int | None = None) -> Float:
         """Local fields h = W s + b, (Q, o) or (o,) float64.
+
+        Returns
+        -------
+        (Q, o) or (o,) float64 array
 
         Examples
         --------

@@ -9,13 +9,14 @@ from typing import Any
 
 import numpy as np
 
-from amfast import _check, _console, theory
+from amfast import _check, _console, _docs, theory
 from amfast._engine.scoring import dot
 from amfast._stores.items import Batch
 from amfast._threads import resolve_threads
 from amfast._typing import Array, Float
 from amfast.bits import Kind
 from amfast.memories.base import Memory
+from amfast.memories.learned.attributes import Attributes
 from amfast.memories.learned.pairs import labels, pairs
 from amfast.memories.learned.store import PairStore, Trained
 from amfast.memories.learned.training import (
@@ -34,7 +35,7 @@ from amfast.theory.learned import noise
 OPTIMIZERS = ("muon", "gd", "ngd", "signgd")
 
 
-class LinearAssociativeMemory(Memory):
+class LinearAssociativeMemory(Attributes, Memory):
     """One matrix W that answers queries by softmax, trained by gradient steps.
 
     With queries e_j (rows of E, shape (K, d)) and answers a_i (rows of A, shape (K, o)), the memory
@@ -50,7 +51,7 @@ class LinearAssociativeMemory(Memory):
     ========== ===================================================================
     ``muon``   W -= lr msgn(G), where msgn(U S V^T) = U V^T over the nonzero part
     ``gd``     W -= lr G
-    ``ngd``    W -= lr G / |G|_F
+    ``ngd``    ``W -= lr G / |G|_F``
     ``signgd`` W -= lr sign(G); in the task basis W -= lr A^T sign(p^ - p) E
     ========== ===================================================================
 
@@ -78,7 +79,7 @@ class LinearAssociativeMemory(Memory):
     matrix_sign : {"svd", "newton-schulz"}, default "svd"
         How muon takes the matrix sign. "svd" is exact over singular values above 1e-12 of the
         largest. "newton-schulz" runs the quintic iteration 3.4445 x - 4.7750 x^3 + 2.0315 x^5 on
-        G / |G|_F: products alone, but it is approximate and leaves singular values below about
+        ``G / |G|_F``: products alone, but it is approximate and leaves singular values below about
         3.4445^-steps of the largest small.
     newton_schulz_steps : int, default 5
         At least 1.
@@ -102,9 +103,10 @@ class LinearAssociativeMemory(Memory):
         What the loss is above the least possible, the entropy of the labels.
     accuracy_ : (n + 1,) float64
         Share of the queries, by frequency, whose most probable answer is their own.
-    groups_ : (G,) array, group_loss_, group_accuracy_ : (n + 1, G) float64
-        The labels given as ``groups``, and excess loss and accuracy of each, by frequency within
-        the group; without ``groups`` all pairs are one group 0.
+    groups_ : (G,) array
+        The labels given as ``groups``; without them all pairs are one group 0.
+    group_loss_, group_accuracy_ : (n + 1, G) float64
+        Excess loss and accuracy of each group, by frequency within it.
 
     Notes
     -----
@@ -208,10 +210,11 @@ class LinearAssociativeMemory(Memory):
         """
         return self._train(queries, answers, frequency, groups, one_more=False)
 
+    @_docs.like(fit)
     def partial_fit(
         self, queries: Any, answers: Any, frequency: Any = None, *, groups: Any = None
     ) -> LinearAssociativeMemory:
-        """Take one step from the W at hand on the pairs given; parameters and errors as `fit`.
+        """Take one step from the W at hand on the pairs given.
 
         The pairs may differ from the last call's (`predict_proba` is about the last ones), their
         widths may not. With label noise and no ``lr`` the step is that of ``n_steps`` in all.
@@ -352,10 +355,7 @@ class LinearAssociativeMemory(Memory):
         return logits, Kind("numbers", single=single)
 
     def scores(self, cues: Any, *, threads: int | None = None) -> Array:
-        """Return the logits ``a_i^T W q`` of each stored answer, (Q, K) or (K,).
-
-        Parameters and errors as `predict_proba`.
-        """
+        """Return the logits ``a_i^T W q`` of each stored answer, (Q, K) or (K,)."""
         logits, kind = self._logits(cues, self._trained(), threads)
         return np.asarray(kind.answer(logits))
 
@@ -375,6 +375,10 @@ class LinearAssociativeMemory(Memory):
         threads : int, optional
             None means the setting.
 
+        Returns
+        -------
+        (Q, K) or (K,) float64 array
+
         Raises
         ------
         ValueError
@@ -385,11 +389,21 @@ class LinearAssociativeMemory(Memory):
         share /= share.sum(axis=1, keepdims=True)
         return np.asarray(kind.answer(share))
 
+    @_docs.like(predict_proba)
     def recall(self, queries: Any, *, details: bool = False, threads: int | None = None) -> Any:
         """Return the most probable answer of each query, (Q, o) or (o,), bit for bit as stored.
 
         Ties go to the lowest index. With ``details`` it is a `Recall`, whose ``log_scale`` is
-        ``ln sum_i exp(a_i^T W q)``; there is no energy. Parameters and errors as `predict_proba`.
+        ``ln sum_i exp(a_i^T W q)``; there is no energy.
+
+        Parameters
+        ----------
+        details : bool, default False
+            Whether to return a `Recall`.
+
+        Returns
+        -------
+        (Q, o) or (o,) array, or Recall
         """
         details = _check.flag(details, "details")
         now = self._trained()
@@ -406,12 +420,23 @@ class LinearAssociativeMemory(Memory):
             log_scale=top + np.log(np.exp(logits - top[:, None]).sum(axis=1)),
         )
 
+    @_docs.like(recall)
     def predict(self, queries: Any, *, threads: int | None = None) -> Array:
         """Return the most probable answer of each query; `recall` under scikit-learn's name."""
         return np.asarray(self.recall(queries, threads=threads))
 
+    @_docs.like(predict_proba)
     def score(self, queries: Any, answers: Any, *, threads: int | None = None) -> float:
-        """Return the share of queries whose predicted answer equals the row of ``answers``."""
+        """Return the share of queries whose predicted answer equals the row of ``answers``.
+
+        Parameters
+        ----------
+        answers : (Q, o) array
+
+        Returns
+        -------
+        float
+        """
         q, expected = pairs(queries, answers)
         _check.same_width(
             expected, "answers", self._trained().values.shape[1], "the memory answers with"
@@ -419,67 +444,6 @@ class LinearAssociativeMemory(Memory):
         return float((self.predict(q, threads=threads) == expected).all(axis=1).mean())
 
     # -- looking at it ----------------------------------------------------------------------------
-
-    def _attribute(self, name: str) -> Trained:
-        now: Trained | None = self._store.now
-        if now is None:
-            raise AttributeError(f"{name} is there once the memory is trained; call fit first")
-        return now
-
-    @property
-    def W_(self) -> Float:
-        """(o, d)."""
-        return self._attribute("W_").w
-
-    @property
-    def queries_(self) -> Array:
-        """(K, d) queries of the last call, as given."""
-        return self._attribute("queries_").keys
-
-    @property
-    def answers_(self) -> Array:
-        """(K, o) answers of the last call, as given."""
-        return self._attribute("answers_").values
-
-    @property
-    def frequency_(self) -> Float:
-        """(K,) frequencies, divided by their sum."""
-        return self._attribute("frequency_").frequency
-
-    @property
-    def lr_(self) -> float:
-        """The step size in use."""
-        return self._attribute("lr_").lr
-
-    @property
-    def groups_(self) -> Array:
-        """(G,) labels of the groups."""
-        return self._attribute("groups_").groups
-
-    @property
-    def loss_(self) -> Float:
-        """(n + 1,) cross-entropy in nats; entry t is after t steps."""
-        return self._attribute("loss_").history.loss
-
-    @property
-    def excess_loss_(self) -> Float:
-        """(n + 1,) loss above the entropy of the labels."""
-        return self._attribute("excess_loss_").history.excess
-
-    @property
-    def accuracy_(self) -> Float:
-        """(n + 1,) share of the queries, by frequency, that are answered with their own."""
-        return self._attribute("accuracy_").history.accuracy
-
-    @property
-    def group_loss_(self) -> Float:
-        """(n + 1, G) excess loss of each group."""
-        return self._attribute("group_loss_").history.group_loss
-
-    @property
-    def group_accuracy_(self) -> Float:
-        """(n + 1, G) accuracy of each group."""
-        return self._attribute("group_accuracy_").history.group_accuracy
 
     def _admit(self, keys: Any, values: Any, weights: Any) -> Batch:
         raise ValueError("store: this memory is trained; call fit(queries, answers)")

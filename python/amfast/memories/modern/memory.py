@@ -253,6 +253,11 @@ class ModernHopfield(WidthBeta):
         threads : int, optional
             None means the setting.
 
+        Returns
+        -------
+        ModernBounds
+            Arrays in the order of `ids`.
+
         Raises
         ------
         ValueError

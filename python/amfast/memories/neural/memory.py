@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from amfast import _check, parts
+from amfast import _check, _docs, parts
 from amfast._engine.scoring import blanked, cue_tiles
 from amfast._stores.items import Batch, Items, Stored
 from amfast._threads import resolve_threads
@@ -265,6 +265,7 @@ class NeuralDynamics(Memory):
             np.linspace(0.0, t, n_steps + 1), *(x[0] if kind.single else x for x in rows)
         )
 
+    @_docs.like(run)
     def recall(
         self,
         cues: Any,
@@ -277,8 +278,16 @@ class NeuralDynamics(Memory):
     ) -> Any:
         """Recall where the neurons are after a time: the ``state`` of `run`.
 
-        Parameters and errors as of `run`; with ``details`` a `Recall` with ``state``, ``energy``
-        and ``energy_trace`` (Q, T).
+        With ``details`` it is a `Recall` with ``state``, ``energy`` and ``energy_trace`` (Q, T).
+
+        Parameters
+        ----------
+        details : bool, default False
+            Whether to return a `Recall`.
+
+        Returns
+        -------
+        (Q, d) or (d,) array, or Recall
         """
         details = _check.flag(details, "details")
         found = self.run(cues, t, inputs, details, n_steps=n_steps, threads=threads)
@@ -316,12 +325,21 @@ class NeuralDynamics(Memory):
         _refuse_beyond(np.asarray(np.isfinite(found)), "states")
         return kind.number(found)
 
+    @_docs.like(energy)
     def field(
         self, v: Any, h: Any = None, *, inputs: Any = None, threads: int | None = None
     ) -> tuple[Array, Array]:
         """Velocities ``dv/dt`` (Q, d) and ``dh/dt`` (Q, N), or of one row: equation 2.
 
-        Parameters and errors as of `energy`.
+        Parameters
+        ----------
+        v : (Q, d) or (d,) array
+            The visible neurons.
+
+        Returns
+        -------
+        dv : (Q, d) or (d,) array
+        dh : (Q, N) or (N,) array
         """
         now, network = self._network(threads)
         rows, kind = self._cues(v, "v", now)

@@ -42,12 +42,12 @@ class SparseRecoveryMemory(Memory):
     Parameters
     ----------
     decoder : {"l1", "omp", "irls", "bregman", "expander"}, default "l1"
-        How e is found. "l1" minimises |e|_1 (SciPy's HiGHS). "omp" is orthogonal matching pursuit
-        (scikit-learn), the fastest of the first three. "irls" is reweighted least squares towards
-        the sum of square roots (NumPy alone). "bregman" nearly minimises |e|_1, by products with
-        A, A^T and a threshold, which neurons could do, all cues at once (NumPy alone; linearised
-        Bregman iterations: Cai, Osher and Shen 2009). "expander" peels errors off a sparse 0/1
-        constraint matrix, in the engine, in O(n) for bounded column weights; it needs
+        How e is found. "l1" minimises ``|e|_1`` (SciPy's HiGHS). "omp" is orthogonal matching
+        pursuit (scikit-learn), the fastest of the first three. "irls" is reweighted least squares
+        towards the sum of square roots (NumPy alone). "bregman" nearly minimises ``|e|_1``, by
+        products with A, A^T and a threshold, which neurons could do, all cues at once (NumPy alone;
+        linearised Bregman iterations: Cai, Osher and Shen 2009). "expander" peels errors off a
+        sparse 0/1 constraint matrix, in the engine, in O(n) for bounded column weights; it needs
         ``constraints``.
     constraints : (m, n) array or SciPy sparse matrix, optional
         Constraints that are known. None means to learn them with `store`. For "expander" its
@@ -58,7 +58,7 @@ class SparseRecoveryMemory(Memory):
         Singular values of the samples up to this share of the largest are noise. At least 1e-7
         with samples in float64, since the second moment resolves no less.
     fallback : bool, default True
-        Whether "expander" looks for the least |e|_1, by the steps of "bregman", where peeling
+        Whether "expander" looks for the least ``|e|_1``, by the steps of "bregman", where peeling
         stops early: see `Recall.fallback`. Those cues take hundreds of times as long.
     tol : float, default 1e-6
         How large the residual may be, relative to the cue's norm, for s to count as reproduced.
@@ -267,7 +267,16 @@ class SparseRecoveryMemory(Memory):
         return width
 
     def project(self, patterns: Any) -> Array:
-        """Return the nearest patterns that obey the constraints, (N, n) or (n,)."""
+        """Return the nearest patterns that obey the constraints, (N, n) or (n,).
+
+        Parameters
+        ----------
+        patterns : (N, n) or (n,) array
+
+        Returns
+        -------
+        (N, n) or (n,) array
+        """
         x, kind, dtype = self._cues(patterns, "patterns")
         given = self._store.given
         if isinstance(given, Columns):

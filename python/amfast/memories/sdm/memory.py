@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from amfast import _check
+from amfast import _check, _docs
 from amfast._engine import counting
 from amfast._stores.items import Batch
 from amfast._threads import get_num_threads, resolve_threads
@@ -188,6 +188,16 @@ class SparseDistributedMemory(_Expected):
         n_bits: int, n_locations: int, value_bits: int | None = None, counter_dtype: Any = "int16"
     ) -> int:
         """Bytes that a memory of these sizes takes, without making it.
+
+        Parameters
+        ----------
+        n_bits, n_locations : int
+        value_bits : int, optional
+        counter_dtype : {"int8", "int16", "int32"}, default "int16"
+
+        Returns
+        -------
+        int
 
         Examples
         --------
@@ -390,6 +400,7 @@ class SparseDistributedMemory(_Expected):
             kind, state, n_iter=end.sweeps, converged=found, n_active=active, undecided=undecided
         )
 
+    @_docs.like(read)
     def recall(
         self,
         cues: Any,
@@ -399,7 +410,16 @@ class SparseDistributedMemory(_Expected):
         max_sweeps: int | None = None,
         threads: int | None = None,
     ) -> Any:
-        """`read`, under the name all memories share; ``max_sweeps`` is another of ``max_iter``."""
+        """`read`, under the name all memories share; ``max_sweeps`` is another of ``max_iter``.
+
+        Parameters
+        ----------
+        cues : BitMatrix, (Q, n_bits) or (n_bits,) array
+
+        Returns
+        -------
+        words as in ``cues``, or SdmRecall
+        """
         return self.read(cues, max_iter, False, details, max_sweeps=max_sweeps, threads=threads)
 
     def activated(self, addresses: Any, *, threads: int | None = None) -> Any:

@@ -19,7 +19,8 @@ from amfast._engine import scoring
 from amfast._stores.items import Batch, Items
 from amfast._typing import Array, Float, Mask, Signs
 from amfast.bits import BitMatrix, Kind
-from amfast.memories.base import Memory, check_alike
+from amfast.memories.alike import check_alike
+from amfast.memories.base import Memory
 from amfast.memories.recall import Recall
 from amfast.memories.units import doubts
 from amfast.parts.base import warn

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from amfast import parts
+from amfast import _docs, parts
 from amfast._stores.items import Items, Stored
 from amfast._threads import resolve_threads
 from amfast._typing import Float
@@ -66,12 +66,17 @@ class _Looks(Memory):
             text += f", readout={self._readout.kind!r}"
         return text + self._bounded()
 
+    @_docs.like(Memory.scores)
     def dropped_mass(self, cues: Any, *, threads: int | None = None) -> Any:
         """Softmax weight of the items that `TopK` with a beta leaves out, (Q,) float64 or a float.
 
         With ``delta`` of it, the recalled value differs from that of ``Softmax(beta)`` by at most
         ``2 delta max |v|``. It reads all scores, one tile of cues at a time; `TopK.dropped_bound`
         bounds it from the k best scores.
+
+        Returns
+        -------
+        (Q,) float64 array, or a float for one cue
 
         Raises
         ------

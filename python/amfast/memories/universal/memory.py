@@ -15,7 +15,8 @@ from amfast._stores.items import Batch, Stored
 from amfast._threads import resolve_threads
 from amfast._typing import Array, Float, Int, Mask
 from amfast.bits import BitMatrix, Kind
-from amfast.memories.base import Memory, check_alike
+from amfast.memories.alike import check_alike
+from amfast.memories.base import Memory
 from amfast.memories.recall import Recall
 from amfast.memories.universal import doubts, partly, winners
 from amfast.memories.universal.looks import _Looks
