@@ -169,6 +169,18 @@ def test_large_stores_are_coded_by_themselves(monkeypatch):
     assert len(made) == 3
 
 
+def test_items_that_come_and_go_are_not_coded_at_every_turn(monkeypatch):
+    made = []
+    monkeypatch.setattr(coding, "LEAST", 100)
+    monkeypatch.setattr(_core, "coded", lambda *a, make=_core.coded: made.append(1) or make(*a))
+    x = rows(60, 16)
+    memory = am.UniversalHopfield("manhattan", "max", max_items=20)
+    for row in x:
+        memory.store(row)
+        memory.recall(row)
+    assert len(made) == 1
+
+
 def test_what_has_no_codes_is_searched_without():
     bits = am.pack(np.eye(8, dtype=bool))
     same(am.topk(bits, bits, 2, "hamming", codes=True), am.topk(bits, bits, 2, "hamming"))

@@ -71,7 +71,7 @@ impl Work for CodingWork<'_> {
         let mut row = row(width)?;
         let (mut all, mut asked) = (room::filled(n * width, 0u8)?, room::list(n)?);
         for (i, codes_of) in (0..n).zip(all.chunks_mut(width)) {
-            read::<I>(codes.coding.bound, queries, i, &mut row);
+            read::<I::F64>(codes.coding.bound, queries, i, &mut row);
             asked.push(codes.asked(&mut row[..width], codes_of, precision));
         }
         Ok((all, asked))

@@ -6,8 +6,8 @@ use crate::metric::MetricName;
 use crate::metric::bytes::BYTE_WIDTH;
 use crate::pack::{Kernel, Panels, Scored};
 use crate::parallel::{Context, Shared, Stop, map, pieces};
-use crate::simd::{Isa, Level, Vector, Work};
-use crate::table::{Dtype, Rows};
+use crate::simd::{Float, Isa, Level, Vector, Work};
+use crate::table::{Dtype, Element, Rows};
 use std::ops::Range;
 use std::sync::Arc;
 use std::sync::atomic::AtomicI32;
@@ -18,10 +18,8 @@ pub(super) const SEGMENT: usize = 4096;
 const RUN: usize = 8 << 20;
 /// Keys that a task codes.
 const STEP: usize = 256;
-/// Sums that are taken side by side: as many as any register of doubles has lanes.
-const LANES: usize = 8;
-/// The most lanes of a register of singles.
-const PAD: usize = 16;
+/// The most lanes of any register.
+const LANES: usize = 16;
 /// What roundings in double precision may add to the sum of magnitudes of a coded row, an element.
 const DUST: f64 = 1e-12;
 
@@ -221,28 +219,27 @@ impl Codes {
 
 /// The same numbers and zeros, so that a register may be read from any of them on.
 fn padded(numbers: &[f32]) -> Result<Vec<f32>, Error> {
-    let mut all = room::filled(numbers.len() + PAD, 0.0)?;
+    let mut all = room::filled(numbers.len() + LANES, 0.0)?;
     all[..numbers.len()].copy_from_slice(numbers);
     Ok(all)
 }
 
-/// A row in double precision, of length 1 where directions alone count, and zeros behind it.
+/// A row widened to the elements of a register, of length 1 where directions alone count, and zeros behind it.
 #[inline(always)]
-pub(super) unsafe fn read<I: Isa>(bound: Bound, rows: &Rows, i: usize, row: &mut [f64]) {
+pub(super) unsafe fn read<V: Vector<E: Element>>(bound: Bound, rows: &Rows, i: usize, row: &mut [V::E]) {
     rows.read(i, &mut row[..rows.width()]);
     if bound == Bound::Directions {
-        let largest = registers::<I>(row).fold(I::F64::splat(0.0), |m, x| x.abs().max(m)).largest();
-        let inverse = 1.0 / largest;
-        if largest > 0.0 {
+        let (zero, one) = (V::splat(V::E::ZERO), V::E::ONE);
+        let largest = registers::<V>(row).fold(zero, |m, x| x.abs().max(m)).largest();
+        let inverse = one / largest;
+        if largest > V::E::ZERO {
             // A subnormal number has no inverse.
-            let near = if inverse.is_finite() { inverse } else { 1.0 / f64::MIN_POSITIVE };
-            let squares = registers::<I>(row)
-                .map(|x| x.mul(I::F64::splat(near)))
-                .fold(I::F64::splat(0.0), |sum, x| x.fma(x, sum));
-            let factor = I::F64::splat(1.0 / squares.sum().sqrt());
-            for at in (0..row.len()).step_by(I::F64::LANES) {
+            let near = V::splat(if inverse < V::E::INFINITY { inverse } else { one / V::E::MIN_POSITIVE });
+            let squares = registers::<V>(row).map(|x| x.mul(near)).fold(zero, |sum, x| x.fma(x, sum));
+            let factor = V::splat(one).div(V::splat(squares.sum()).sqrt());
+            for at in (0..row.len()).step_by(V::LANES) {
                 let p = row.as_mut_ptr().add(at);
-                I::F64::load(p).mul(I::F64::splat(near)).mul(factor).store(p);
+                V::load(p).mul(near).mul(factor).store(p);
             }
         }
     }
@@ -250,14 +247,14 @@ pub(super) unsafe fn read<I: Isa>(bound: Bound, rows: &Rows, i: usize, row: &mut
 
 /// A padded row, a register at a time.
 #[inline(always)]
-unsafe fn registers<I: Isa>(row: &[f64]) -> impl Iterator<Item = I::F64> {
+unsafe fn registers<V: Vector>(row: &[V::E]) -> impl Iterator<Item = V> {
     debug_assert!(row.len().is_multiple_of(LANES));
-    row.chunks_exact(I::F64::LANES).map(|some| I::F64::load(some.as_ptr()))
+    row.chunks_exact(V::LANES).map(|some| V::load(some.as_ptr()))
 }
 
 /// Room for a row of so many elements, in whole registers.
-pub(super) fn row(width: usize) -> Result<Vec<f64>, Error> {
-    room::filled(width.next_multiple_of(LANES), 0.0)
+pub(super) fn row<E: Float>(width: usize) -> Result<Vec<E>, Error> {
+    room::filled(width.next_multiple_of(LANES), E::ZERO)
 }
 
 /// The smallest, the largest and the sum of every column.
@@ -278,21 +275,30 @@ impl Work for Looking<'_, '_> {
     type Out = Result<Columns, Error>;
     #[inline(always)]
     unsafe fn run<I: Isa>(self) -> Self::Out {
-        let mut row = row(self.rows.width())?;
-        let mut low = room::filled(row.len(), f64::INFINITY)?;
-        let mut high = room::filled(row.len(), f64::NEG_INFINITY)?;
-        let mut sum = room::filled(row.len(), 0.0)?;
+        // What is chosen is as good if it is rounded.
+        if self.rows.dtype() == Dtype::F64 { self.look::<I::F64>() } else { self.look::<I::F32>() }
+    }
+}
+
+impl Looking<'_, '_> {
+    #[inline(always)]
+    unsafe fn look<V: Vector<E: Element>>(self) -> Result<Columns, Error> {
+        let mut row = row::<V::E>(self.rows.width())?;
+        let mut low = room::filled(row.len(), V::E::INFINITY)?;
+        let mut high = room::filled(row.len(), -V::E::INFINITY)?;
+        let mut sum = room::filled(row.len(), V::E::ZERO)?;
         for i in self.range {
             self.stop.check()?;
-            read::<I>(self.bound, self.rows, i, &mut row);
-            for at in (0..row.len()).step_by(I::F64::LANES) {
-                let x = I::F64::load(row.as_ptr().add(at));
+            read::<V>(self.bound, self.rows, i, &mut row);
+            for at in (0..row.len()).step_by(V::LANES) {
+                let x = V::load(row.as_ptr().add(at));
                 let [low, high, sum] = [&mut low, &mut high, &mut sum].map(|column| column.as_mut_ptr().add(at));
-                I::F64::load(low).min(x).store(low);
-                I::F64::load(high).max(x).store(high);
-                I::F64::load(sum).add(x).store(sum);
+                V::load(low).min(x).store(low);
+                V::load(high).max(x).store(high);
+                V::load(sum).add(x).store(sum);
             }
         }
+        let [low, high, sum] = [low, high, sum].map(|column| column.into_iter().map(V::E::to_f64).collect());
         Ok(Columns { low, high, sum })
     }
 }
@@ -357,7 +363,7 @@ impl Work for CodingWork<'_, '_> {
         let (mut extremes, mut clipped) = (Extremes::default(), 0);
         for (i, codes) in range.zip(codes.chunks_mut(width)) {
             stop.check()?;
-            read::<I>(coding.bound, rows, i, &mut row);
+            read::<I::F64>(coding.bound, rows, i, &mut row);
             let sums = coding.sums::<I>(&row, &mut padded);
             codes.copy_from_slice(&padded[..width]);
             let loss = match coding.bound {

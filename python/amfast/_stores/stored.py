@@ -199,7 +199,7 @@ class Stored:
         owner, keys = self.owner, self.keys
         if owner.prepare is not None or isinstance(keys, BitMatrix):
             return None
-        if self.unread or not coding.wanted(keys, owner.metric, owner.codes):
+        if not coding.wanted(keys, owner.metric, owner.codes):
             return None
         if owner.codes is None and self.columns.keys.in_place:
             return None  # a file is read as it is

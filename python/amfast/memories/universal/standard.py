@@ -106,14 +106,16 @@ class Standard:
         threads: int | None = None,
     ) -> Source:
         """Collect what the cues read, of which some columns may be known."""
+        codes, by = items.owner.codes, None
+        # Where items go between any two reads, coding all again for each would cost more.
+        large = codes or (codes is None and items.n_items * items.width >= coding.LEAST)
+        large = large and not items.unread
         # What was fitted asks with weights on the columns, as a mask does.
         masked = known is not None or isinstance(self.similarity, parts.FittedSimilarity)
         if masked and wants_rows(items.keys, self.similarity.engine_metric):
             packed: Any = engine_rows(items.keys)
         else:
             packed = items.engine_keys(engine_rows(cues).dtype)
-        by, codes = None, items.owner.codes
-        large = codes or (codes is None and items.n_items * items.width >= coding.LEAST)
         if large and threads is not None and not masked:
             by = self._codes(items, cues, packed, threads)
         return Source(items.keys, packed, items.values, items.bias, by)
