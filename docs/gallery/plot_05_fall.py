@@ -17,7 +17,7 @@ memory = am.Hopfield("projection")
 ids = memory.store(images)
 cue = am.corrupt.flip(images[3], 0.33, seed=0)
 found = memory.recall(cue, trace="unit", seed=1)
-frames = np.unique(np.linspace(0, len(found.path) - 1, 40).astype(int))
+frames = np.unique(np.linspace(0, len(found.path) - 1, 24).astype(int))
 
 figure, (left, right) = plt.subplots(
     1, 2, figsize=(6.5, 3), width_ratios=[1, 1.4], layout="constrained"
@@ -37,5 +37,5 @@ def show(step):
     point.set_data([step], [found.path_energy[step]])
 
 
-animation = FuncAnimation(figure, show, frames=frames, interval=80)
+animation = FuncAnimation(figure, show, frames=frames, interval=130)
 plt.show()

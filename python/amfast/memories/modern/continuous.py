@@ -29,7 +29,8 @@ class ContinuousSDM(WidthBeta):
         more (n_bits = 64: radius 5 means beta 31.1, 7: 23.6, 11: 14.9, 15: 9.7).
     n_bits : int, optional
         Width of the binary memory that is imitated. None means the width of the first keys.
-    max_items, codes
+    max_items : int, optional
+    codes : bool, optional
         As in `UniversalHopfield`.
 
     Notes

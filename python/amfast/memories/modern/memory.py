@@ -75,7 +75,8 @@ class ModernHopfield(WidthBeta):
         attention; with keys of unit variance that is mostly too small to separate items, and
         `recall` warns. 0 recalls the mean of all items; then there is no energy. For an infinite
         beta use ``UniversalHopfield(separation="max")``.
-    max_items, codes
+    max_items : int, optional
+    codes : bool, optional
         As in `UniversalHopfield`.
 
     See Also
