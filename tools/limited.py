@@ -2,10 +2,9 @@
 
 Each docstring's examples run in a child of their own, which may take some more memory than it has
 when they begin: none at all, then a little more, until they pass. They may end with a MemoryError.
-A child that dies or stands still, or an error of another kind, is a finding. Counted apart, for it is
-not ours to mend, is what others do: CPython's `Thread.start` waits for ever for a thread that had
-no memory to begin, OpenBLAS ends the process, and so does glibc when a thread has no room for its own
-variables.
+A child that dies or stands still, or an error of another kind, is a finding. Counted apart is what
+others do: CPython's `Thread.start` waits for ever for a thread that had no memory to begin, OpenBLAS
+ends the process, and so does glibc when a thread has no room for its own variables.
 """
 
 from __future__ import annotations
