@@ -3,8 +3,8 @@
 Each docstring's examples run in a child of their own, which may take some more memory than it has
 when they begin: none at all, then a little more, until they pass. They may end with a MemoryError.
 A child that dies or stands still, or an error of another kind, is a finding. Counted apart is what
-others do: CPython's `Thread.start` waits for ever for a thread that had no memory to begin, OpenBLAS
-ends the process, and so does glibc when a thread has no room for its own variables.
+others do: CPython's `Thread.start` waits for ever for a thread that had no memory to begin, and
+OpenBLAS ends the process, and so does glibc when a thread has no room for its own variables.
 """
 
 from __future__ import annotations
