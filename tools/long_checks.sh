@@ -99,7 +99,9 @@ minimum() {
 pythons() {
     local interpreter version
     tool uv
-    "$scratch/uv/bin/uv" python list --only-installed --no-python-downloads --output-format json 2>/dev/null |
+    # uv looks along PATH; pyenv keeps its interpreters beside it.
+    PATH="$PATH$(printf ':%s' "${PYENV_ROOT:-$HOME/.pyenv}"/versions/*/bin)" \
+        "$scratch/uv/bin/uv" python list --only-installed --no-python-downloads --output-format json 2>/dev/null |
         "$python" -c 'import json, sys
 best = {}
 for found in json.load(sys.stdin):
