@@ -440,6 +440,7 @@ def test_random_rows_have_the_stream_of_one_draw():
 def test_drawing_random_rows_stops_at_ctrl_c(shape):
     code = f"""
 import amfast as am
+am.BitMatrix  # imported now, not when the signal comes
 print("ready", flush=True)
 try:
     while True:

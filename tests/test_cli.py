@@ -125,6 +125,15 @@ def test_help_says_what_the_exit_code_means(command, capsys) -> None:
         assert "0 all went well, 1 a check failed, 2 wrong usage or data, 130 inter" in printed
 
 
+def test_ctrl_c_is_one_line_and_130(capsys, monkeypatch) -> None:
+    def stopped(*_):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(demo, "run", stopped)
+    assert cli.main(["demo"]) == 130
+    assert capsys.readouterr() == ("", "amfast: interrupted\n")
+
+
 def test_quiet_commands_print_nothing(tmp_path, capsys, monkeypatch) -> None:
     memory = am.UniversalHopfield()
     memory.store(np.eye(2))

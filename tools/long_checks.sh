@@ -50,9 +50,8 @@ for line in sys.stdin:
     export PROPTEST_CASES=${PROPTEST_CASES:-8}
     while read -r binary; do
         echo "-- ${binary##*/}"
-        # What waits for the clock, or for a refusal of memory, does not work here.
         command valgrind --quiet --error-exitcode=9 --leak-check=no --fair-sched=yes "$binary" \
-            --quiet ${VALGRIND_TESTS:-} < /dev/null
+            --quiet < /dev/null
     done < "$scratch/binaries"
 }
 
@@ -100,7 +99,9 @@ minimum() {
 pythons() {
     local interpreter version
     tool uv
-    "$scratch/uv/bin/uv" python list --only-installed --no-python-downloads --output-format json 2>/dev/null |
+    # uv looks along PATH; pyenv keeps its interpreters beside it.
+    PATH="$PATH$(printf ':%s' "${PYENV_ROOT:-$HOME/.pyenv}"/versions/*/bin)" \
+        "$scratch/uv/bin/uv" python list --only-installed --no-python-downloads --output-format json 2>/dev/null |
         "$python" -c 'import json, sys
 best = {}
 for found in json.load(sys.stdin):
