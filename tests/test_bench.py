@@ -121,6 +121,32 @@ def test_calls_are_timed_in_turn_and_slow_ones_less_often():
     assert order.count("a") == order.count("b") >= 3
 
 
+def test_without_a_pause_every_call_follows_one_of_another(monkeypatch):
+    """In turn, once each however short, and without those who are far behind."""
+    order = []
+    calls = {name: (lambda name=name: order.append(name)) for name in ("ours", "a", "b", "slow")}
+    monkeypatch.setattr(_clock.time, "sleep", lambda seconds: order.append(seconds or "at once"))
+    times = _clock.duels(calls, {"ours": 0.5, "a": 0.001, "b": 0.002, "slow": 0.0021}, 1e-9)
+    assert {name: set(pair) for name, pair in times.items()} == {
+        "a": {"ours", "a"},
+        "b": {"ours", "b"},
+    }
+    turn = ["at once", "ours", "at once"]
+    assert order == [*turn, "a"] * 3 + [*turn, "b"] * 3
+
+
+def test_both_regimes_are_told():
+    case = speed(contender("amfast", dot), contender("other", dot))
+    result = case.measure(MACHINE, True, 0.001)
+    assert set(result.no_pause) == {"other"}
+    pair = result.no_pause["other"]
+    assert result.ratio_no_pause == pytest.approx(pair["amfast"] / pair["other"])
+    assert result.ratio == pytest.approx(result.ours / result.peers["other"])
+    cells = _report.markdown([result], MACHINE, False).splitlines()[2].split(" | ")
+    assert cells[4] == f"{_report._number(result.ratio)}x (2x)"
+    assert cells[5] == f"{_report._number(result.ratio_no_pause)}x"
+
+
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="the mark is Linux's")
 def test_extra_memory_sees_what_is_freed_again():
     def call():
@@ -131,12 +157,61 @@ def test_extra_memory_sees_what_is_freed_again():
 
 
 def test_limits_are_those_of_the_formulas():
-    assert MACHINE.compute(16 * 3.0e9 * 2) == pytest.approx(1.0)
+    assert MACHINE.multiply_add(16 * 3.0e9 * 2) == pytest.approx(1.0)
     assert MACHINE.read(20e9) == pytest.approx(1.0)
     manhattan, one_cue = _rows.select(["pairwise-manhattan", "one-cue-uint8"])
     elements = manhattan.size.elements
     assert manhattan.limit(MACHINE, manhattan.size) == pytest.approx(elements * 1.5 / 96e9)
     assert one_cue.limit(MACHINE, one_cue.size) == pytest.approx(60_000 * 784 / 20e9)
+
+
+@pytest.mark.parametrize(("pipes", "dot"), [(1, 16), (2, 32)])
+def test_limits_of_one_and_two_pipes(pipes, dot):
+    """Elements a cycle and core: products take both pipes, differences share them."""
+    machine = dataclasses.replace(MACHINE, isa="avx512", pipes=pipes)
+    cycles = 3.0e9 * 2
+    for name, expected in (
+        ("pairwise-dot", dot),
+        ("topk-dot", dot),
+        ("hebbian-hetero", dot),
+        ("pairwise-sqeuclidean", 16),
+        ("topk-sqeuclidean", 16),
+        ("pairwise-manhattan", 16 / 1.5),
+    ):
+        (case,) = _rows.select([name])
+        rate = case.size.elements / (case.limit(machine, case.size) * cycles)
+        assert rate == pytest.approx(expected), name
+
+
+@pytest.mark.parametrize(
+    ("isa", "per_cycle", "cpuinfo", "pipes", "by"),
+    [
+        ("avx512", 27.0, "", 2, "measured"),
+        ("amx", 27.0, "", 2, "measured"),
+        ("avx512", 15.0, "model name\t: AMD EPYC 9R14", 1, "assumed"),
+        ("avx512", 15.0, "model name\t: AMD EPYC 9575F 64-Core Processor", 2, "model"),
+        ("avx512", 15.0, "model name\t: Intel(R) Xeon(R) Platinum 8375C CPU @ 2.90GHz", 2, "model"),
+        ("avx512", 15.0, "model name\t: Intel(R) Xeon(R) Silver 4210", 1, "assumed"),
+        ("avx512", 15.0, "model name\t: Intel(R) Xeon(R)\nflags\t: fpu amx_tile", 2, "model"),
+        ("avx2", 27.0, "flags\t: amx_tile", 1, "assumed of avx2"),
+    ],
+)
+def test_pipes_are_measured_and_else_the_models(isa, per_cycle, cpuinfo, pipes, by):
+    found, told = _machine.told_pipes(isa, per_cycle, cpuinfo)
+    assert found == pipes and by in told
+
+
+@pytest.mark.parametrize(
+    ("isa", "available", "cpuinfo", "told"),
+    [
+        ("amx", ["amx", "avx512"], "amx_int8", "in use"),
+        ("avx512", ["amx", "avx512"], "amx_int8", "left out by AMFAST_ISA"),
+        ("avx512", ["avx512"], "amx_int8", "there, but not used"),
+        ("avx512", ["avx512"], "avx512f", "not there"),
+    ],
+)
+def test_amx_is_told(isa, available, cpuinfo, told):
+    assert _machine.told_amx({"isa": isa, "available": available}, cpuinfo) == told
 
 
 def test_select():
@@ -169,6 +244,7 @@ def test_the_command(capfd):
     shown = capfd.readouterr().out
     assert "QUICK SIZES" in shown
     assert "topk(1) manhattan, uint8" in shown
+    assert "AMX" in shown and "multiply-add pipes" in shown and "no pause" in shown
     assert cli.main([*arguments, "7", "--quiet"]) == 0
     assert capfd.readouterr() == ("", "")
     assert cli.main([*arguments, "--json", "one-cue-dot", "7", "21", "growth-cues"]) == 0
@@ -179,3 +255,5 @@ def test_the_command(capfd):
     assert set(rows) == {"one-cue-dot", "one-cue-uint8", "memory", "growth-cues"}
     assert all(row["ours"] >= 0 for row in rows.values())
     assert rows["one-cue-dot"]["peers"]["NumPy"] > 0
+    assert rows["one-cue-dot"]["ratio_no_pause"] > 0
+    assert content["machine"]["pipes"] in (1, 2) and content["machine"]["per_cycle"] > 0

@@ -9,21 +9,31 @@ from typing import Any
 
 from amfast import _console
 from amfast.bench._case import Result
+from amfast.bench._clock import PAUSE
 from amfast.bench._machine import Machine
 
-_COLUMNS = ("#", "workload", "amfast", "others", "ratio (goal)", "of limit (goal)", "verdict")
+_COLUMNS = (
+    "#",
+    "workload",
+    "amfast",
+    "others",
+    "ratio (goal)",
+    "no pause",
+    "of limit (goal)",
+    "verdict",
+)
 
 
 def heading(machine: Machine, quick: bool) -> list[str]:
     """Say what was measured where, and how."""
     versions = ", ".join(f"{name} {version}" for name, version in machine.versions.items())
     lines = [
-        f"{machine.cpu}; {machine.system}",
-        f"amfast uses {machine.isa}; {machine.threads} threads for everyone; "
-        f"{machine.ghz:.2f} GHz and {machine.read_gb_s:.1f} GB/s of reading, measured now",
+        *about(machine),
         versions,
         "float32 unless said; seeded random data in the shapes of real images; everyone in one "
         "process, in turn, best time kept",
+        f"ratio: a pause of {PAUSE * 1e3:.0f} ms before every call; no pause: amfast and a peer "
+        "call after call, while the peer's workers spin on",
     ]
     if machine.unrest > 0.1:
         lines.append(
@@ -33,6 +43,20 @@ def heading(machine: Machine, quick: bool) -> list[str]:
     if quick:
         lines.append("QUICK SIZES: this shows that everything runs, its figures mean nothing")
     return lines
+
+
+def about(machine: Machine) -> list[str]:
+    """Say what the machine is, and what its limits rest on."""
+    pipes = "two 512-bit" if machine.pipes == 2 else "one 512-bit or two 256-bit"
+    if machine.isa in ("neon", "portable"):
+        pipes = "two 128-bit"
+    return [
+        f"{machine.cpu}; {machine.system}",
+        f"amfast uses {machine.isa} (AMX {machine.amx}); {machine.threads} threads for everyone; "
+        f"{machine.ghz:.2f} GHz and {machine.read_gb_s:.1f} GB/s of reading, measured now",
+        f"limits: {pipes} multiply-add pipes a core ({machine.pipes_by}; "
+        f"{machine.per_cycle:.1f} float32 multiply-adds a cycle measured)",
+    ]
 
 
 def show(results: Sequence[Result], machine: Machine, quick: bool) -> None:
@@ -81,6 +105,7 @@ def _cells(result: Result, separator: str, quick: bool) -> list[str]:
         f"{_number(result.ours)} {result.unit}",
         separator.join(others),
         ratio,
+        "-" if result.ratio_no_pause is None else f"{_number(result.ratio_no_pause)}x",
         share,
         # A verdict at sizes that mean nothing would mislead.
         "-" if quick else result.verdict,
