@@ -7,7 +7,7 @@ import pytest
 
 import amfast
 from amfast import cli
-from amfast.bench import ROWS, _case, _clock, _command, _machine, _report, _rows
+from amfast.bench import ROWS, _case, _chart, _clock, _command, _machine, _report, _rows
 
 MACHINE = _machine.Machine("cpu", "avx2", "system", 2, 3.0, 20.0, {"numpy": np.__version__})
 
@@ -193,6 +193,7 @@ def test_limits_of_one_and_two_pipes(pipes, dot):
         ("avx512", 15.0, "model name\t: Intel(R) Xeon(R) Platinum 8375C CPU @ 2.90GHz", 2, "model"),
         ("avx512", 15.0, "model name\t: Intel(R) Xeon(R) Silver 4210", 1, "assumed"),
         ("avx512", 15.0, "model name\t: Intel(R) Xeon(R)\nflags\t: fpu amx_tile", 2, "model"),
+        ("avx512", np.nan, "model name\t: AMD EPYC", 1, "assumed"),
         ("avx2", 27.0, "flags\t: amx_tile", 1, "assumed of avx2"),
     ],
 )
@@ -212,6 +213,78 @@ def test_pipes_are_measured_and_else_the_models(isa, per_cycle, cpuinfo, pipes, 
 )
 def test_amx_is_told(isa, available, cpuinfo, told):
     assert _machine.told_amx({"isa": isa, "available": available}, cpuinfo) == told
+
+
+def test_a_busy_machine_is_not_believed(monkeypatch):
+    """A clock that was read too low would make two pipes of one."""
+    clocks = iter([1.0, 2.0, 1.5])
+    monkeypatch.setattr(
+        _machine.machine, "probe", lambda threads: {"ghz": next(clocks), "read_gb_s": 9.0}
+    )
+    monkeypatch.setattr(_machine, "_multiply_adds", lambda: 60e9)
+    monkeypatch.setattr(_machine, "_cpuinfo", lambda: "model name\t: some CPU")
+    monkeypatch.setattr(amfast, "cpu_info", lambda: {"isa": "avx512", "available": ["avx512"]})
+    found = _machine.describe(1)
+    assert found.unrest == 0.5 and found.per_cycle == 30.0 and found.pipes == 1
+    assert found.cpu.startswith("some CPU, ")
+
+
+def results():
+    """Rates, times, a row whose best peer is amfast's own, and rows that nobody else has."""
+    return [
+        _case.Result(9, "topk-hamming", "w", "Gbit/s", 40.0, {"faiss": 10.0, "NumPy": 4.0}),
+        _case.Result(
+            25, "coded-cue-manhattan", "w", "ms", 2.0, {"amfast float32": 3.0, "faiss": 14.0}
+        ),
+        _case.Result(5, "pairwise-dot", "w", "GFLOP/s", 40.0),
+        _case.Result(26, "coded-recall", "w", "ms", 1.0, {"amfast float32": 3.0}),
+    ]
+
+
+def test_the_chart_shows_other_libraries_only(monkeypatch, tmp_path):
+    pytest.importorskip("matplotlib")
+    assert [r.fastest_other() for r in results()] == [("faiss", 4.0), ("faiss", 7.0), None, None]
+    drawn = []
+    figure = _chart._figure
+    monkeypatch.setattr(
+        _chart, "_figure", lambda bars, said: drawn.append((bars, said)) or figure(bars, said)
+    )
+    _chart.draw(results(), MACHINE, True, tmp_path / "chart.png")
+    ((bars, said),) = drawn
+    assert [bar[1:] for bar in bars] == [("faiss", 7.0), ("faiss", 4.0)]
+    assert said.startswith("QUICK SIZES") and "cpu; avx2; 2 threads" in said
+    assert (tmp_path / "chart.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_the_chart_is_of_eight_rows():
+    assert len(_chart.BARS) == 8
+    chosen = [case for case in ROWS if case.name in _chart.BARS]
+    assert len(chosen) == 8 == len({case.row for case in chosen})
+
+
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        (["--plot", "chart.png", "7"], "none of these is measured"),
+        (["--plot", "no_folder/chart.png", "9"], "there is no folder no_folder"),
+        (["--plot", "chart.mp3", "9"], "mp3"),
+    ],
+)
+def test_a_chart_that_cannot_be_drawn_is_refused_at_once(
+    arguments, told, capsys, monkeypatch, tmp_path
+):
+    pytest.importorskip("matplotlib")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(_machine, "describe", lambda threads: pytest.fail("too late"))
+    assert cli.main(["bench", "--quick", *arguments]) == 2
+    printed = capsys.readouterr()
+    assert printed.out == "" and told in printed.err and printed.err.count("\n") == 1
+
+
+def test_without_matplotlib_there_is_no_chart(monkeypatch, capsys):
+    monkeypatch.setitem(sys.modules, "matplotlib.figure", None)
+    assert cli.main(["bench", "--quick", "--plot", "chart.png", "9"]) == 2
+    assert 'pip install "amfast-memory[demo]"' in capsys.readouterr().err
 
 
 def test_select():
@@ -238,7 +311,7 @@ def test_wrong_options_are_refused_before_anything_runs(wrong, capsys):
     assert printed.out == "" and printed.err.count("\n") == 1
 
 
-def test_the_command(capfd):
+def test_the_command(capfd, tmp_path):
     arguments = ["bench", "--quick", "--seconds", "0.01", "--threads", "1"]
     assert cli.main([*arguments, "7"]) == 0
     shown = capfd.readouterr().out
@@ -247,6 +320,9 @@ def test_the_command(capfd):
     assert "AMX" in shown and "multiply-add pipes" in shown and "no pause" in shown
     assert cli.main([*arguments, "7", "--quiet"]) == 0
     assert capfd.readouterr() == ("", "")
+    chart = tmp_path / "chart.svg"
+    assert cli.main([*arguments, "--plot", str(chart), "--quiet", "pairwise-dot"]) == 0
+    assert "x NumPy -->" in chart.read_text("utf-8")
     assert cli.main([*arguments, "--json", "one-cue-dot", "7", "21", "growth-cues"]) == 0
     content = json.loads(capfd.readouterr().out)
     assert content["machine"]["threads"] == 1

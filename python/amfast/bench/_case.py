@@ -137,6 +137,23 @@ class Result:
     note: str = ""
 
     @property
+    def is_rate(self) -> bool:
+        """Whether more is better of the unit: something per second, not a time."""
+        return self.unit.startswith("G")
+
+    def fastest_other(self) -> tuple[str, float] | None:
+        """Return the fastest of the other libraries and how many times as fast amfast is.
+
+        ``best_peer`` may be another way of amfast's own.
+        """
+        others = {
+            name: self.ours / theirs if self.is_rate else theirs / self.ours
+            for name, theirs in self.peers.items()
+            if not name.startswith("amfast")
+        }
+        return min(others.items(), key=lambda item: item[1]) if others else None
+
+    @property
     def verdict(self) -> str:
         """PASS, or what falls short."""
         short = []

@@ -37,6 +37,9 @@ _BEYOND_ONE_PIPE = 20.0
 # may hide the name; AMD's servers of Zen 5.
 _TWO_PIPES = re.compile(r"Xeon.* (Platinum|Gold 6)|\bamx_tile\b|AMD EPYC 9\d\d5")
 
+#: How far readings of the clock may lie apart before nothing can be told from them.
+BUSY = 0.1
+
 _READINGS = 3
 _CALLS = 50
 
@@ -119,7 +122,8 @@ def describe(threads: int) -> Machine:
     clocks = [reading["ghz"] for reading in readings]
     engine, cpu = amfast.cpu_info(), _cpuinfo()
     per_cycle = _multiply_adds() / (max(clocks) * 1e9)
-    pipes, pipes_by = told_pipes(engine["isa"], per_cycle, cpu)
+    unrest = 1 - min(clocks) / max(clocks)
+    pipes, pipes_by = told_pipes(engine["isa"], math.nan if unrest > BUSY else per_cycle, cpu)
     return Machine(
         cpu=_processor(cpu),
         isa=engine["isa"],
@@ -128,7 +132,7 @@ def describe(threads: int) -> Machine:
         ghz=max(clocks),
         read_gb_s=max(reading["read_gb_s"] for reading in readings),
         versions=_versions(),
-        unrest=1 - min(clocks) / max(clocks),
+        unrest=unrest,
         amx=told_amx(engine, cpu),
         pipes=pipes,
         pipes_by=pipes_by,
@@ -144,7 +148,7 @@ def told_pipes(isa: str, per_cycle: float, cpuinfo: str) -> tuple[int, str]:
     isa : str
         The instruction set in use.
     per_cycle : float
-        Multiply-adds a cycle that were measured.
+        Multiply-adds a cycle that were measured; NaN if that cannot be trusted.
     cpuinfo : str
         What the system says of the processor.
     """
@@ -154,7 +158,7 @@ def told_pipes(isa: str, per_cycle: float, cpuinfo: str) -> tuple[int, str]:
         return 2, "measured"
     if _TWO_PIPES.search(cpuinfo):
         return 2, "assumed of this CPU model"
-    return 1, "assumed: no more was measured, and the CPU model is not known to have two"
+    return 1, "assumed: two were not measured, and this CPU model is not known to have them"
 
 
 def told_amx(engine: Mapping[str, Any], cpuinfo: str) -> str:

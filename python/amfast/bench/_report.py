@@ -10,7 +10,7 @@ from typing import Any
 from amfast import _console
 from amfast.bench._case import Result
 from amfast.bench._clock import PAUSE
-from amfast.bench._machine import Machine
+from amfast.bench._machine import BUSY, Machine
 
 _COLUMNS = (
     "#",
@@ -35,7 +35,7 @@ def heading(machine: Machine, quick: bool) -> list[str]:
         f"ratio: a pause of {PAUSE * 1e3:.0f} ms before every call; no pause: amfast and a peer "
         "call after call, while the peer's workers spin on",
     ]
-    if machine.unrest > 0.1:
+    if machine.unrest > BUSY:
         lines.append(
             f"THE MACHINE IS BUSY: readings of its clock lie {machine.unrest:.0%} apart; "
             "close what else runs and measure again"
@@ -88,7 +88,7 @@ def content(results: Sequence[Result], machine: Machine, quick: bool) -> dict[st
 
 
 def _cells(result: Result, separator: str, quick: bool) -> list[str]:
-    by_time = sorted(result.peers.items(), key=lambda item: item[1], reverse=result.unit[0] == "G")
+    by_time = sorted(result.peers.items(), key=lambda item: item[1], reverse=result.is_rate)
     others = [f"{name} {_number(value)}" for name, value in by_time]
     others += [f"{name}: not installed" for name in result.missing]
     bound = "at most " if result.less_is_better else ""
