@@ -1,5 +1,6 @@
 import dataclasses
 import json
+import re
 import sys
 
 import numpy as np
@@ -239,6 +240,30 @@ def results():
         _case.Result(5, "pairwise-dot", "w", "GFLOP/s", 40.0),
         _case.Result(26, "coded-recall", "w", "ms", 1.0, {"amfast float32": 3.0}),
     ]
+
+
+def test_the_table_fits_a_narrow_terminal_and_a_pipe_cuts_nothing(monkeypatch, capsys):
+    pytest.importorskip("rich")
+    peers = {"NumPy, root-scaled syrk": 249.0, "NumPy, (X*w).T @ X": 160.0}
+    wide = _case.Result(
+        12, "hebbian-weighted", "hebbian weighted, o x P x d 1,024 x 20,000 x 1,024", "GFLOP/s",
+        312.0, peers, ratio=1.25, ratio_no_pause=0.9, goal=1.26, share=0.7, share_goal=0.75,
+    )  # fmt: skip
+    cells = _report._cells(wide, "; ", False)
+
+    def shown():
+        _report.show([wide], MACHINE, False)
+        plain = re.sub("\x1b\\[[0-9;]*m", "", capsys.readouterr().out)
+        return plain.partition("amfast bench\n")[2].splitlines()
+
+    assert any(all(cell in line for cell in cells) for line in shown())
+    monkeypatch.setenv("FORCE_COLOR", "1")
+    monkeypatch.setenv("TERM", "xterm")
+    monkeypatch.setenv("COLUMNS", "100")
+    lines = shown()
+    assert max(map(len, lines)) <= 100
+    columns = zip(*(line.split("│")[1:-1] for line in lines if "│" in line), strict=True)
+    assert [" ".join(" ".join(column).split()) for column in columns] == cells
 
 
 def test_the_chart_shows_other_libraries_only(monkeypatch, tmp_path):

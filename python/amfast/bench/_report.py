@@ -13,15 +13,11 @@ from amfast.bench._clock import PAUSE
 from amfast.bench._machine import BUSY, Machine
 
 _COLUMNS = (
-    "#",
-    "workload",
-    "amfast",
-    "others",
-    "ratio (goal)",
-    "no pause",
-    "of limit (goal)",
-    "verdict",
-)
+    "#", "workload", "amfast", "others", "ratio (goal)", "no pause", "of limit (goal)", "verdict",
+)  # fmt: skip
+
+# What may be broken into lines: all but single numbers.
+_WORDS = (1, 3, 4, 6, 7)
 
 
 def heading(machine: Machine, quick: bool) -> list[str]:
@@ -63,7 +59,8 @@ def show(results: Sequence[Result], machine: Machine, quick: bool) -> None:
     """Print the table."""
     for line in heading(machine, quick):
         _console.say(line)
-    _console.table("amfast bench", _COLUMNS, [_cells(r, "; ", quick) for r in results], left=2)
+    rows = [_cells(result, "; ", quick) for result in results]
+    _console.table("amfast bench", _COLUMNS, rows, left=2, wrap=_WORDS)
     for result in results:
         if result.note:
             _console.say(f"{result.row} {result.name}: {result.note}")
