@@ -127,7 +127,7 @@ def test_without_a_pause_every_call_follows_one_of_another(monkeypatch):
     order = []
     calls = {name: (lambda name=name: order.append(name)) for name in ("ours", "a", "b", "slow")}
     monkeypatch.setattr(_clock.time, "sleep", lambda seconds: order.append(seconds or "at once"))
-    times = _clock.duels(calls, {"ours": 0.5, "a": 0.001, "b": 0.002, "slow": 0.0021}, 1e-9)
+    times = _clock.duels(calls, {"ours": 0.001, "a": 0.6, "b": 1.2, "slow": 1.3}, 0.6)
     assert {name: set(pair) for name, pair in times.items()} == {
         "a": {"ours", "a"},
         "b": {"ours", "b"},

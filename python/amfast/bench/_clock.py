@@ -32,8 +32,8 @@ def best_times(
         What each took the first time, in seconds. A call that took more than a third of the budget
         is timed once more only: its best time is far from the lead and would cost minutes.
     pause : float
-        Seconds to wait before each. With 0, every call directly follows one of another: a pipeline
-        that calls two libraries in turn.
+        Seconds to wait before each. With 0, every call directly follows one of another, as in a
+        pipeline that calls two libraries in turn; slow ones, too, have every turn then.
 
     Returns
     -------
@@ -41,7 +41,7 @@ def best_times(
         Seconds.
     """
     best = dict.fromkeys(calls, math.inf)
-    quick = [name for name in calls if warm_up[name] <= budget / 3] or list(calls)
+    quick = [name for name in calls if warm_up[name] <= budget / 3 or not pause] or list(calls)
     round_ = sum(warm_up[name] + pause for name in quick)
     rounds = min(max(int(budget / round_), 5 if round_ < budget / 2 else 3), 50)
     for turn in range(rounds):
