@@ -121,9 +121,9 @@ def describe(threads: int) -> Machine:
     readings = [machine.probe(threads) for _ in range(_READINGS)]
     clocks = [reading["ghz"] for reading in readings]
     engine, cpu = amfast.cpu_info(), _cpuinfo()
-    per_cycle = _multiply_adds() / (max(clocks) * 1e9)
     unrest = 1 - min(clocks) / max(clocks)
-    pipes, pipes_by = told_pipes(engine["isa"], math.nan if unrest > BUSY else per_cycle, cpu)
+    per_cycle = math.nan if unrest > BUSY else _multiply_adds() / (max(clocks) * 1e9)
+    pipes, pipes_by = told_pipes(engine["isa"], per_cycle, cpu)
     return Machine(
         cpu=_processor(cpu),
         isa=engine["isa"],

@@ -46,12 +46,14 @@ def about(machine: Machine) -> list[str]:
     pipes = "two 512-bit" if machine.pipes == 2 else "one 512-bit or two 256-bit"
     if machine.isa in ("neon", "portable"):
         pipes = "two 128-bit"
+    rate = f"{machine.per_cycle:.1f} float32 multiply-adds a cycle measured"
+    if math.isnan(machine.per_cycle):
+        rate = "the clock is too unsteady to measure them"
     return [
         f"{machine.cpu}; {machine.system}",
         f"amfast uses {machine.isa} (AMX {machine.amx}); {machine.threads} threads for everyone; "
         f"{machine.ghz:.2f} GHz and {machine.read_gb_s:.1f} GB/s of reading, measured now",
-        f"limits: {pipes} multiply-add pipes a core ({machine.pipes_by}; "
-        f"{machine.per_cycle:.1f} float32 multiply-adds a cycle measured)",
+        f"limits: {pipes} multiply-add pipes a core ({machine.pipes_by}; {rate})",
     ]
 
 
