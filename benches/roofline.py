@@ -6,14 +6,13 @@ python benches/roofline.py [THREADS]
 import sys
 
 import amfast
-from amfast.bench import ROWS, _case, _machine
+from amfast.bench import ROWS, _case, _machine, _report
 
 
 def main() -> None:
     threads = int(sys.argv[1]) if len(sys.argv) > 1 else amfast.get_num_threads()
     machine = _machine.describe(threads)
-    print(f"{machine.cpu}; {machine.isa}; {threads} threads")
-    print(f"{machine.ghz:.2f} GHz, {machine.read_gb_s:.1f} GB/s of reading")
+    print(*_report.about(machine), sep="\n")
     for case in ROWS:
         if isinstance(case, _case.Speed) and case.limit is not None:
             seconds = case.limit(machine, case.size)

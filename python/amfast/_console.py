@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Container, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any, Literal
 
@@ -44,8 +44,17 @@ def say(text: str = "") -> None:
     print(text.encode(encoding, "replace").decode(encoding), flush=True)
 
 
-def table(title: str, columns: Sequence[str], rows: Sequence[Sequence[str]], left: int = 1) -> None:
-    """Print a table; the first ``left`` columns are aligned left, the others right."""
+def table(
+    title: str,
+    columns: Sequence[str],
+    rows: Sequence[Sequence[str]],
+    left: int = 1,
+    wrap: Container[int] = (),
+) -> None:
+    """Print a table; the first ``left`` columns are aligned left, the others right.
+
+    The columns that ``wrap`` numbers are broken between words where a terminal is too narrow.
+    """
     if "text" in _silent:
         return
     widths = [
@@ -57,15 +66,26 @@ def table(title: str, columns: Sequence[str], rows: Sequence[Sequence[str]], lef
     except ImportError:
         _plain(title, columns, rows, widths, left)
         return
-    shown = Table()
-    for i, column in enumerate(columns):
-        shown.add_column(column, justify="left" if i < left else "right", no_wrap=True)
-    for row in rows:
-        shown.add_row(*(Text(cell, style=_STYLES.get(cell, "")) for cell in row))
     console = _console()
     # A pipe or a narrow window must not cut numbers away.
-    needed = sum(width + 3 for width in widths) + 1
+    breakable = [i for i in range(len(columns)) if i in wrap and console.is_terminal]
+    fitting = list(widths)
+    for i in breakable:
+        words = " ".join((columns[i], *(row[i] for row in rows))).split(" ")
+        fitting[i] = max(map(len, words))
+    needed = sum(width + 3 for width in fitting) + 1
     console.width = max(console.width, needed, *(len(line) for line in title.splitlines()))
+    spare = console.width - needed
+    for i in breakable:
+        more = min(widths[i] - fitting[i], spare)
+        fitting[i], spare = fitting[i] + more, spare - more
+    shown = Table()
+    for i, column in enumerate(columns):
+        width = fitting[i] if i in breakable else None
+        justify: Literal["left", "right"] = "left" if i < left else "right"
+        shown.add_column(column, justify=justify, width=width, no_wrap=width is None)
+    for row in rows:
+        shown.add_row(*(Text(cell, style=_STYLES.get(cell, "")) for cell in row))
     try:
         console.print(Text(title, style="bold"))
         console.print(shown)

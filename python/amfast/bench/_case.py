@@ -112,9 +112,11 @@ class Unit:
 class Result:
     """What came out of one case.
 
-    ``ratio`` is how many times faster amfast is than the best peer (for the rows on growth and
-    memory: what they measure, and there less is better); ``share`` is the part of the machine's
-    limit that amfast reaches.
+    ``ratio`` is how many times faster amfast is than the best peer, with a pause before every call
+    (for the rows on growth and memory: what they measure, and there less is better). ``no_pause``
+    has what amfast and each of the best peers reach when they are called in turn without one, and
+    ``ratio_no_pause`` the worst ratio of these. ``share`` is the part of the machine's limit that
+    amfast reaches.
     """
 
     row: int
@@ -125,12 +127,31 @@ class Result:
     peers: dict[str, float] = field(default_factory=dict)
     missing: list[str] = field(default_factory=list)
     ratio: float | None = None
+    ratio_no_pause: float | None = None
+    no_pause: dict[str, dict[str, float]] = field(default_factory=dict)
     goal: float | None = None
     share: float | None = None
     share_goal: float | None = None
     best_peer: str | None = None
     less_is_better: bool = False
     note: str = ""
+
+    @property
+    def is_rate(self) -> bool:
+        """Whether more is better of the unit: something per second, not a time."""
+        return self.unit.startswith("G")
+
+    def fastest_other(self) -> tuple[str, float] | None:
+        """Return the fastest of the other libraries and how many times as fast amfast is.
+
+        ``best_peer`` may be another way of amfast's own.
+        """
+        others = {
+            name: self.ours / theirs if self.is_rate else theirs / self.ours
+            for name, theirs in self.peers.items()
+            if not name.startswith("amfast")
+        }
+        return min(others.items(), key=lambda item: item[1]) if others else None
 
     @property
     def verdict(self) -> str:
@@ -200,8 +221,8 @@ class Speed:
                 expected = answer
             elif not agree(expected, answer):
                 wrong.append(name)
-        seconds = _clock.best_times(calls, budget, warm_up)
-        ours = seconds.pop("amfast")
+        times = _clock.best_times(calls, budget, warm_up)
+        ours, seconds = times["amfast"], {n: s for n, s in times.items() if n != "amfast"}
         result = Result(
             row=self.row,
             name=self.name,
@@ -217,6 +238,12 @@ class Speed:
         if seconds:
             result.best_peer = min(seconds, key=lambda name: seconds[name])
             result.ratio = seconds[result.best_peer] / ours
+            duels = _clock.duels(calls, times, budget / 2)
+            result.ratio_no_pause = min(pair[name] / pair["amfast"] for name, pair in duels.items())
+            result.no_pause = {
+                name: {who: self.unit.value(size, s) for who, s in pair.items()}
+                for name, pair in duels.items()
+            }
         if self.limit is not None:
             result.share = self.limit(machine, size) / ours
         return result

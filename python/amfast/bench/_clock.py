@@ -8,13 +8,16 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-# A peer's workers go on spinning after its call, OpenBLAS's for up to a tenth of a second; on two
-# cores the next call would pay with half its speed.
-_PAUSE = 0.2
+#: Seconds before a call. A peer's workers go on spinning after its call, OpenBLAS's for up to a
+#: tenth of a second; on two cores the next call would pay with half its speed.
+PAUSE = 0.15
 
 
 def best_times(
-    calls: Mapping[str, Callable[[], Any]], budget: float, warm_up: Mapping[str, float]
+    calls: Mapping[str, Callable[[], Any]],
+    budget: float,
+    warm_up: Mapping[str, float],
+    pause: float = PAUSE,
 ) -> dict[str, float]:
     """Time calls in turn, A B A B, and keep the best time of each.
 
@@ -28,6 +31,9 @@ def best_times(
     warm_up : mapping of str to float
         What each took the first time, in seconds. A call that took more than a third of the budget
         is timed once more only: its best time is far from the lead and would cost minutes.
+    pause : float
+        Seconds to wait before each. With 0, every call directly follows one of another, as in a
+        pipeline that calls two libraries in turn; slow ones, too, have every turn then.
 
     Returns
     -------
@@ -35,17 +41,48 @@ def best_times(
         Seconds.
     """
     best = dict.fromkeys(calls, math.inf)
-    quick = [name for name in calls if warm_up[name] <= budget / 3] or list(calls)
-    round_ = sum(warm_up[name] + _PAUSE for name in quick)
+    quick = [name for name in calls if warm_up[name] <= budget / 3 or not pause] or list(calls)
+    round_ = sum(warm_up[name] + pause for name in quick)
     rounds = min(max(int(budget / round_), 5 if round_ < budget / 2 else 3), 50)
     for turn in range(rounds):
         for name, call in calls.items():
             if turn and name not in quick:
                 continue
-            time.sleep(_PAUSE)
-            for _ in range(_repeats(warm_up[name])):
+            time.sleep(pause)
+            for _ in range(_repeats(warm_up[name]) if pause else 1):
                 best[name] = min(best[name], timed(call)[0])
     return best
+
+
+def duels(
+    calls: Mapping[str, Callable[[], Any]], times: Mapping[str, float], budget: float
+) -> dict[str, dict[str, float]]:
+    """Time the first call in turn with one of the others after the other, without a pause.
+
+    Parameters
+    ----------
+    calls : mapping of str to callable
+        What to time, ours first.
+    times : mapping of str to float
+        What each takes with a pause, in seconds. Who then takes twice the time of the best peer
+        is left out: he does not become the best one by this.
+    budget : float
+        Seconds to spend in all, roughly.
+
+    Returns
+    -------
+    dict of str to dict
+        For each of the others, the seconds of ours and of its own.
+    """
+    ours, *others = calls
+    best = min(times[name] for name in others)
+    near = [name for name in others if times[name] <= 2 * best]
+    return {
+        name: best_times(
+            {ours: calls[ours], name: calls[name]}, budget / len(near), times, pause=0.0
+        )
+        for name in near
+    }
 
 
 def _repeats(seconds: float) -> int:

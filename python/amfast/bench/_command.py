@@ -6,10 +6,11 @@ import argparse
 import os
 import subprocess
 import sys
+from pathlib import Path
 
 import amfast
 from amfast import _console
-from amfast.bench import _case, _machine, _report, _rows
+from amfast.bench import _case, _chart, _machine, _report, _rows
 
 _BLAS_THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
 # They choose a kernel by hand, which is not what NumPy does on its users' machines.
@@ -23,6 +24,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--seconds", type=float, help="time to spend on each row (6)", default=6.0)
     parser.add_argument("--quick", action="store_true", help="tiny sizes: does everything run?")
     parser.add_argument("--markdown", action="store_true", help="print Markdown")
+    parser.add_argument(
+        "--plot", metavar="FILE", type=Path, help="draw a chart of eight rows (the demo extra)"
+    )
 
 
 def run(options: argparse.Namespace) -> int:
@@ -43,7 +47,10 @@ def run(options: argparse.Namespace) -> int:
     Raises
     ------
     ValueError
-        For a row that does not exist, or a number of threads or seconds out of range.
+        For a row that does not exist, a number of threads or seconds out of range, or a chart that
+        could not be drawn.
+    ImportError, FileNotFoundError
+        For a chart without matplotlib, or in a folder that does not exist.
     """
     cases = _rows.select(options.name)
     threads = options.threads if options.threads is not None else amfast.get_num_threads()
@@ -51,6 +58,8 @@ def run(options: argparse.Namespace) -> int:
         pass  # refuses what the kernels would refuse, before anything is measured
     if not 0 < options.seconds < 1e4:
         raise ValueError(f"--seconds must be above 0 and below 10000, got {options.seconds:g}")
+    if options.plot is not None:
+        _chart.check(options.plot, [case.name for case in cases])
     environment = clean_environment(threads)
     if environment != dict(os.environ):
         # BLAS libraries read their settings once, when they are loaded.
@@ -63,6 +72,8 @@ def run(options: argparse.Namespace) -> int:
         for case in cases:
             results.append(case.measure(machine, options.quick, options.seconds))
             step(case.name)
+    if options.plot is not None:
+        _chart.draw(results, machine, options.quick, options.plot)
     if options.json:
         _console.document(_report.content(results, machine, options.quick))
     elif options.markdown:

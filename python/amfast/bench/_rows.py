@@ -30,11 +30,15 @@ _LOCATIONS = Size(100, 100_000, 1000)
 
 
 def _product(machine: Machine, size: Size) -> float:
-    return machine.compute(size.elements)
+    return machine.multiply_add(size.elements)
+
+
+def _differences(machine: Machine, size: Size) -> float:
+    return machine.differ(size.elements)
 
 
 def _magnitudes(machine: Machine, size: Size) -> float:
-    return machine.compute(MANHATTAN_CYCLES * size.elements)
+    return machine.differ(MANHATTAN_CYCLES * size.elements)
 
 
 def _read_floats(machine: Machine, size: Size) -> float:
@@ -54,7 +58,7 @@ def _read_bits(machine: Machine, size: Size) -> float:
 
 
 def _half_product(machine: Machine, size: Size) -> float:
-    return machine.compute(size.elements / 2)
+    return machine.multiply_add(size.elements / 2)
 
 
 def _half_count(machine: Machine, size: Size) -> float:
@@ -62,12 +66,12 @@ def _half_count(machine: Machine, size: Size) -> float:
 
 
 def _attention(machine: Machine, size: Size) -> float:
-    return machine.compute(2 * size.elements + EXP_CYCLES * size.q * size.n)
+    return machine.multiply_add(2 * size.elements + EXP_CYCLES * size.q * size.n)
 
 
 def _manhattan_attention(machine: Machine, size: Size) -> float:
-    steps = (1 + MANHATTAN_CYCLES) * size.elements
-    return machine.compute(steps + EXP_CYCLES * size.q * size.n)
+    projection = machine.multiply_add(size.elements + EXP_CYCLES * size.q * size.n)
+    return _magnitudes(machine, size) + projection
 
 
 _RETRIEVE, _NEAREST = _peers.softmax_dot()[0], _peers.topk("manhattan", 10)[0]
@@ -83,11 +87,11 @@ ROWS: tuple[Case, ...] = (
     ),
     Speed(
         3, "pairwise-sqeuclidean", "pairwise sqeuclidean", _IMAGES, _FLOPS,
-        _peers.pairwise("sqeuclidean"), 1.2, 0.75, _product,
+        _peers.pairwise("sqeuclidean"), 1.2, 0.75, _differences,
     ),
     Speed(
         4, "topk-sqeuclidean", "topk(10) sqeuclidean", _STORE, _FLOPS,
-        _peers.topk("sqeuclidean", 10), 1.4, 0.75, _product,
+        _peers.topk("sqeuclidean", 10), 1.4, 0.75, _differences,
     ),
     Speed(
         4, "topk-dot", "topk(10) dot", _STORE, _FLOPS,
@@ -203,12 +207,24 @@ ROWS: tuple[Case, ...] = (
         _peers.coded_topk("manhattan", 10), 3.5,
     ),
     Speed(
+        23, "coded-manhattan-stored", "topk(10) manhattan, stored keys", _STORE, _MILLISECONDS,
+        _peers.coded_topk("manhattan", 10, stored=True), 3.5,
+    ),
+    Speed(
         24, "coded-sqeuclidean", "topk(10) sqeuclidean through 8 bits", _STORE, _MILLISECONDS,
         _peers.coded_topk("sqeuclidean", 10), 4.0,
     ),
     Speed(
+        24, "coded-sqeuclidean-stored", "topk(10) sqeuclidean, stored keys", _STORE,
+        _MILLISECONDS, _peers.coded_topk("sqeuclidean", 10, stored=True), 4.0,
+    ),
+    Speed(
         24, "coded-dot", "topk(10) dot through 8 bits", _STORE, _MILLISECONDS,
         _peers.coded_topk("dot", 10), 2.0,
+    ),
+    Speed(
+        24, "coded-dot-stored", "topk(10) dot, stored keys", _STORE, _MILLISECONDS,
+        _peers.coded_topk("dot", 10, stored=True), 2.0,
     ),
     Speed(
         25, "coded-cue-manhattan", "one cue, stored keys, manhattan", _ONE_CUE, _MILLISECONDS,
