@@ -4,7 +4,7 @@ use crate::error::{Error, Side};
 use crate::metric::Score;
 use crate::pack::{Kernel, Keys, PackBuffer, Queries, Strided, Table};
 use crate::parallel::Stop;
-use crate::simd::{Isa, prefetch};
+use crate::simd::{Isa, Matrices, prefetch};
 use crate::tile::Place;
 use std::ops::Range;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -142,6 +142,7 @@ impl<'a, T: Score> Search<'a, T> {
             worker.packed = group;
         }
         let queries = &worker.queries;
+        let _held = queries.multiply().then(|| Matrices::hold());
         let (lanes, width) = (self.kernel.layout.lanes, self.keys.width());
         let (words, panel) = (self.kernel.layout.words(width), self.kernel.layout.panel(width));
         let mut finite = true;

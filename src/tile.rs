@@ -4,8 +4,9 @@
 //! own chain of steps in the order of the words, so its score has the same bits whatever tile, thread or batch it is in.
 
 use crate::metric::{Metric, Pair};
-use crate::simd::{Isa, Shaped, Vector, Work};
+use crate::simd::{Isa, Shaped, Vector, Words, Work};
 use std::marker::PhantomData;
+use std::mem::MaybeUninit;
 
 /// Where a tile reads and writes.
 pub struct Place<T> {
@@ -13,7 +14,8 @@ pub struct Place<T> {
     pub keys: *const u8,
     /// Bytes from a panel to the next.
     pub panel: usize,
-    /// Word after word, the rows of this tile side by side, each with its weights behind it if it has any.
+    /// Stretch after stretch of [`Tile::stretch`] words, the rows of this tile side by side, each word with its weights behind
+    /// it if it has any.
     pub queries: *const u8,
     /// Words of a row.
     pub words: usize,
@@ -41,6 +43,10 @@ pub struct Tile<T> {
     pub rows: usize,
     /// Panels it takes.
     pub panels: usize,
+    /// Queries for which it does less work than the smaller tiles that they would take.
+    pub least: usize,
+    /// Words of a query that stand side by side; those that do not fill the last stretch are 0.
+    pub stretch: usize,
     /// Does it.
     pub run: TileFn<T>,
 }
@@ -65,10 +71,27 @@ impl<I: Isa, M: Metric<I>> Shaped for Of<I, M> {
     fn shaped<const R: usize, const V: usize, const FR: usize, const FV: usize>() -> Self::Out {
         const { assert!(PANELS.is_multiple_of(V) && PANELS.is_multiple_of(FV)) };
         Tiles([
-            Tile { rows: R, panels: V, run: enter::<I, M, R, V> },
-            Tile { rows: FR, panels: FV, run: enter::<I, M, FR, FV> },
-            Tile { rows: 1, panels: FV, run: enter::<I, M, 1, FV> },
+            // A large tile that is more than half full is the better one.
+            Tile { rows: R, panels: V, least: R / 2 + 1, stretch: 1, run: enter::<I, M, R, V> },
+            Tile { rows: FR, panels: FV, least: FR, stretch: 1, run: enter::<I, M, FR, FV> },
+            Tile { rows: 1, panels: FV, least: 1, stretch: 1, run: enter::<I, M, 1, FV> },
         ])
+    }
+}
+
+/// The tile of a metric of products for CPUs that multiply matrices, in place of that for many queries.
+pub fn matrix<I: Isa, M: Metric<I>>() -> Option<Tile<M::Score>> {
+    let [rows, panels, stretch] = <I::Words as Words>::MATRIX.filter(|_| M::PRODUCTS)?;
+    Some(Tile { rows, panels, least: MATRIX, stretch, run: multiply::<I, M> })
+}
+
+/// Queries from which on a matrix is faster than single products, although most of it is empty.
+const MATRIX: usize = 8;
+
+impl<T> Tile<T> {
+    /// Lines that hold its queries, so many words each.
+    pub fn lines(&self, words: usize, asked: usize) -> usize {
+        (self.rows * words.next_multiple_of(self.stretch) * asked).div_ceil(64)
     }
 }
 
@@ -129,6 +152,45 @@ unsafe fn tile<I: Isa, M: Metric<I>, const R: usize, const V: usize>(place: &Pla
         }
     }
     M::settled(marks) || again::<I, M, R, V>(place)
+}
+
+unsafe fn multiply<I: Isa, M: Metric<I>>(place: &Place<M::Score>) -> bool {
+    I::call(Matrix::<M, I> { place, metric: PhantomData })
+}
+
+struct Matrix<'a, M: Metric<J>, J: Isa> {
+    place: &'a Place<M::Score>,
+    metric: PhantomData<(M, J)>,
+}
+
+/// Sums of a matrix, every place of which is written before it is read.
+#[repr(align(64))]
+struct Sums(MaybeUninit<[i32; SUMS]>);
+const SUMS: usize = 1024;
+
+impl<M: Metric<J>, J: Isa> Work for Matrix<'_, M, J> {
+    type Out = bool;
+    /// The sums at once in place of steps, and what is made of them as ever.
+    #[inline(always)]
+    unsafe fn run<I: Isa>(self) -> bool {
+        let place = self.place;
+        let Some([rows, panels, _]) = <J::Words as Words>::MATRIX else { unreachable!("there is such a tile") };
+        let lanes = <M::Carrier as Vector>::LANES;
+        assert!(rows * panels * lanes <= SUMS);
+        let mut sums = Sums(MaybeUninit::uninit());
+        let sums = sums.0.as_mut_ptr().cast::<i32>();
+        J::Words::multiply(place.keys, place.panel, place.queries, place.words, sums);
+        let mut marks = M::unmarked();
+        for r in 0..place.real_queries {
+            for v in 0..panels {
+                let acc = M::summed(sums.add((r * panels + v) * lanes));
+                let out = place.out.add(r * place.stride + v * lanes);
+                M::finish(acc, place.key_terms.wrapping_add(v * lanes), *place.query_terms.add(r), out, &mut marks);
+            }
+        }
+        // Sums of whole numbers leave nothing to be looked at again.
+        M::settled(marks)
+    }
 }
 
 struct Again<'a, M: Metric<J>, J: Isa, const R: usize, const V: usize> {

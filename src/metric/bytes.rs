@@ -39,6 +39,8 @@ pub trait ByteMetric<I: Isa>: 'static {
     const PREPARES: bool = false;
     /// See [`Metric::KNOWN`].
     const KNOWN: bool = false;
+    /// See [`Metric::PRODUCTS`].
+    const PRODUCTS: bool = false;
     /// See [`Metric::tiles`].
     fn tiles<S: Shaped>() -> S::Out;
     /// See [`Metric::prepare`].
@@ -56,6 +58,13 @@ pub trait ByteMetric<I: Isa>: 'static {
     /// # Safety
     /// Only below [`Isa::call`]; `key` readable for a register, `query` for a word.
     unsafe fn step(acc: Self::Acc, key: *const u8, query: *const u8) -> Self::Acc;
+    /// See [`Metric::summed`].
+    ///
+    /// # Safety
+    /// Only below [`Isa::call`]; readable for the keys of a register.
+    unsafe fn summed(_sums: *const i32) -> Self::Acc {
+        unreachable!("a metric of products says what it makes of sums")
+    }
     /// See [`Metric::finish`].
     ///
     /// # Safety
@@ -78,6 +87,7 @@ impl<I: Isa, B: ByteMetric<I>> Metric<I> for OnBytes<B> {
     const PREPARES: bool = B::PREPARES;
     const TERMS: bool = B::PREPARES;
     const KNOWN: bool = B::KNOWN;
+    const PRODUCTS: bool = B::PRODUCTS;
 
     #[inline(always)]
     fn tiles<S: Shaped>() -> S::Out {
@@ -100,6 +110,10 @@ impl<I: Isa, B: ByteMetric<I>> Metric<I> for OnBytes<B> {
     #[inline(always)]
     unsafe fn step(_: (), acc: B::Acc, key: *const u8, query: *const u8) -> B::Acc {
         B::step(acc, key, query)
+    }
+    #[inline(always)]
+    unsafe fn summed(sums: *const i32) -> B::Acc {
+        B::summed(sums)
     }
     #[inline(always)]
     unsafe fn fold(_total: B::Acc, acc: B::Acc) -> B::Acc {
@@ -321,6 +335,7 @@ impl<I: Isa, E: Score, P: ByteProduct<E>> ByteMetric<I> for Products<P, E> {
     type Carrier = I::F32;
     type Acc = <I::Words as Words>::Dot;
     const PREPARES: bool = true;
+    const PRODUCTS: bool = true;
 
     fn tiles<S: Shaped>() -> S::Out {
         I::product::<S>()
@@ -342,6 +357,10 @@ impl<I: Isa, E: Score, P: ByteProduct<E>> ByteMetric<I> for Products<P, E> {
     #[inline(always)]
     unsafe fn step(acc: Self::Acc, key: *const u8, query: *const u8) -> Self::Acc {
         I::Words::dot(acc, key, query.cast::<u32>().read_unaligned())
+    }
+    #[inline(always)]
+    unsafe fn summed(sums: *const i32) -> Self::Acc {
+        I::Words::dot_load(sums)
     }
     #[inline(always)]
     unsafe fn finish(acc: Self::Acc, key_terms: *const E, query_term: E, out: *mut E) {

@@ -382,6 +382,8 @@ pub trait Metric<I: Isa>: 'static {
     const IN_PLACE: bool = false;
     /// Whether a word of a query has the weights of its columns behind it, which are a word, too.
     const KNOWN: bool = false;
+    /// Whether the steps are those of [`Words::dot`], so that [`Words::multiply`] can take their place.
+    const PRODUCTS: bool = false;
     /// How elements of packed keys are kept.
     const KEPT: Dtype = Self::Element::DTYPE;
     /// Bytes in a word of a key.
@@ -432,6 +434,13 @@ pub trait Metric<I: Isa>: 'static {
     /// # Safety
     /// Only below [`Isa::call`]; `query` must be readable for a word.
     unsafe fn step(constant: Self::Constant, acc: Self::Acc, key: Self::Key, query: *const u8) -> Self::Acc;
+    /// What the steps would have added up, where [`Metric::PRODUCTS`]: sums in memory, a register of them.
+    ///
+    /// # Safety
+    /// Only below [`Isa::call`]; readable for the keys of a register.
+    unsafe fn summed(_sums: *const i32) -> Self::Acc {
+        unreachable!("a metric of products says what it makes of sums")
+    }
     /// Adds a score that was put aside.
     ///
     /// # Safety

@@ -149,25 +149,17 @@ impl<T: Score> Queries<T> {
 
     /// Divides the queries of `range` among the tiles.
     fn arrange(&mut self, kernel: &Kernel<T>, words: usize, range: &Range<usize>) -> Result<(), Error> {
-        let [many, few, one] = kernel.tiles.0;
         self.parts.clear();
         self.terms.clear();
         let (mut first, mut at) = (range.start, 0);
         while first < range.end {
             let left = range.end - first;
-            // A large tile that is more than half full does less work than the small ones it would take.
-            let tile = if 2 * left > many.rows {
-                many
-            } else if left >= few.rows {
-                few
-            } else {
-                one
-            };
+            let tile = kernel.tiles.0.into_iter().find(|tile| left >= tile.least).unwrap_or_else(|| unreachable!());
             let n = left.min(tile.rows);
             room::push(&mut self.parts, Part { first, rows: n, tile, words: at, term: self.terms.len() })?;
             room::reserve(&mut self.terms, tile.rows)?;
             self.terms.resize(self.terms.len() + tile.rows, T::default());
-            at += (tile.rows * words * kernel.layout.asked).div_ceil(64);
+            at += tile.lines(words, kernel.layout.asked);
             first += n;
         }
         room::resize(&mut self.data, at, Line::ZERO)
@@ -208,10 +200,12 @@ impl<T: Score> Queries<T> {
                     // SAFETY: word w of row r and its weights lie inside the part that `arrange` made room for, at a
                     // multiple of a word.
                     unsafe {
-                        let (to, stride) = (base.add(r * asked + half * word), part.tile.rows * asked / word);
-                        match word {
-                            4 => spread::<u32>(from, to, stride),
-                            8 => spread::<u64>(from, to, stride),
+                        let Tile { rows, stretch, .. } = part.tile;
+                        let (to, stride) = (base.add(r * stretch * asked + half * word), rows * stretch * asked / word);
+                        match (word, stretch) {
+                            (4, 1) => spread::<u32, 1>(from, to, stride),
+                            (4, 16) => spread::<u32, 16>(from, to, stride),
+                            (8, 1) => spread::<u64, 1>(from, to, stride),
                             _ => unreachable!("words of floats, or of four or eight bytes"),
                         }
                     }
@@ -221,6 +215,10 @@ impl<T: Score> Queries<T> {
         Ok(())
     }
 
+    /// Whether a tile wants [`Matrices`](crate::simd::Matrices).
+    pub fn multiply(&self) -> bool {
+        self.parts.iter().any(|part| part.tile.stretch > 1)
+    }
     /// Where a part's words are.
     pub fn words(&self, part: &Part<T>) -> *const u8 {
         self.data[part.words..].as_ptr().cast()
@@ -231,13 +229,13 @@ impl<T: Score> Queries<T> {
     }
 }
 
-/// Copies the words of a row to every `stride`-th place.
+/// Copies the words of a row, so many side by side, to every `stride`-th place.
 ///
 /// # Safety
 /// Row and places are aligned for words; there are places for all of them.
-unsafe fn spread<W: Copy>(row: &[u8], to: *mut u8, stride: usize) {
+unsafe fn spread<W: Copy, const STRETCH: usize>(row: &[u8], to: *mut u8, stride: usize) {
     let (from, to) = (row.as_ptr().cast::<W>(), to.cast::<W>());
     for w in 0..row.len() / size_of::<W>() {
-        *to.add(w * stride) = *from.add(w);
+        *to.add(w / STRETCH * stride + w % STRETCH) = *from.add(w);
     }
 }

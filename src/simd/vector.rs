@@ -130,6 +130,8 @@ pub trait Words {
     type Sad: Copy;
     /// Sums of byte products, one 32-bit lane a key.
     type Dot: Copy;
+    /// The tiles of [`Words::multiply`], if there are such: rows, registers of keys, words in a stretch.
+    const MATRIX: Option<[usize; 3]> = None;
 
     /// No differences yet.
     unsafe fn sad_zero() -> Self::Sad;
@@ -143,6 +145,14 @@ pub trait Words {
     unsafe fn dot(acc: Self::Dot, key: *const u8, query: u32) -> Self::Dot;
     /// `key_term + query_term + factor * acc` in each lane.
     unsafe fn dot_store(acc: Self::Dot, factor: i32, key_terms: *const i32, query_term: i32, out: *mut i32);
+    /// Sums that were stored.
+    unsafe fn dot_load(p: *const i32) -> Self::Dot;
+    /// Adds up the products of a whole tile as [`Words::dot`] would, and stores the sums row by row. In `queries` every row's
+    /// first stretch of words stands before all others' second; words behind a row's last are 0. Only where
+    /// [`Level::multiplies`](super::Level::multiplies), while [`Matrices`](super::Matrices) are held.
+    unsafe fn multiply(_keys: *const u8, _panel: usize, _queries: *const u8, _words: usize, _sums: *mut i32) {
+        unreachable!("no level of this instruction set multiplies")
+    }
     /// Bit i is set where `p[i] < than`, for as many as a [`Words::Dot`] has lanes.
     unsafe fn less(p: *const i32, than: i32) -> u32;
 }
