@@ -142,7 +142,7 @@ impl<'a, T: Score> Search<'a, T> {
             worker.packed = group;
         }
         let queries = &worker.queries;
-        let _held = queries.multiply().then(|| Matrices::hold());
+        let _held = queries.multiplies().then(|| Matrices::hold());
         let (lanes, width) = (self.kernel.layout.lanes, self.keys.width());
         let (words, panel) = (self.kernel.layout.words(width), self.kernel.layout.panel(width));
         let mut finite = true;
@@ -169,6 +169,7 @@ impl<'a, T: Score> Search<'a, T> {
                 for part in &queries.parts {
                     stop.check()?;
                     let (rows, step) = (part.rows, part.tile.panels);
+                    let written = if part.tile.multiplies() { rows } else { part.tile.rows };
                     for p in (0..block.count).step_by(step) {
                         let key = start + p * lanes;
                         if key >= range.end {
@@ -181,7 +182,7 @@ impl<'a, T: Score> Search<'a, T> {
                         if !sink.wants(part.first, key + keys) {
                             continue;
                         }
-                        let (out, stride) = sink.place(part.first, part.tile.rows, key, keys, step * lanes);
+                        let (out, stride) = sink.place(part.first, written, key, keys, step * lanes);
                         finite &= (part.tile.run)(&Place {
                             keys: block.panels.add(p * panel),
                             panel,

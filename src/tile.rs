@@ -45,7 +45,8 @@ pub struct Tile<T> {
     pub panels: usize,
     /// Queries for which it does less work than the smaller tiles that they would take.
     pub least: usize,
-    /// Words of a query that stand side by side; those that do not fill the last stretch are 0.
+    /// Words of a query that stand side by side; those that do not fill the last stretch are 0. Where there are more than one,
+    /// [`Matrices`](crate::simd::Matrices) have to be held, and scores of real queries alone are written.
     pub stretch: usize,
     /// Does it.
     pub run: TileFn<T>,
@@ -81,14 +82,18 @@ impl<I: Isa, M: Metric<I>> Shaped for Of<I, M> {
 
 /// The tile of a metric of products for CPUs that multiply matrices, in place of that for many queries.
 pub fn matrix<I: Isa, M: Metric<I>>() -> Option<Tile<M::Score>> {
-    let [rows, panels, stretch] = <I::Words as Words>::MATRIX.filter(|_| M::PRODUCTS)?;
-    Some(Tile { rows, panels, least: MATRIX, stretch, run: multiply::<I, M> })
+    let [rows, _, stretch] = <I::Words as Words>::MATRIX.filter(|_| M::PRODUCTS)?;
+    Some(Tile { rows, panels: PANELS, least: MATRIX, stretch, run: multiply::<I, M> })
 }
 
 /// Queries from which on a matrix is faster than single products, although most of it is empty.
 const MATRIX: usize = 8;
 
 impl<T> Tile<T> {
+    /// Whether it multiplies matrices.
+    pub fn multiplies(&self) -> bool {
+        self.stretch > 1
+    }
     /// Lines that hold its queries, so many words each.
     pub fn lines(&self, words: usize, asked: usize) -> usize {
         (self.rows * words.next_multiple_of(self.stretch) * asked).div_ceil(64)
@@ -163,27 +168,33 @@ struct Matrix<'a, M: Metric<J>, J: Isa> {
     metric: PhantomData<(M, J)>,
 }
 
-/// Sums of a matrix, every place of which is written before it is read.
+/// Sums of matrices, every place of which is written before it is read.
 #[repr(align(64))]
 struct Sums(MaybeUninit<[i32; SUMS]>);
-const SUMS: usize = 1024;
+const SUMS: usize = 2048;
 
 impl<M: Metric<J>, J: Isa> Work for Matrix<'_, M, J> {
     type Out = bool;
-    /// The sums at once in place of steps, and what is made of them as ever.
+    /// The sums at once in place of steps, and what is made of them as ever. All are taken before one is looked at, so that
+    /// a matrix need not wait for what becomes of the one before.
     #[inline(always)]
     unsafe fn run<I: Isa>(self) -> bool {
         let place = self.place;
         let Some([rows, panels, _]) = <J::Words as Words>::MATRIX else { unreachable!("there is such a tile") };
         let lanes = <M::Carrier as Vector>::LANES;
-        assert!(rows * panels * lanes <= SUMS);
+        let matrices = place.real_keys.div_ceil(panels * lanes);
+        let size = rows * panels * lanes;
+        assert!(matrices * size <= SUMS);
         let mut sums = Sums(MaybeUninit::uninit());
         let sums = sums.0.as_mut_ptr().cast::<i32>();
-        J::Words::multiply(place.keys, place.panel, place.queries, place.words, sums);
+        for m in 0..matrices {
+            let keys = place.keys.add(m * panels * place.panel);
+            J::Words::multiply(keys, place.panel, place.queries, place.words, sums.add(m * size));
+        }
         let mut marks = M::unmarked();
         for r in 0..place.real_queries {
-            for v in 0..panels {
-                let acc = M::summed(sums.add((r * panels + v) * lanes));
+            for v in 0..matrices * panels {
+                let acc = M::summed(sums.add(v / panels * size + (r * panels + v % panels) * lanes));
                 let out = place.out.add(r * place.stride + v * lanes);
                 M::finish(acc, place.key_terms.wrapping_add(v * lanes), *place.query_terms.add(r), out, &mut marks);
             }

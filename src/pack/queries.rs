@@ -216,8 +216,8 @@ impl<T: Score> Queries<T> {
     }
 
     /// Whether a tile wants [`Matrices`](crate::simd::Matrices).
-    pub fn multiply(&self) -> bool {
-        self.parts.iter().any(|part| part.tile.stretch > 1)
+    pub fn multiplies(&self) -> bool {
+        self.parts.iter().any(|part| part.tile.multiplies())
     }
     /// Where a part's words are.
     pub fn words(&self, part: &Part<T>) -> *const u8 {

@@ -15,11 +15,11 @@ from amfast._engine import machine
 # figures are those of a core with two 256-bit multiply-add pipes (Zen 4), on which a 512-bit
 # operation takes both. A core with two 512-bit pipes can do twice as much, so a share there can
 # exceed 100 %.
-_PER_CYCLE = {"avx512": 16.0, "avx2": 16.0, "neon": 8.0, "portable": 8.0}
+_PER_CYCLE = {"amx": 16.0, "avx512": 16.0, "avx2": 16.0, "neon": 8.0, "portable": 8.0}
 
 # Cycles to compare and count 512 bits, with the same pipes: an exclusive or, a count and a sum
 # where the instruction set counts; tables of half bytes, bytewise or scalar counts where not.
-_COUNT_CYCLES = {"avx512": 1.5, "avx2": 4.8, "neon": 6.0, "portable": 8.0}
+_COUNT_CYCLES = {"amx": 1.5, "avx512": 1.5, "avx2": 4.8, "neon": 6.0, "portable": 8.0}
 
 _READINGS = 3
 
