@@ -3,8 +3,8 @@
 //! Keys stand in lanes (a *panel* is a register's worth of keys, word after word), queries are broadcast. Every pair has its
 //! own chain of steps in the order of the words, so its score has the same bits whatever tile, thread or batch it is in.
 
-use crate::metric::{Metric, Pair};
-use crate::simd::{Isa, Shaped, Vector, Words, Work};
+use crate::metric::{Lay, Metric, Pair};
+use crate::simd::{Isa, MATRIX, Shaped, Vector, Words, Work};
 use std::marker::PhantomData;
 use std::mem::MaybeUninit;
 
@@ -14,8 +14,7 @@ pub struct Place<T> {
     pub keys: *const u8,
     /// Bytes from a panel to the next.
     pub panel: usize,
-    /// Stretch after stretch of [`Tile::stretch`] words, the rows of this tile side by side, each word with its weights behind
-    /// it if it has any.
+    /// The rows of this tile as its [`Lay`] says, each word with its weights behind it if it has any.
     pub queries: *const u8,
     /// Words of a row.
     pub words: usize,
@@ -45,9 +44,9 @@ pub struct Tile<T> {
     pub panels: usize,
     /// Queries for which it does less work than the smaller tiles that they would take.
     pub least: usize,
-    /// Words of a query that stand side by side; those that do not fill the last stretch are 0. Where there are more than one,
-    /// [`Matrices`](crate::simd::Matrices) have to be held, and scores of real queries alone are written.
-    pub stretch: usize,
+    /// How queries stand. If not word by word, [`Matrices`](crate::simd::Matrices) have to be held, and scores of real queries
+    /// alone are written.
+    pub lay: Lay,
     /// Does it.
     pub run: TileFn<T>,
 }
@@ -73,30 +72,34 @@ impl<I: Isa, M: Metric<I>> Shaped for Of<I, M> {
         const { assert!(PANELS.is_multiple_of(V) && PANELS.is_multiple_of(FV)) };
         Tiles([
             // A large tile that is more than half full is the better one.
-            Tile { rows: R, panels: V, least: R / 2 + 1, stretch: 1, run: enter::<I, M, R, V> },
-            Tile { rows: FR, panels: FV, least: FR, stretch: 1, run: enter::<I, M, FR, FV> },
-            Tile { rows: 1, panels: FV, least: 1, stretch: 1, run: enter::<I, M, 1, FV> },
+            Tile { rows: R, panels: V, least: R / 2 + 1, lay: Lay::Words, run: enter::<I, M, R, V> },
+            Tile { rows: FR, panels: FV, least: FR, lay: Lay::Words, run: enter::<I, M, FR, FV> },
+            Tile { rows: 1, panels: FV, least: 1, lay: Lay::Words, run: enter::<I, M, 1, FV> },
         ])
     }
 }
 
-/// The tile of a metric of products for CPUs that multiply matrices, in place of that for many queries.
+/// The tile for many queries of a metric and an instruction set that multiply matrices: two of them at once.
 pub fn matrix<I: Isa, M: Metric<I>>() -> Option<Tile<M::Score>> {
-    let [rows, _, stretch] = <I::Words as Words>::MATRIX.filter(|_| M::PRODUCTS)?;
-    Some(Tile { rows, panels: PANELS, least: MATRIX, stretch, run: multiply::<I, M> })
+    let lay = M::MATRIX.filter(|_| <I::Words as Words>::MULTIPLIES)?;
+    let panels = 2 * MATRIX / M::Carrier::LANES;
+    // Queries from which on a matrix is faster than single steps, although it is not full. Bits become signs first.
+    let least = if lay == Lay::Signs { 16 } else { 8 };
+    Some(Tile { rows: MATRIX, panels, least, lay, run: multiply::<I, M> })
 }
-
-/// Queries from which on a matrix is faster than single products, although most of it is empty.
-const MATRIX: usize = 8;
 
 impl<T> Tile<T> {
     /// Whether it multiplies matrices.
     pub fn multiplies(&self) -> bool {
-        self.stretch > 1
+        self.lay != Lay::Words
     }
-    /// Lines that hold its queries, so many words each.
-    pub fn lines(&self, words: usize, asked: usize) -> usize {
-        (self.rows * words.next_multiple_of(self.stretch) * asked).div_ceil(64)
+    /// Lines that hold its queries, so many words of so many bytes each.
+    pub fn lines(&self, words: usize, bytes: usize) -> usize {
+        match self.lay {
+            Lay::Words => (self.rows * words * bytes).div_ceil(64),
+            Lay::Lines => self.rows * (words * bytes).div_ceil(64),
+            Lay::Signs => self.rows * words,
+        }
     }
 }
 
@@ -168,41 +171,44 @@ struct Matrix<'a, M: Metric<J>, J: Isa> {
     metric: PhantomData<(M, J)>,
 }
 
-/// Sums of matrices, every place of which is written before it is read.
+/// Sums of two matrices, every place of which is written before it is read.
 #[repr(align(64))]
-struct Sums(MaybeUninit<[i32; SUMS]>);
-const SUMS: usize = 2048;
+struct Sums(MaybeUninit<[i32; 2 * MATRIX * MATRIX]>);
 
 impl<M: Metric<J>, J: Isa> Work for Matrix<'_, M, J> {
     type Out = bool;
-    /// The sums at once in place of steps, and what is made of them as ever. All are taken before one is looked at, so that
-    /// a matrix need not wait for what becomes of the one before.
+    /// The sums at once in place of steps. Both matrices are taken before one is looked at, so that the second need not wait
+    /// for what becomes of the first.
     #[inline(always)]
     unsafe fn run<I: Isa>(self) -> bool {
         let place = self.place;
-        let Some([rows, panels, _]) = <J::Words as Words>::MATRIX else { unreachable!("there is such a tile") };
-        let lanes = <M::Carrier as Vector>::LANES;
-        let matrices = place.real_keys.div_ceil(panels * lanes);
-        let size = rows * panels * lanes;
-        assert!(matrices * size <= SUMS);
+        // Sixteen keys.
+        let column = place.panel * COLUMN / M::Carrier::LANES;
+        let matrices = place.real_keys.div_ceil(MATRIX);
+        debug_assert!(matrices <= 2);
         let mut sums = Sums(MaybeUninit::uninit());
         let sums = sums.0.as_mut_ptr().cast::<i32>();
         for m in 0..matrices {
-            let keys = place.keys.add(m * panels * place.panel);
-            J::Words::multiply(keys, place.panel, place.queries, place.words, sums.add(m * size));
-        }
-        let mut marks = M::unmarked();
-        for r in 0..place.real_queries {
-            for v in 0..matrices * panels {
-                let acc = M::summed(sums.add(v / panels * size + (r * panels + v % panels) * lanes));
-                let out = place.out.add(r * place.stride + v * lanes);
-                M::finish(acc, place.key_terms.wrapping_add(v * lanes), *place.query_terms.add(r), out, &mut marks);
+            let (keys, sums) = (place.keys.add(2 * m * column), sums.add(m * MATRIX * MATRIX));
+            if M::MATRIX == Some(Lay::Signs) {
+                J::Words::multiply::<true>(keys, column, place.queries, COLUMN * place.words, sums);
+            } else {
+                J::Words::multiply::<false>(keys, column, place.queries, place.words, sums);
             }
         }
-        // Sums of whole numbers leave nothing to be looked at again.
-        M::settled(marks)
+        for r in 0..place.real_queries {
+            for c in 0..2 * matrices {
+                let sums = sums.add((c / 2 * MATRIX + r) * MATRIX + c % 2 * COLUMN);
+                let (terms, query) = (place.key_terms.wrapping_add(c * COLUMN), *place.query_terms.add(r));
+                M::summed(sums, place.words, terms, query, place.out.add(r * place.stride + c * COLUMN));
+            }
+        }
+        true
     }
 }
+
+/// Keys of a matrix side by side; as many words of four bytes are those of one of 64 bits as signs.
+const COLUMN: usize = 16;
 
 struct Again<'a, M: Metric<J>, J: Isa, const R: usize, const V: usize> {
     place: &'a Place<M::Score>,

@@ -6,7 +6,7 @@ use super::panels::{self, PackBuffer, PackFn};
 use super::queries::{self, QueryFn};
 use crate::error::Error;
 use crate::metric::{Metric, MetricName, OfMetric, Score};
-use crate::simd::{Isa, Level, Vector, Work};
+use crate::simd::{Isa, Level, Vector, Words, Work};
 use crate::table::{Dtype, Rows};
 use crate::tile::{self, PANELS, Tile, Tiles, tiles};
 use std::ops::Range;
@@ -62,6 +62,8 @@ pub struct Kernel<T> {
     pub(super) in_place: bool,
     /// The tile for many queries on CPUs that multiply matrices, if there is such.
     pub(super) matrix: Option<Tile<T>>,
+    /// Bits as signs for matrices.
+    pub(super) signs: unsafe fn([*const u8; 2], usize, *mut u8),
     /// The kernel for few queries, if there is another.
     pub(super) few: Option<fn() -> Kernel<T>>,
     pub(super) pack: PackFn<T>,
@@ -179,6 +181,7 @@ impl<T: Score> OfMetric<T> for Kernel<T> {
             terms: M::TERMS,
             in_place: M::IN_PLACE,
             matrix: tile::matrix::<I, M>(),
+            signs: <I::Words as Words>::signs,
             few: None,
             pack: panels::enter::<I, M>,
             query: queries::enter::<I, M>,
@@ -192,12 +195,9 @@ impl<T: Score> OfMetric<T> for Kernel<T> {
 }
 
 impl<T: Score> Kernel<T> {
-    /// With the tiles that the level has beside those of its instruction set.
-    fn at(mut self, level: Level) -> Self {
-        if let Some(matrix) = self.matrix.filter(|_| level.multiplies()) {
-            self.tiles.0[0] = matrix;
-        }
-        self
+    /// Without what the level leaves out of its instruction set.
+    fn at(self, level: Level) -> Self {
+        Kernel { matrix: self.matrix.filter(|_| level.multiplies()), ..self }
     }
 
     /// Keys in a block: as many as fit `bytes` of cache beside `extra` bytes a key, at least a few panels, at most `most`.

@@ -10,6 +10,7 @@ mod kernel;
 mod keys;
 mod panels;
 mod queries;
+mod signs;
 mod turn;
 
 pub use columns::{Columns, Strided};

@@ -4,7 +4,7 @@ use super::columns::{Columns, To};
 use super::kernel::{Kernel, Layout};
 use crate::error::room;
 use crate::error::{Error, Side};
-use crate::metric::{Facing, Metric, Score};
+use crate::metric::{Facing, Lay, Metric, Score};
 use crate::parallel::Stop;
 use crate::simd::{Isa, Line};
 use crate::table::{Dtype, Element, Rows};
@@ -131,11 +131,11 @@ impl<T: Score> Queries<T> {
             Table::Rows(rows) | Table::Known(rows, _) => {
                 let weights = if let Table::Known(_, weights) = table { weights } else { rows };
                 self.data.clear(); // What is not written below has to be zero.
-                self.arrange(kernel, words, &range)?;
+                self.arrange(kernel, kernel.matrix, words, &range)?;
                 self.rows(kernel, words, rows, weights, stop)
             }
             Table::Columns(columns) => {
-                self.arrange(kernel, words, &range)?;
+                self.arrange(kernel, None, words, &range)?;
                 let base = self.data.as_mut_ptr();
                 let place = |part: &Part<T>| {
                     (part.first - range.start, part.rows, part.tile.rows, base.wrapping_add(part.words).cast())
@@ -147,14 +147,22 @@ impl<T: Score> Queries<T> {
         }
     }
 
-    /// Divides the queries of `range` among the tiles.
-    fn arrange(&mut self, kernel: &Kernel<T>, words: usize, range: &Range<usize>) -> Result<(), Error> {
+    /// Divides the queries of `range` among the tiles, that of matrices if it is given among them.
+    fn arrange(
+        &mut self,
+        kernel: &Kernel<T>,
+        matrix: Option<Tile<T>>,
+        words: usize,
+        range: &Range<usize>,
+    ) -> Result<(), Error> {
         self.parts.clear();
         self.terms.clear();
         let (mut first, mut at) = (range.start, 0);
         while first < range.end {
             let left = range.end - first;
-            let tile = kernel.tiles.0.into_iter().find(|tile| left >= tile.least).unwrap_or_else(|| unreachable!());
+            let mut tiles = matrix.into_iter().chain(kernel.tiles.0);
+            let tile =
+                tiles.find(|tile| left >= tile.least).unwrap_or_else(|| unreachable!("one takes single queries"));
             let n = left.min(tile.rows);
             room::push(&mut self.parts, Part { first, rows: n, tile, words: at, term: self.terms.len() })?;
             room::reserve(&mut self.terms, tile.rows)?;
@@ -196,17 +204,33 @@ impl<T: Score> Queries<T> {
                 if alone {
                     continue;
                 }
-                for (half, from) in row.chunks_exact(words * word).enumerate() {
-                    // SAFETY: word w of row r and its weights lie inside the part that `arrange` made room for, at a
-                    // multiple of a word.
-                    unsafe {
-                        let Tile { rows, stretch, .. } = part.tile;
-                        let (to, stride) = (base.add(r * stretch * asked + half * word), rows * stretch * asked / word);
-                        match (word, stretch) {
-                            (4, 1) => spread::<u32, 1>(from, to, stride),
-                            (4, 16) => spread::<u32, 16>(from, to, stride),
-                            (8, 1) => spread::<u64, 1>(from, to, stride),
-                            _ => unreachable!("words of floats, or of four or eight bytes"),
+                // SAFETY: `arrange` made room for the part: every word of row r and its weights have a place, at a multiple of
+                // its size.
+                unsafe {
+                    match part.tile.lay {
+                        Lay::Words => {
+                            for (half, from) in row.chunks_exact(words * word).enumerate() {
+                                let (to, stride) = (base.add(r * asked + half * word), part.tile.rows * asked / word);
+                                match word {
+                                    4 => spread::<u32>(from, to, stride),
+                                    8 => spread::<u64>(from, to, stride),
+                                    _ => unreachable!("words of floats, or of four or eight bytes"),
+                                }
+                            }
+                        }
+                        Lay::Lines => {
+                            for (i, from) in row.chunks(64).enumerate() {
+                                let to = base.add((i * part.tile.rows + r) * 64);
+                                std::ptr::copy_nonoverlapping(from.as_ptr(), to, from.len());
+                            }
+                        }
+                        Lay::Signs => {
+                            for (i, from) in row.chunks_exact(8).enumerate() {
+                                let to = base.add((i * part.tile.rows + r) * 64).cast::<i8>();
+                                for bit in 0..64 {
+                                    *to.add(bit) = 1 - 2 * (from[bit / 8] >> (bit % 8) & 1) as i8;
+                                }
+                            }
                         }
                     }
                 }
@@ -215,6 +239,10 @@ impl<T: Score> Queries<T> {
         Ok(())
     }
 
+    /// Whether a tile takes bits as signs, of keys as well.
+    pub fn signs(&self) -> bool {
+        self.parts.iter().any(|part| part.tile.lay == Lay::Signs)
+    }
     /// Whether a tile wants [`Matrices`](crate::simd::Matrices).
     pub fn multiplies(&self) -> bool {
         self.parts.iter().any(|part| part.tile.multiplies())
@@ -229,13 +257,13 @@ impl<T: Score> Queries<T> {
     }
 }
 
-/// Copies the words of a row, so many side by side, to every `stride`-th place.
+/// Copies the words of a row to every `stride`-th place.
 ///
 /// # Safety
 /// Row and places are aligned for words; there are places for all of them.
-unsafe fn spread<W: Copy, const STRETCH: usize>(row: &[u8], to: *mut u8, stride: usize) {
+unsafe fn spread<W: Copy>(row: &[u8], to: *mut u8, stride: usize) {
     let (from, to) = (row.as_ptr().cast::<W>(), to.cast::<W>());
     for w in 0..row.len() / size_of::<W>() {
-        *to.add(w / STRETCH * stride + w % STRETCH) = *from.add(w);
+        *to.add(w * stride) = *from.add(w);
     }
 }

@@ -237,7 +237,7 @@ unsafe fn transpose64(src: *const u8, stride: usize, dst: *mut f64) {
 impl Words for Avx512 {
     type Sad = __m512i;
     type Dot = __m512i;
-    const MATRIX: Option<[usize; 3]> = Some([amx::ROWS, amx::PANELS, amx::WORDS]);
+    const MULTIPLIES: bool = true;
     #[inline(always)]
     unsafe fn sad_zero() -> __m512i {
         _mm512_setzero_si512()
@@ -270,8 +270,17 @@ impl Words for Avx512 {
         _mm512_loadu_si512(p.cast())
     }
     #[inline(always)]
-    unsafe fn multiply(keys: *const u8, panel: usize, queries: *const u8, words: usize, sums: *mut i32) {
-        amx::multiply(keys, panel, queries, words, sums);
+    unsafe fn multiply<const SIGNED: bool>(
+        keys: *const u8,
+        column: usize,
+        queries: *const u8,
+        words: usize,
+        sums: *mut i32,
+    ) {
+        amx::multiply::<SIGNED>(keys, column, queries, words, sums);
+    }
+    unsafe fn signs(keys: [*const u8; 2], words: usize, to: *mut u8) {
+        amx::signs(keys, words, to);
     }
     #[inline(always)]
     unsafe fn less(p: *const i32, than: i32) -> u32 {

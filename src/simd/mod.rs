@@ -54,6 +54,9 @@ pub fn prefetch_write(p: *const u8) {
     let _ = p;
 }
 
+/// Queries and keys of a product of matrices.
+pub const MATRIX: usize = 32;
+
 /// The registers that [`Words::multiply`] works in, of the thread that holds this.
 pub struct Matrices(PhantomData<*const ()>);
 

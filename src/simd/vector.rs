@@ -130,8 +130,8 @@ pub trait Words {
     type Sad: Copy;
     /// Sums of byte products, one 32-bit lane a key.
     type Dot: Copy;
-    /// The tiles of [`Words::multiply`], if there are such: rows, registers of keys, words in a stretch.
-    const MATRIX: Option<[usize; 3]> = None;
+    /// Whether some CPUs of this instruction set [multiply](Words::multiply).
+    const MULTIPLIES: bool = false;
 
     /// No differences yet.
     unsafe fn sad_zero() -> Self::Sad;
@@ -147,10 +147,22 @@ pub trait Words {
     unsafe fn dot_store(acc: Self::Dot, factor: i32, key_terms: *const i32, query_term: i32, out: *mut i32);
     /// Sums that were stored.
     unsafe fn dot_load(p: *const i32) -> Self::Dot;
-    /// Adds up the products of a whole tile as [`Words::dot`] would, and stores the sums row by row. In `queries` every row's
-    /// first stretch of words stands before all others' second; words behind a row's last are 0. Only where
+    /// Stores the sums of the products of [`MATRIX`](super::MATRIX) queries with as many keys, query by query. A line of every
+    /// query stands before all others' second one; keys are two columns of words of four bytes, those of sixteen keys side by
+    /// side. Bytes of queries are signed, those of keys where `SIGNED`; words of queries behind the last are 0. Only where
     /// [`Level::multiplies`](super::Level::multiplies), while [`Matrices`](super::Matrices) are held.
-    unsafe fn multiply(_keys: *const u8, _panel: usize, _queries: *const u8, _words: usize, _sums: *mut i32) {
+    unsafe fn multiply<const SIGNED: bool>(
+        _keys: *const u8,
+        _column: usize,
+        _queries: *const u8,
+        _words: usize,
+        _sums: *mut i32,
+    ) {
+        unreachable!("no level of this instruction set multiplies")
+    }
+    /// Makes a column for [`Words::multiply`] of two panels of bits, a word of 64 bits of eight keys after the other: the bits
+    /// as bytes, -1 for one that is set and else 1.
+    unsafe fn signs(_keys: [*const u8; 2], _words: usize, _to: *mut u8) {
         unreachable!("no level of this instruction set multiplies")
     }
     /// Bit i is set where `p[i] < than`, for as many as a [`Words::Dot`] has lanes.
