@@ -1,10 +1,10 @@
 //! Joins a metric and a sink: every query of a group against every key of a chunk, block by block, tile by tile.
 
 use crate::error::{Error, Side};
-use crate::metric::{Lay, Score};
+use crate::metric::Score;
 use crate::pack::{Kernel, Keys, PackBuffer, Queries, Strided, Table};
 use crate::parallel::Stop;
-use crate::simd::{Isa, Line, Matrices, prefetch};
+use crate::simd::{Isa, Matrices, prefetch};
 use crate::tile::Place;
 use std::ops::Range;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -93,12 +93,11 @@ pub struct Worker<T> {
     buffer: PackBuffer<T>,
     queries: Queries<T>,
     packed: Range<usize>,
-    signs: Vec<Line>,
 }
 
 impl<T> Default for Worker<T> {
     fn default() -> Self {
-        Worker { buffer: PackBuffer::default(), queries: Queries::default(), packed: 0..0, signs: Vec::new() }
+        Worker { buffer: PackBuffer::default(), queries: Queries::default(), packed: 0..0 }
     }
 }
 
@@ -153,10 +152,6 @@ impl<'a, T: Score> Search<'a, T> {
             let singly = self.kernel.singly(&self.keys, &whole);
             // All panels of a tile are then the same.
             let (part, panel) = if singly { (lanes, 0) } else { (self.block, panel) };
-            // Signs take so much room that fewer keys fit the cache.
-            let signed = self.kernel.signed(width);
-            let signs = queries.signs();
-            let part = if signs { part.min(self.kernel.block(width, signed / lanes, CACHE, part)) } else { part };
             while start < whole.end {
                 let range = start..(start + part).min(whole.end);
                 let block = if singly {
@@ -165,8 +160,7 @@ impl<'a, T: Score> Search<'a, T> {
                     self.keys.block(&self.kernel, range.clone(), &mut worker.buffer)?
                 };
                 // The tiles need no new memory: time to fetch what comes after them.
-                let next = range.end..(range.end + if signs { part } else { self.block }).min(chunk.end);
-                let as_signs = if signs { self.kernel.signs(&block, width, &mut worker.signs)? } else { block.panels };
+                let next = range.end..(range.end + self.block).min(chunk.end);
                 let tiles = queries.parts.len() * block.count;
                 let [queries_then, keys_then] = if next.is_empty() { sink.follows() } else { [Strided::of(&[]); 2] };
                 let reads = Strided::of(sink.reads(range.clone()));
@@ -175,8 +169,6 @@ impl<'a, T: Score> Search<'a, T> {
                 for part in &queries.parts {
                     stop.check()?;
                     let (rows, step) = (part.rows, part.tile.panels);
-                    let signed_tile = part.tile.lay == Lay::Signs;
-                    let (panels, panel) = if signed_tile { (as_signs, signed) } else { (block.panels, panel) };
                     let written = if part.tile.multiplies() { rows } else { part.tile.rows };
                     for p in (0..block.count).step_by(step) {
                         let key = start + p * lanes;
@@ -192,7 +184,7 @@ impl<'a, T: Score> Search<'a, T> {
                         }
                         let (out, stride) = sink.place(part.first, written, key, keys, step * lanes);
                         finite &= (part.tile.run)(&Place {
-                            keys: panels.add(p * panel),
+                            keys: block.panels.add(p * panel),
                             panel,
                             queries: queries.words(part),
                             words,

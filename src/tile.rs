@@ -81,12 +81,13 @@ impl<I: Isa, M: Metric<I>> Shaped for Of<I, M> {
 
 /// The tile for many queries of a metric and an instruction set that multiply matrices: two of them at once.
 pub fn matrix<I: Isa, M: Metric<I>>() -> Option<Tile<M::Score>> {
-    let lay = M::MATRIX.filter(|_| <I::Words as Words>::MULTIPLIES)?;
-    let panels = 2 * MATRIX / M::Carrier::LANES;
-    // Queries from which on a matrix is faster than single steps, although it is not full. Bits become signs first.
-    let least = if lay == Lay::Signs { 16 } else { 8 };
-    Some(Tile { rows: MATRIX, panels, least, lay, run: multiply::<I, M> })
+    let run: TileFn<M::Score> = multiply::<I, M>;
+    let tile = Tile { rows: MATRIX, panels: PANELS, least: FILLED, lay: Lay::Lines, run };
+    (M::PRODUCTS && <I::Words as Words>::MULTIPLIES).then_some(tile)
 }
+
+/// Queries from which on a matrix is faster than single products, although most of it is empty.
+const FILLED: usize = 8;
 
 impl<T> Tile<T> {
     /// Whether it multiplies matrices.
@@ -98,7 +99,6 @@ impl<T> Tile<T> {
         match self.lay {
             Lay::Words => (self.rows * words * bytes).div_ceil(64),
             Lay::Lines => self.rows * (words * bytes).div_ceil(64),
-            Lay::Signs => self.rows * words,
         }
     }
 }
@@ -182,33 +182,25 @@ impl<M: Metric<J>, J: Isa> Work for Matrix<'_, M, J> {
     #[inline(always)]
     unsafe fn run<I: Isa>(self) -> bool {
         let place = self.place;
-        // Sixteen keys.
-        let column = place.panel * COLUMN / M::Carrier::LANES;
+        let lanes = M::Carrier::LANES;
         let matrices = place.real_keys.div_ceil(MATRIX);
-        debug_assert!(matrices <= 2);
+        debug_assert!(matrices * MATRIX <= PANELS * lanes);
         let mut sums = Sums(MaybeUninit::uninit());
         let sums = sums.0.as_mut_ptr().cast::<i32>();
         for m in 0..matrices {
-            let (keys, sums) = (place.keys.add(2 * m * column), sums.add(m * MATRIX * MATRIX));
-            if M::MATRIX == Some(Lay::Signs) {
-                J::Words::multiply::<true>(keys, column, place.queries, COLUMN * place.words, sums);
-            } else {
-                J::Words::multiply::<false>(keys, column, place.queries, place.words, sums);
-            }
+            let keys = place.keys.add(m * MATRIX / lanes * place.panel);
+            J::Words::multiply(keys, place.panel, place.queries, place.words, sums.add(m * MATRIX * MATRIX));
         }
         for r in 0..place.real_queries {
-            for c in 0..2 * matrices {
-                let sums = sums.add((c / 2 * MATRIX + r) * MATRIX + c % 2 * COLUMN);
-                let (terms, query) = (place.key_terms.wrapping_add(c * COLUMN), *place.query_terms.add(r));
-                M::summed(sums, place.words, terms, query, place.out.add(r * place.stride + c * COLUMN));
+            for k in (0..matrices * MATRIX).step_by(lanes) {
+                let sums = sums.add((k / MATRIX * MATRIX + r) * MATRIX + k % MATRIX);
+                let (terms, query) = (place.key_terms.wrapping_add(k), *place.query_terms.add(r));
+                M::summed(sums, terms, query, place.out.add(r * place.stride + k));
             }
         }
         true
     }
 }
-
-/// Keys of a matrix side by side; as many words of four bytes are those of one of 64 bits as signs.
-const COLUMN: usize = 16;
 
 struct Again<'a, M: Metric<J>, J: Isa, const R: usize, const V: usize> {
     place: &'a Place<M::Score>,

@@ -95,27 +95,6 @@ fn many() {
     agree(table(&a, Dtype::I8, d), table(&b, Dtype::U8, d), &PRODUCTS[..1]);
 }
 
-/// Bits are counted by products of signs: whole and broken words, panels and matrices, none and all of them set.
-#[test]
-fn bits_as_signs() {
-    let random = &mut Random(4);
-    for (case, q) in [15, 16, 17, 31, 32, 33, 50, 100].into_iter().enumerate() {
-        for n in [1, 7, 8, 9, 31, 32, 33, 70, 300] {
-            for bytes in [[1, 8, 33], [7, 16, 125], [9, 64, 128]][case % 3] {
-                let (a, b) = (random.bytes(q * bytes), random.bytes(n * bytes));
-                agree(table(&a, Dtype::U8, bytes), table(&b, Dtype::U8, bytes), &[MetricName::Hamming]);
-            }
-        }
-    }
-    for (x, k) in [(0, 0), (255, 0), (0, 255), (255, 255)] {
-        let (a, b) = (vec![x; 33 * 1001], vec![k; 35 * 1001]);
-        agree(table(&a, Dtype::U8, 1001), table(&b, Dtype::U8, 1001), &[MetricName::Hamming]);
-    }
-    // So long that the panels of few keys are taken one by one.
-    let (a, b) = (random.bytes(17 * 140_003), random.bytes(11 * 140_003));
-    agree(table(&a, Dtype::U8, 140_003), table(&b, Dtype::U8, 140_003), &[MetricName::Hamming]);
-}
-
 /// Groups of queries that weigh values hold no multiple of a matrix's rows.
 #[test]
 fn weighed() {

@@ -4,7 +4,7 @@
 //! Unsigned bytes are stored as they are, signed ones 128 higher ([`Element`](crate::table::Element) for u8). A row's own share
 //! of a score sets right what its and the other side's shift leave out or add.
 
-use super::{Facing, Lay, Metric, OfMetric, Pair, Score};
+use super::{Facing, Metric, OfMetric, Pair, Score};
 use crate::error::Side;
 use crate::simd::{Isa, Shaped, Vector, Words};
 use crate::table::Dtype;
@@ -39,8 +39,8 @@ pub trait ByteMetric<I: Isa>: 'static {
     const PREPARES: bool = false;
     /// See [`Metric::KNOWN`].
     const KNOWN: bool = false;
-    /// See [`Metric::MATRIX`].
-    const MATRIX: Option<Lay> = None;
+    /// See [`Metric::PRODUCTS`].
+    const PRODUCTS: bool = false;
     /// See [`Metric::tiles`].
     fn tiles<S: Shaped>() -> S::Out;
     /// See [`Metric::prepare`].
@@ -64,7 +64,6 @@ pub trait ByteMetric<I: Isa>: 'static {
     /// As there.
     unsafe fn summed(
         _sums: *const i32,
-        _words: usize,
         _key_terms: *const Self::Score,
         _query_term: Self::Score,
         _out: *mut Self::Score,
@@ -93,7 +92,7 @@ impl<I: Isa, B: ByteMetric<I>> Metric<I> for OnBytes<B> {
     const PREPARES: bool = B::PREPARES;
     const TERMS: bool = B::PREPARES;
     const KNOWN: bool = B::KNOWN;
-    const MATRIX: Option<Lay> = B::MATRIX;
+    const PRODUCTS: bool = B::PRODUCTS;
 
     #[inline(always)]
     fn tiles<S: Shaped>() -> S::Out {
@@ -118,14 +117,8 @@ impl<I: Isa, B: ByteMetric<I>> Metric<I> for OnBytes<B> {
         B::step(acc, key, query)
     }
     #[inline(always)]
-    unsafe fn summed(
-        sums: *const i32,
-        words: usize,
-        key_terms: *const B::Score,
-        query_term: B::Score,
-        out: *mut B::Score,
-    ) {
-        B::summed(sums, words, key_terms, query_term, out);
+    unsafe fn summed(sums: *const i32, key_terms: *const B::Score, query_term: B::Score, out: *mut B::Score) {
+        B::summed(sums, key_terms, query_term, out);
     }
     #[inline(always)]
     unsafe fn fold(_total: B::Acc, acc: B::Acc) -> B::Acc {
@@ -349,7 +342,7 @@ impl<I: Isa, E: Score, P: ByteProduct<E>> ByteMetric<I> for Products<P, E> {
     type Carrier = I::F32;
     type Acc = <I::Words as Words>::Dot;
     const PREPARES: bool = true;
-    const MATRIX: Option<Lay> = Some(Lay::Lines);
+    const PRODUCTS: bool = true;
 
     fn tiles<S: Shaped>() -> S::Out {
         I::product::<S>()
@@ -373,7 +366,7 @@ impl<I: Isa, E: Score, P: ByteProduct<E>> ByteMetric<I> for Products<P, E> {
         I::Words::dot(acc, key, query.cast::<u32>().read_unaligned())
     }
     #[inline(always)]
-    unsafe fn summed(sums: *const i32, _words: usize, key_terms: *const E, query_term: E, out: *mut E) {
+    unsafe fn summed(sums: *const i32, key_terms: *const E, query_term: E, out: *mut E) {
         P::finish::<I>(I::Words::dot_load(sums), key_terms, query_term, out);
     }
     #[inline(always)]

@@ -1,7 +1,7 @@
 //! Bits packed into bytes: how many differ.
 
 use super::bytes::{ByteMetric, OnBytes};
-use super::{Facing, Lay, Metric, OfMetric, Pair, Score};
+use super::{Facing, Metric, OfMetric, Pair, Score};
 use crate::simd::{Bits, Isa, Shaped, Vector};
 use std::marker::PhantomData;
 
@@ -36,18 +36,8 @@ impl<I: Isa, E: Score, const KNOWN: bool> ByteMetric<I> for Counted<E, KNOWN> {
     type Carrier = I::F64;
     type Acc = <I::Bits as Bits>::Count;
 
-    const MATRIX: Option<Lay> = if KNOWN { None } else { Some(Lay::Signs) };
-
     fn tiles<S: Shaped>() -> S::Out {
         I::count::<S>()
-    }
-    /// The product of two signs is 1 where bits agree, also behind a row's last, and -1 where they differ.
-    #[inline(always)]
-    unsafe fn summed(sums: *const i32, words: usize, _key_terms: *const E, _query_term: E, out: *mut E) {
-        for i in 0..16 {
-            let twice = (64 * words as u32).wrapping_sub(*sums.add(i) as u32);
-            *out.add(i) = E::from_count((twice >> 1) as i32);
-        }
     }
     #[inline(always)]
     unsafe fn zero() -> Self::Acc {

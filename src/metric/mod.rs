@@ -338,8 +338,6 @@ pub enum Lay {
     Words,
     /// A line of words of every query, zeros behind the last word, then another.
     Lines,
-    /// A word of bits of every query as a line of bytes, -1 for a bit that is set and else 1, then another. Keys are like that.
-    Signs,
 }
 
 /// A row that is to be prepared, and the rows that it will meet.
@@ -395,8 +393,8 @@ pub trait Metric<I: Isa>: 'static {
     const IN_PLACE: bool = false;
     /// Whether a word of a query has the weights of its columns behind it, which are a word, too.
     const KNOWN: bool = false;
-    /// How queries stand for [`Words::multiply`], if that can take the place of the steps.
-    const MATRIX: Option<Lay> = None;
+    /// Whether the steps are those of [`Words::dot`], so that [`Words::multiply`] can take their place.
+    const PRODUCTS: bool = false;
     /// How elements of packed keys are kept.
     const KEPT: Dtype = Self::Element::DTYPE;
     /// Bytes in a word of a key.
@@ -447,13 +445,12 @@ pub trait Metric<I: Isa>: 'static {
     /// # Safety
     /// Only below [`Isa::call`]; `query` must be readable for a word.
     unsafe fn step(constant: Self::Constant, acc: Self::Acc, key: Self::Key, query: *const u8) -> Self::Acc;
-    /// Writes the scores of sixteen keys by the sums of a matrix, of rows of so many words.
+    /// Writes the scores of a register of keys by the sums of a matrix.
     ///
     /// # Safety
     /// Only below [`Isa::call`]; sums and terms readable and out writable for the keys.
     unsafe fn summed(
         _sums: *const i32,
-        _words: usize,
         _key_terms: *const Self::Score,
         _query_term: Self::Score,
         _out: *mut Self::Score,

@@ -6,7 +6,7 @@ use super::panels::{self, PackBuffer, PackFn};
 use super::queries::{self, QueryFn};
 use crate::error::Error;
 use crate::metric::{Metric, MetricName, OfMetric, Score};
-use crate::simd::{Isa, Level, Vector, Words, Work};
+use crate::simd::{Isa, Level, Vector, Work};
 use crate::table::{Dtype, Rows};
 use crate::tile::{self, PANELS, Tile, Tiles, tiles};
 use std::ops::Range;
@@ -62,8 +62,6 @@ pub struct Kernel<T> {
     pub(super) in_place: bool,
     /// The tile for many queries on CPUs that multiply matrices, if there is such.
     pub(super) matrix: Option<Tile<T>>,
-    /// Bits as signs for matrices.
-    pub(super) signs: unsafe fn([*const u8; 2], usize, *mut u8),
     /// The kernel for few queries, if there is another.
     pub(super) few: Option<fn() -> Kernel<T>>,
     pub(super) pack: PackFn<T>,
@@ -181,7 +179,6 @@ impl<T: Score> OfMetric<T> for Kernel<T> {
             terms: M::TERMS,
             in_place: M::IN_PLACE,
             matrix: tile::matrix::<I, M>(),
-            signs: <I::Words as Words>::signs,
             few: None,
             pack: panels::enter::<I, M>,
             query: queries::enter::<I, M>,

@@ -10,7 +10,6 @@ mod kernel;
 mod keys;
 mod panels;
 mod queries;
-mod signs;
 mod turn;
 
 pub use columns::{Columns, Strided};

@@ -224,14 +224,6 @@ impl<T: Score> Queries<T> {
                                 std::ptr::copy_nonoverlapping(from.as_ptr(), to, from.len());
                             }
                         }
-                        Lay::Signs => {
-                            for (i, from) in row.chunks_exact(8).enumerate() {
-                                let to = base.add((i * part.tile.rows + r) * 64).cast::<i8>();
-                                for bit in 0..64 {
-                                    *to.add(bit) = 1 - 2 * (from[bit / 8] >> (bit % 8) & 1) as i8;
-                                }
-                            }
-                        }
                     }
                 }
             }
@@ -239,10 +231,6 @@ impl<T: Score> Queries<T> {
         Ok(())
     }
 
-    /// Whether a tile takes bits as signs, of keys as well.
-    pub fn signs(&self) -> bool {
-        self.parts.iter().any(|part| part.tile.lay == Lay::Signs)
-    }
     /// Whether a tile wants [`Matrices`](crate::simd::Matrices).
     pub fn multiplies(&self) -> bool {
         self.parts.iter().any(|part| part.tile.multiplies())

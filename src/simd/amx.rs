@@ -6,7 +6,7 @@
 //! that ask; a child has what its parent was given.
 
 use std::arch::asm;
-use std::arch::x86_64::*;
+use std::arch::x86_64::{__cpuid, __cpuid_count};
 use std::mem::MaybeUninit;
 use std::sync::OnceLock;
 
@@ -90,70 +90,13 @@ pub unsafe fn release() {
     asm!("tilerelease", options(nomem, nostack, preserves_flags));
 }
 
-/// The products of two registers of queries with two of keys, over all words. The compiler knows nothing of these registers,
-/// which it never uses, so all that happens in them is one piece of assembly.
-macro_rules! products {
-    ($product:literal, $keys:ident, $column:ident, $queries:ident, $words:ident, $left:ident, $rest:ident, $sums:ident) => {
-        asm!(
-            "tilezero tmm0",
-            "tilezero tmm1",
-            "tilezero tmm2",
-            "tilezero tmm3",
-            "test {n}, {n}",
-            "jz 3f",
-            "2:",
-            "tileloadd tmm4, [{q} + {line}*1]",
-            "tileloadd tmm6, [{k} + {line}*1]",
-            "tileloadd tmm7, [{l} + {line}*1]",
-            concat!($product, " tmm0, tmm4, tmm6"),
-            "tileloadd tmm5, [{q} + {line}*1 + 1024]",
-            concat!($product, " tmm1, tmm4, tmm7"),
-            concat!($product, " tmm2, tmm5, tmm6"),
-            concat!($product, " tmm3, tmm5, tmm7"),
-            "add {q}, 2048",
-            "add {k}, 1024",
-            "add {l}, 1024",
-            "dec {n}",
-            "jnz 2b",
-            "3:",
-            "test {left}, {left}",
-            "jz 4f",
-            "mov {k}, {rest}",
-            "lea {l}, [{rest} + 1024]",
-            "mov {n}, 1",
-            "xor {left:e}, {left:e}",
-            "jmp 2b",
-            "4:",
-            "add {line}, {line}",
-            "tilestored [{sums} + {line}*1], tmm0",
-            "tilestored [{sums} + {line}*1 + 64], tmm1",
-            "tilestored [{sums} + {line}*1 + 2048], tmm2",
-            "tilestored [{sums} + {line}*1 + 2112], tmm3",
-            n = inout(reg) $words / WORDS => _,
-            q = inout(reg) $queries => _,
-            k = inout(reg) $keys => _,
-            l = inout(reg) $keys.add($column) => _,
-            left = inout(reg) $left => _,
-            line = inout(reg) 64usize => _,
-            rest = in(reg) $rest.as_ptr(),
-            sums = in(reg) $sums,
-            options(nostack),
-        )
-    };
-}
-
-/// See [`Words::multiply`](super::Words::multiply).
+/// See [`Words::multiply`](super::Words::multiply). The compiler knows nothing of these registers, which it never uses, so all
+/// that happens in them is one piece of assembly.
 ///
 /// # Safety
 /// The registers are configured; two columns of keys readable for their words, queries for 32 rows of whole lines.
 #[inline(always)]
-pub unsafe fn multiply<const SIGNED: bool>(
-    keys: *const u8,
-    column: usize,
-    queries: *const u8,
-    words: usize,
-    sums: *mut i32,
-) {
+pub unsafe fn multiply(keys: *const u8, column: usize, queries: *const u8, words: usize, sums: *mut i32) {
     // Words that do not fill a register are read from where nothing stands behind them that might not be readable.
     let mut rest = MaybeUninit::<[u8; 2 * REGISTER]>::uninit();
     let left = words % WORDS;
@@ -165,45 +108,49 @@ pub unsafe fn multiply<const SIGNED: bool>(
             to.add(left * 64).write_bytes(0, REGISTER - left * 64);
         }
     }
-    if SIGNED {
-        products!("tdpbssd", keys, column, queries, words, left, rest, sums);
-    } else {
-        products!("tdpbsud", keys, column, queries, words, left, rest, sums);
-    }
+    asm!(
+        "tilezero tmm0",
+        "tilezero tmm1",
+        "tilezero tmm2",
+        "tilezero tmm3",
+        "test {n}, {n}",
+        "jz 3f",
+        "2:",
+        "tileloadd tmm4, [{q} + {line}*1]",
+        "tileloadd tmm6, [{k} + {line}*1]",
+        "tileloadd tmm7, [{l} + {line}*1]",
+        "tdpbsud tmm0, tmm4, tmm6",
+        "tileloadd tmm5, [{q} + {line}*1 + 1024]",
+        "tdpbsud tmm1, tmm4, tmm7",
+        "tdpbsud tmm2, tmm5, tmm6",
+        "tdpbsud tmm3, tmm5, tmm7",
+        "add {q}, 2048",
+        "add {k}, 1024",
+        "add {l}, 1024",
+        "dec {n}",
+        "jnz 2b",
+        "3:",
+        "test {left}, {left}",
+        "jz 4f",
+        "mov {k}, {rest}",
+        "lea {l}, [{rest} + 1024]",
+        "mov {n}, 1",
+        "xor {left:e}, {left:e}",
+        "jmp 2b",
+        "4:",
+        "add {line}, {line}",
+        "tilestored [{sums} + {line}*1], tmm0",
+        "tilestored [{sums} + {line}*1 + 64], tmm1",
+        "tilestored [{sums} + {line}*1 + 2048], tmm2",
+        "tilestored [{sums} + {line}*1 + 2112], tmm3",
+        n = inout(reg) words / WORDS => _,
+        q = inout(reg) queries => _,
+        k = inout(reg) keys => _,
+        l = inout(reg) keys.add(column) => _,
+        left = inout(reg) left => _,
+        line = inout(reg) 64usize => _,
+        rest = in(reg) rest.as_ptr(),
+        sums = in(reg) sums,
+        options(nostack),
+    );
 }
-
-/// See [`Words::signs`](super::Words::signs).
-///
-/// # Safety
-/// The CPU has AVX-512; panels readable for their words, as many registers writable.
-#[target_feature(enable = "avx512f")]
-pub unsafe fn signs(keys: [*const u8; 2], words: usize, to: *mut u8) {
-    let table = _mm512_loadu_si512(SIGNS.as_ptr().cast());
-    let even = _mm512_setr_epi32(0, 2, 4, 6, 8, 10, 12, 14, 16, 18, 20, 22, 24, 26, 28, 30);
-    let odd = _mm512_add_epi32(even, _mm512_set1_epi32(1));
-    for w in 0..words {
-        let [a, b] = keys.map(|panel| _mm512_loadu_si512(panel.add(64 * w).cast()));
-        for (half, lanes) in [even, odd].into_iter().enumerate() {
-            let mut bits = _mm512_permutex2var_epi32(a, lanes, b);
-            for quarter in 0..8 {
-                // Only the lowest half byte of each lane counts.
-                let signs = _mm512_permutexvar_epi32(bits, table);
-                _mm512_storeu_si512(to.add(w * REGISTER + (8 * half + quarter) * 64).cast(), signs);
-                bits = _mm512_srli_epi32::<4>(bits);
-            }
-        }
-    }
-}
-
-/// The signs of all half bytes, the lowest bit's in the lowest byte.
-static SIGNS: [[i8; 4]; 16] = {
-    let mut table = [[1i8; 4]; 16];
-    let mut at = 0;
-    while at < 64 {
-        if (at / 4) >> (at % 4) & 1 == 1 {
-            table[at / 4][at % 4] = -1;
-        }
-        at += 1;
-    }
-    table
-};

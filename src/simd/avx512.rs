@@ -270,17 +270,8 @@ impl Words for Avx512 {
         _mm512_loadu_si512(p.cast())
     }
     #[inline(always)]
-    unsafe fn multiply<const SIGNED: bool>(
-        keys: *const u8,
-        column: usize,
-        queries: *const u8,
-        words: usize,
-        sums: *mut i32,
-    ) {
-        amx::multiply::<SIGNED>(keys, column, queries, words, sums);
-    }
-    unsafe fn signs(keys: [*const u8; 2], words: usize, to: *mut u8) {
-        amx::signs(keys, words, to);
+    unsafe fn multiply(keys: *const u8, column: usize, queries: *const u8, words: usize, sums: *mut i32) {
+        amx::multiply(keys, column, queries, words, sums);
     }
     #[inline(always)]
     unsafe fn less(p: *const i32, than: i32) -> u32 {

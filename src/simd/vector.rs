@@ -149,20 +149,9 @@ pub trait Words {
     unsafe fn dot_load(p: *const i32) -> Self::Dot;
     /// Stores the sums of the products of [`MATRIX`](super::MATRIX) queries with as many keys, query by query. A line of every
     /// query stands before all others' second one; keys are two columns of words of four bytes, those of sixteen keys side by
-    /// side. Bytes of queries are signed, those of keys where `SIGNED`; words of queries behind the last are 0. Only where
+    /// side. Bytes of queries are signed, those of keys are not; words of queries behind the last are 0. Only where
     /// [`Level::multiplies`](super::Level::multiplies), while [`Matrices`](super::Matrices) are held.
-    unsafe fn multiply<const SIGNED: bool>(
-        _keys: *const u8,
-        _column: usize,
-        _queries: *const u8,
-        _words: usize,
-        _sums: *mut i32,
-    ) {
-        unreachable!("no level of this instruction set multiplies")
-    }
-    /// Makes a column for [`Words::multiply`] of two panels of bits, a word of 64 bits of eight keys after the other: the bits
-    /// as bytes, -1 for one that is set and else 1.
-    unsafe fn signs(_keys: [*const u8; 2], _words: usize, _to: *mut u8) {
+    unsafe fn multiply(_keys: *const u8, _column: usize, _queries: *const u8, _words: usize, _sums: *mut i32) {
         unreachable!("no level of this instruction set multiplies")
     }
     /// Bit i is set where `p[i] < than`, for as many as a [`Words::Dot`] has lanes.
