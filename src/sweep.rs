@@ -4,7 +4,7 @@ use crate::error::{Error, Side};
 use crate::metric::Score;
 use crate::pack::{CACHED, Kernel, Keys, PackBuffer, Queries, Strided, Table};
 use crate::parallel::Stop;
-use crate::simd::{Isa, prefetch};
+use crate::simd::{Isa, Matrices, prefetch};
 use crate::tile::Place;
 use std::ops::Range;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -144,6 +144,7 @@ impl<'a, T: Score> Search<'a, T> {
             worker.packed = group;
         }
         let queries = &worker.queries;
+        let _held = queries.multiplies().then(|| Matrices::hold());
         let (lanes, width) = (self.kernel.layout.lanes, self.keys.width());
         let (words, panel) = (self.kernel.layout.words(width), self.kernel.layout.panel(width));
         let far = self.keys.len() * (panel / lanes) > CACHED;
@@ -176,6 +177,7 @@ impl<'a, T: Score> Search<'a, T> {
                 for part in &queries.parts {
                     stop.check()?;
                     let (rows, step) = (part.rows, part.tile.panels);
+                    let written = if part.tile.multiplies() { rows } else { part.tile.rows };
                     for p in (0..block.count).step_by(step) {
                         let key = start + p * lanes;
                         if key >= range.end {
@@ -188,7 +190,7 @@ impl<'a, T: Score> Search<'a, T> {
                         if !sink.wants(part.first, key + keys) {
                             continue;
                         }
-                        let (out, stride) = sink.place(part.first, part.tile.rows, key, keys, step * lanes);
+                        let (out, stride) = sink.place(part.first, written, key, keys, step * lanes);
                         finite &= (part.tile.run)(&Place {
                             keys: block.panels.add(p * panel),
                             panel,

@@ -3,9 +3,10 @@
 //! Keys stand in lanes (a *panel* is a register's worth of keys, word after word), queries are broadcast. Every pair has its
 //! own chain of steps in the order of the words, so its score has the same bits whatever tile, thread or batch it is in.
 
-use crate::metric::{Metric, Pair};
-use crate::simd::{Isa, Shaped, Vector, Work};
+use crate::metric::{Lay, Metric, Pair};
+use crate::simd::{Isa, MATRIX, Shaped, Vector, Words, Work};
 use std::marker::PhantomData;
+use std::mem::MaybeUninit;
 
 /// Where a tile reads and writes.
 pub struct Place<T> {
@@ -13,7 +14,7 @@ pub struct Place<T> {
     pub keys: *const u8,
     /// Bytes from a panel to the next.
     pub panel: usize,
-    /// Word after word, the rows of this tile side by side, each with its weights behind it if it has any.
+    /// The rows of this tile as its [`Lay`] says, each word with its weights behind it if it has any.
     pub queries: *const u8,
     /// Words of a row.
     pub words: usize,
@@ -41,6 +42,11 @@ pub struct Tile<T> {
     pub rows: usize,
     /// Panels it takes.
     pub panels: usize,
+    /// Queries for which it does less work than the smaller tiles that they would take.
+    pub least: usize,
+    /// How queries stand. If not word by word, [`Matrices`](crate::simd::Matrices) have to be held, and scores of real queries
+    /// alone are written.
+    pub lay: Lay,
     /// Does it.
     pub run: TileFn<T>,
 }
@@ -65,10 +71,35 @@ impl<I: Isa, M: Metric<I>> Shaped for Of<I, M> {
     fn shaped<const R: usize, const V: usize, const FR: usize, const FV: usize>() -> Self::Out {
         const { assert!(PANELS.is_multiple_of(V) && PANELS.is_multiple_of(FV)) };
         Tiles([
-            Tile { rows: R, panels: V, run: enter::<I, M, R, V> },
-            Tile { rows: FR, panels: FV, run: enter::<I, M, FR, FV> },
-            Tile { rows: 1, panels: FV, run: enter::<I, M, 1, FV> },
+            // A large tile that is more than half full is the better one.
+            Tile { rows: R, panels: V, least: R / 2 + 1, lay: Lay::Words, run: enter::<I, M, R, V> },
+            Tile { rows: FR, panels: FV, least: FR, lay: Lay::Words, run: enter::<I, M, FR, FV> },
+            Tile { rows: 1, panels: FV, least: 1, lay: Lay::Words, run: enter::<I, M, 1, FV> },
         ])
+    }
+}
+
+/// The tile for many queries of a metric and an instruction set that multiply matrices: two of them at once.
+pub fn matrix<I: Isa, M: Metric<I>>() -> Option<Tile<M::Score>> {
+    let run: TileFn<M::Score> = multiply::<I, M>;
+    let tile = Tile { rows: MATRIX, panels: PANELS, least: FILLED, lay: Lay::Lines, run };
+    (M::PRODUCTS && <I::Words as Words>::MULTIPLIES).then_some(tile)
+}
+
+/// Queries from which on a matrix is faster than single products, although most of it is empty.
+const FILLED: usize = 8;
+
+impl<T> Tile<T> {
+    /// Whether it multiplies matrices.
+    pub fn multiplies(&self) -> bool {
+        self.lay != Lay::Words
+    }
+    /// Lines that hold its queries, so many words of so many bytes each.
+    pub fn lines(&self, words: usize, bytes: usize) -> usize {
+        match self.lay {
+            Lay::Words => (self.rows * words * bytes).div_ceil(64),
+            Lay::Lines => self.rows * (words * bytes).div_ceil(64),
+        }
     }
 }
 
@@ -129,6 +160,46 @@ unsafe fn tile<I: Isa, M: Metric<I>, const R: usize, const V: usize>(place: &Pla
         }
     }
     M::settled(marks) || again::<I, M, R, V>(place)
+}
+
+unsafe fn multiply<I: Isa, M: Metric<I>>(place: &Place<M::Score>) -> bool {
+    I::call(Matrix::<M, I> { place, metric: PhantomData })
+}
+
+struct Matrix<'a, M: Metric<J>, J: Isa> {
+    place: &'a Place<M::Score>,
+    metric: PhantomData<(M, J)>,
+}
+
+/// Sums of two matrices, every place of which is written before it is read.
+#[repr(align(64))]
+struct Sums(MaybeUninit<[i32; 2 * MATRIX * MATRIX]>);
+
+impl<M: Metric<J>, J: Isa> Work for Matrix<'_, M, J> {
+    type Out = bool;
+    /// The sums at once in place of steps. Both matrices are taken before one is looked at, so that the second need not wait
+    /// for what becomes of the first.
+    #[inline(always)]
+    unsafe fn run<I: Isa>(self) -> bool {
+        let place = self.place;
+        let lanes = M::Carrier::LANES;
+        let matrices = place.real_keys.div_ceil(MATRIX);
+        debug_assert!(matrices * MATRIX <= PANELS * lanes);
+        let mut sums = Sums(MaybeUninit::uninit());
+        let sums = sums.0.as_mut_ptr().cast::<i32>();
+        for m in 0..matrices {
+            let keys = place.keys.add(m * MATRIX / lanes * place.panel);
+            J::Words::multiply(keys, place.panel, place.queries, place.words, sums.add(m * MATRIX * MATRIX));
+        }
+        for r in 0..place.real_queries {
+            for k in (0..matrices * MATRIX).step_by(lanes) {
+                let sums = sums.add((k / MATRIX * MATRIX + r) * MATRIX + k % MATRIX);
+                let (terms, query) = (place.key_terms.wrapping_add(k), *place.query_terms.add(r));
+                M::summed(sums, terms, query, place.out.add(r * place.stride + k));
+            }
+        }
+        true
+    }
 }
 
 struct Again<'a, M: Metric<J>, J: Isa, const R: usize, const V: usize> {

@@ -39,6 +39,8 @@ pub trait ByteMetric<I: Isa>: 'static {
     const PREPARES: bool = false;
     /// See [`Metric::KNOWN`].
     const KNOWN: bool = false;
+    /// See [`Metric::PRODUCTS`].
+    const PRODUCTS: bool = false;
     /// See [`Metric::tiles`].
     fn tiles<S: Shaped>() -> S::Out;
     /// See [`Metric::prepare`].
@@ -56,6 +58,18 @@ pub trait ByteMetric<I: Isa>: 'static {
     /// # Safety
     /// Only below [`Isa::call`]; `key` readable for a register, `query` for a word.
     unsafe fn step(acc: Self::Acc, key: *const u8, query: *const u8) -> Self::Acc;
+    /// See [`Metric::summed`].
+    ///
+    /// # Safety
+    /// As there.
+    unsafe fn summed(
+        _sums: *const i32,
+        _key_terms: *const Self::Score,
+        _query_term: Self::Score,
+        _out: *mut Self::Score,
+    ) {
+        unreachable!("what matrices take says what it makes of sums")
+    }
     /// See [`Metric::finish`].
     ///
     /// # Safety
@@ -78,6 +92,7 @@ impl<I: Isa, B: ByteMetric<I>> Metric<I> for OnBytes<B> {
     const PREPARES: bool = B::PREPARES;
     const TERMS: bool = B::PREPARES;
     const KNOWN: bool = B::KNOWN;
+    const PRODUCTS: bool = B::PRODUCTS;
 
     #[inline(always)]
     fn tiles<S: Shaped>() -> S::Out {
@@ -100,6 +115,10 @@ impl<I: Isa, B: ByteMetric<I>> Metric<I> for OnBytes<B> {
     #[inline(always)]
     unsafe fn step(_: (), acc: B::Acc, key: *const u8, query: *const u8) -> B::Acc {
         B::step(acc, key, query)
+    }
+    #[inline(always)]
+    unsafe fn summed(sums: *const i32, key_terms: *const B::Score, query_term: B::Score, out: *mut B::Score) {
+        B::summed(sums, key_terms, query_term, out);
     }
     #[inline(always)]
     unsafe fn fold(_total: B::Acc, acc: B::Acc) -> B::Acc {
@@ -201,7 +220,7 @@ impl Whole for f64 {
 }
 
 /// The most lanes of any register of i32.
-const LANES: usize = 16;
+pub(super) const LANES: usize = 16;
 
 /// What signed bytes are stored higher than they are.
 fn shift(dtype: Dtype) -> i64 {
@@ -209,12 +228,14 @@ fn shift(dtype: Dtype) -> i64 {
 }
 
 /// Sums of a row's numbers and of their squares, stored as they may be.
-fn moments(row: &[u8], own: Dtype) -> (i64, i64) {
-    let shift = shift(own);
-    row.iter().fold((0, 0), |(sum, squares), &x| {
-        let x = x as i64 - shift;
+pub(super) fn moments(row: &[u8], own: Dtype) -> (i64, i64) {
+    // Rows are no longer than their squares' sum allows, which is then quicker.
+    let shift = shift(own) as i32;
+    let (sum, squares) = row.iter().fold((0i32, 0i32), |(sum, squares), &x| {
+        let x = x as i32 - shift;
         (sum + x, squares + x * x)
-    })
+    });
+    (sum.into(), squares.into())
 }
 
 /// sum |x - k| of bytes. A common shift changes nothing.
@@ -321,6 +342,7 @@ impl<I: Isa, E: Score, P: ByteProduct<E>> ByteMetric<I> for Products<P, E> {
     type Carrier = I::F32;
     type Acc = <I::Words as Words>::Dot;
     const PREPARES: bool = true;
+    const PRODUCTS: bool = true;
 
     fn tiles<S: Shaped>() -> S::Out {
         I::product::<S>()
@@ -344,13 +366,17 @@ impl<I: Isa, E: Score, P: ByteProduct<E>> ByteMetric<I> for Products<P, E> {
         I::Words::dot(acc, key, query.cast::<u32>().read_unaligned())
     }
     #[inline(always)]
+    unsafe fn summed(sums: *const i32, key_terms: *const E, query_term: E, out: *mut E) {
+        P::finish::<I>(I::Words::dot_load(sums), key_terms, query_term, out);
+    }
+    #[inline(always)]
     unsafe fn finish(acc: Self::Acc, key_terms: *const E, query_term: E, out: *mut E) {
         P::finish::<I>(acc, key_terms, query_term, out);
     }
 }
 
 /// What a row adds to the sum of its products: b sum k of a key, -a sum s of a query.
-fn missing(row: &[u8], sum: i64, facing: Facing) -> i64 {
+pub(super) fn missing(row: &[u8], sum: i64, facing: Facing) -> i64 {
     let query = if facing.side == Side::Query { facing.own } else { facing.other };
     let b = 128 - shift(query);
     if facing.side == Side::Key { b * sum } else { -shift(facing.other) * (sum - b * row.len() as i64) }
@@ -406,83 +432,5 @@ impl<const ROOT: bool> OfBytes for ByteSquares<ROOT> {
     }
     fn widely<I: Isa, K: OfMetric<f64>>(_mixed: bool) -> K {
         K::of::<I, OnBytes<Products<ByteSquares<ROOT>, f64>>>()
-    }
-}
-
-/// 1 - x . k / (|x| |k|) of bytes, from the exact numbers x . k, |x|^2 and |k|^2.
-///
-/// A term holds two numbers of 32 bits: |k|^2, and what the row adds to the product. They travel as the bits of a float that
-/// nobody reads as a number.
-pub struct ByteCosine;
-
-fn pair(norm: i64, product: i64) -> f64 {
-    f64::from_bits((norm as u64) << 32 | product as i32 as u32 as u64)
-}
-
-fn unpair(term: f64) -> (f64, i32) {
-    ((term.to_bits() >> 32) as f64, term.to_bits() as i32)
-}
-
-impl ByteProduct<f64> for ByteCosine {
-    fn term(row: &[u8], facing: Facing) -> f64 {
-        let (sum, squares) = moments(row, facing.own);
-        pair(squares, missing(row, sum, facing))
-    }
-    #[inline(always)]
-    unsafe fn finish<I: Isa>(acc: <I::Words as Words>::Dot, key_terms: *const f64, query_term: f64, out: *mut f64) {
-        let (none, mut sums) = ([0i32; LANES], [0i32; LANES]);
-        I::Words::dot_store(acc, 1, none.as_ptr(), 0, sums.as_mut_ptr());
-        let (a, more) = unpair(query_term);
-        for (i, &sum) in sums[..I::F32::LANES].iter().enumerate() {
-            let (b, other) = unpair(*key_terms.add(i));
-            let dot = sum.wrapping_add(more).wrapping_add(other);
-            *out.add(i) = if a * b <= EXACT { cosine(a, b, dot as f64) } else { long_cosine(a, b, dot) };
-        }
-    }
-}
-
-/// Whole numbers to here are f64.
-const EXACT: f64 = (1u64 << 53) as f64;
-
-/// The distance by a = |x|^2, b = |k|^2 and their product, if a b is exact.
-///
-/// `a b - (x.k)^2` is exact too, so nothing cancels, and the quotient by b is that of two whole numbers, rounded: keys in the
-/// same direction, however long, have the same bits. Every step rounds in order, so that no two keys change places.
-#[inline(always)]
-fn cosine(a: f64, b: f64, dot: f64) -> f64 {
-    let (all, square) = (a * b, dot * dot);
-    let near = (all - square) / b / a;
-    let far = (square / b / a).sqrt();
-    let sharp = near / (1.0 + (1.0 - near).sqrt());
-    let wide = if dot < 0.0 { 1.0 + far } else { 1.0 - far };
-    let distance = if dot > 0.0 && 2.0 * square >= all { sharp } else { wide };
-    if all == 0.0 { 1.0 } else { distance }
-}
-
-/// The same if a b is not.
-#[cold]
-#[inline(never)]
-fn long_cosine(a: f64, b: f64, dot: i32) -> f64 {
-    let (whole, square) = (a as u64 * b as u64, (dot as i64 * dot as i64) as u64);
-    // The quotient's whole part is below 2^31, so that its fraction alone is rounded.
-    let quotient = |n: u64| ((n / b as u64) as f64 + (n % b as u64) as f64 / b) / a;
-    if dot > 0 && square >= whole - square {
-        let near = quotient(whole - square);
-        return near / (1.0 + (1.0 - near).sqrt());
-    }
-    let far = quotient(square).sqrt();
-    if dot < 0 { 1.0 + far } else { 1.0 - far }
-}
-
-impl OfBytes for ByteCosine {
-    const ROUNDS: bool = true;
-    fn width(_mixed: bool) -> usize {
-        BYTE_WIDTH
-    }
-    fn exactly<I: Isa, K: OfMetric<i32>>(_mixed: bool) -> Option<K> {
-        None
-    }
-    fn widely<I: Isa, K: OfMetric<f64>>(_mixed: bool) -> K {
-        K::of::<I, OnBytes<Products<ByteCosine, f64>>>()
     }
 }

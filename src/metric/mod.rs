@@ -10,6 +10,7 @@
 //! `metrics!` lists them, a line each. What metrics of one kind of rows share is a frame: [`floats`], among them those of
 //! [`distributions`], [`bytes`], and bits ([`hamming`]).
 
+pub mod angles;
 pub mod bytes;
 pub mod distributions;
 pub mod floats;
@@ -19,7 +20,8 @@ pub mod known;
 use crate::error::Side;
 use crate::simd::{Isa, Shaped, Vector, Words};
 use crate::table::{Dtype, Element};
-use bytes::{ByteCosine, ByteDot, ByteManhattan, ByteSquares, OfBytes};
+use angles::ByteCosine;
+use bytes::{ByteDot, ByteManhattan, ByteSquares, OfBytes};
 use distributions::{Divergence, JensenShannon};
 use floats::{Brain, Cosine, Dot, Euclidean, Half, Kept, Manhattan, OnFloats};
 use hamming::{BIT_WIDTH, BitMetric, Hamming};
@@ -329,6 +331,15 @@ impl Score for i32 {
     }
 }
 
+/// How the queries of a tile stand.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Lay {
+    /// The first word of every query, then the second.
+    Words,
+    /// A line of words of every query, zeros behind the last word, then another.
+    Lines,
+}
+
 /// A row that is to be prepared, and the rows that it will meet.
 #[derive(Clone, Copy)]
 pub struct Facing {
@@ -382,6 +393,8 @@ pub trait Metric<I: Isa>: 'static {
     const IN_PLACE: bool = false;
     /// Whether a word of a query has the weights of its columns behind it, which are a word, too.
     const KNOWN: bool = false;
+    /// Whether the steps are those of [`Words::dot`], so that [`Words::multiply`] can take their place.
+    const PRODUCTS: bool = false;
     /// How elements of packed keys are kept.
     const KEPT: Dtype = Self::Element::DTYPE;
     /// Bytes in a word of a key.
@@ -432,6 +445,18 @@ pub trait Metric<I: Isa>: 'static {
     /// # Safety
     /// Only below [`Isa::call`]; `query` must be readable for a word.
     unsafe fn step(constant: Self::Constant, acc: Self::Acc, key: Self::Key, query: *const u8) -> Self::Acc;
+    /// Writes the scores of a register of keys by the sums of a matrix.
+    ///
+    /// # Safety
+    /// Only below [`Isa::call`]; sums and terms readable and out writable for the keys.
+    unsafe fn summed(
+        _sums: *const i32,
+        _key_terms: *const Self::Score,
+        _query_term: Self::Score,
+        _out: *mut Self::Score,
+    ) {
+        unreachable!("what matrices take says what it makes of sums")
+    }
     /// Adds a score that was put aside.
     ///
     /// # Safety

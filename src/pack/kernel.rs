@@ -8,7 +8,7 @@ use crate::error::Error;
 use crate::metric::{Metric, MetricName, OfMetric, Score};
 use crate::simd::{Isa, Level, Vector, Work};
 use crate::table::{Dtype, Rows};
-use crate::tile::{PANELS, Tiles, tiles};
+use crate::tile::{self, PANELS, Tile, Tiles, tiles};
 use std::ops::Range;
 
 /// How the packed rows of a metric lie in memory.
@@ -60,6 +60,8 @@ pub struct Kernel<T> {
     pub(super) terms: bool,
     /// Whether rows are read where they are.
     pub(super) in_place: bool,
+    /// The tile for many queries on CPUs that multiply matrices, if there is such.
+    pub(super) matrix: Option<Tile<T>>,
     /// The kernel for few queries, if there is another.
     pub(super) few: Option<fn() -> Kernel<T>>,
     pub(super) pack: PackFn<T>,
@@ -99,7 +101,7 @@ macro_rules! float_kernels {
                     }
                 }
                 let mixed = metric.from_integers(queries, keys, width).then_some(queries != keys);
-                Kernel { stored: (queries, keys), ..level.run(Find(metric, mixed)) }
+                Kernel { stored: (queries, keys), ..level.run(Find(metric, mixed)) }.at(level)
             }
             fn known(level: Level, metric: MetricName, stored: (Dtype, Dtype), whole: bool) -> Option<Kernel<$t>> {
                 struct Find(MetricName, bool);
@@ -154,7 +156,7 @@ impl Scored for i32 {
         }
         let found = level.run(Find(metric, queries != keys));
         let found = found.unwrap_or_else(|| unreachable!("no exact integer scores for {metric:?}"));
-        Kernel { stored: (queries, keys), ..found }
+        Kernel { stored: (queries, keys), ..found }.at(level)
     }
     fn known(level: Level, metric: MetricName, stored: (Dtype, Dtype), _whole: bool) -> Option<Kernel<i32>> {
         struct Find(MetricName);
@@ -176,6 +178,7 @@ impl<T: Score> OfMetric<T> for Kernel<T> {
             layout: Layout::of::<I, M>(),
             terms: M::TERMS,
             in_place: M::IN_PLACE,
+            matrix: tile::matrix::<I, M>(),
             few: None,
             pack: panels::enter::<I, M>,
             query: queries::enter::<I, M>,
@@ -189,6 +192,11 @@ impl<T: Score> OfMetric<T> for Kernel<T> {
 }
 
 impl<T: Score> Kernel<T> {
+    /// Without what the level leaves out of its instruction set.
+    fn at(self, level: Level) -> Self {
+        Kernel { matrix: self.matrix.filter(|_| level.multiplies()), ..self }
+    }
+
     /// Keys in a block: as many as fit `bytes` of cache beside `extra` bytes a key, at least a few panels, at most `most`.
     pub fn block(&self, width: usize, extra: usize, bytes: usize, most: usize) -> usize {
         let few = PANELS * self.layout.lanes;

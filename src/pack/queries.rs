@@ -4,7 +4,7 @@ use super::columns::{Columns, To};
 use super::kernel::{Kernel, Layout};
 use crate::error::room;
 use crate::error::{Error, Side};
-use crate::metric::{Facing, Metric, Score};
+use crate::metric::{Facing, Lay, Metric, Score};
 use crate::parallel::Stop;
 use crate::simd::{Isa, Line};
 use crate::table::{Dtype, Element, Rows};
@@ -131,11 +131,11 @@ impl<T: Score> Queries<T> {
             Table::Rows(rows) | Table::Known(rows, _) => {
                 let weights = if let Table::Known(_, weights) = table { weights } else { rows };
                 self.data.clear(); // What is not written below has to be zero.
-                self.arrange(kernel, words, &range)?;
+                self.arrange(kernel, kernel.matrix, words, &range)?;
                 self.rows(kernel, words, rows, weights, stop)
             }
             Table::Columns(columns) => {
-                self.arrange(kernel, words, &range)?;
+                self.arrange(kernel, None, words, &range)?;
                 let base = self.data.as_mut_ptr();
                 let place = |part: &Part<T>| {
                     (part.first - range.start, part.rows, part.tile.rows, base.wrapping_add(part.words).cast())
@@ -147,27 +147,27 @@ impl<T: Score> Queries<T> {
         }
     }
 
-    /// Divides the queries of `range` among the tiles.
-    fn arrange(&mut self, kernel: &Kernel<T>, words: usize, range: &Range<usize>) -> Result<(), Error> {
-        let [many, few, one] = kernel.tiles.0;
+    /// Divides the queries of `range` among the tiles, that of matrices if it is given among them.
+    fn arrange(
+        &mut self,
+        kernel: &Kernel<T>,
+        matrix: Option<Tile<T>>,
+        words: usize,
+        range: &Range<usize>,
+    ) -> Result<(), Error> {
         self.parts.clear();
         self.terms.clear();
         let (mut first, mut at) = (range.start, 0);
         while first < range.end {
             let left = range.end - first;
-            // A large tile that is more than half full does less work than the small ones it would take.
-            let tile = if 2 * left > many.rows {
-                many
-            } else if left >= few.rows {
-                few
-            } else {
-                one
-            };
+            let mut tiles = matrix.into_iter().chain(kernel.tiles.0);
+            let tile =
+                tiles.find(|tile| left >= tile.least).unwrap_or_else(|| unreachable!("one takes single queries"));
             let n = left.min(tile.rows);
             room::push(&mut self.parts, Part { first, rows: n, tile, words: at, term: self.terms.len() })?;
             room::reserve(&mut self.terms, tile.rows)?;
             self.terms.resize(self.terms.len() + tile.rows, T::default());
-            at += (tile.rows * words * kernel.layout.asked).div_ceil(64);
+            at += tile.lines(words, kernel.layout.asked);
             first += n;
         }
         room::resize(&mut self.data, at, Line::ZERO)
@@ -204,15 +204,25 @@ impl<T: Score> Queries<T> {
                 if alone {
                     continue;
                 }
-                for (half, from) in row.chunks_exact(words * word).enumerate() {
-                    // SAFETY: word w of row r and its weights lie inside the part that `arrange` made room for, at a
-                    // multiple of a word.
-                    unsafe {
-                        let (to, stride) = (base.add(r * asked + half * word), part.tile.rows * asked / word);
-                        match word {
-                            4 => spread::<u32>(from, to, stride),
-                            8 => spread::<u64>(from, to, stride),
-                            _ => unreachable!("words of floats, or of four or eight bytes"),
+                // SAFETY: `arrange` made room for the part: every word of row r and its weights have a place, at a multiple of
+                // its size.
+                unsafe {
+                    match part.tile.lay {
+                        Lay::Words => {
+                            for (half, from) in row.chunks_exact(words * word).enumerate() {
+                                let (to, stride) = (base.add(r * asked + half * word), part.tile.rows * asked / word);
+                                match word {
+                                    4 => spread::<u32>(from, to, stride),
+                                    8 => spread::<u64>(from, to, stride),
+                                    _ => unreachable!("words of floats, or of four or eight bytes"),
+                                }
+                            }
+                        }
+                        Lay::Lines => {
+                            for (i, from) in row.chunks(64).enumerate() {
+                                let to = base.add((i * part.tile.rows + r) * 64);
+                                std::ptr::copy_nonoverlapping(from.as_ptr(), to, from.len());
+                            }
                         }
                     }
                 }
@@ -221,6 +231,10 @@ impl<T: Score> Queries<T> {
         Ok(())
     }
 
+    /// Whether a tile wants [`Matrices`](crate::simd::Matrices).
+    pub fn multiplies(&self) -> bool {
+        self.parts.iter().any(|part| part.tile.multiplies())
+    }
     /// Where a part's words are.
     pub fn words(&self, part: &Part<T>) -> *const u8 {
         self.data[part.words..].as_ptr().cast()

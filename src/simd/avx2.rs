@@ -282,6 +282,10 @@ impl Words for Avx2 {
         _mm256_storeu_si256(out.cast(), _mm256_add_epi32(terms, scaled))
     }
     #[inline(always)]
+    unsafe fn dot_load(p: *const i32) -> __m256i {
+        _mm256_loadu_si256(p.cast())
+    }
+    #[inline(always)]
     unsafe fn less(p: *const i32, than: i32) -> u32 {
         let below = _mm256_cmpgt_epi32(_mm256_set1_epi32(than), _mm256_loadu_si256(p.cast()));
         _mm256_movemask_ps(_mm256_castsi256_ps(below)) as u32

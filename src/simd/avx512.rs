@@ -1,6 +1,6 @@
 //! AVX-512 (F, BW, DQ, VL, VNNI): sixteen floats or sixty-four bytes a register.
 
-use super::{Bits, Isa, Vector, Widen, Words, Work, tiles};
+use super::{Bits, Isa, Vector, Widen, Words, Work, amx, tiles};
 use std::arch::x86_64::*;
 
 /// AVX-512 F, BW, DQ, VL and VNNI (Cascade Lake, Zen 4 and later).
@@ -229,6 +229,7 @@ unsafe fn transpose64(src: *const u8, stride: usize, dst: *mut f64) {
 impl Words for Avx512 {
     type Sad = __m512i;
     type Dot = __m512i;
+    const MULTIPLIES: bool = true;
     #[inline(always)]
     unsafe fn sad_zero() -> __m512i {
         _mm512_setzero_si512()
@@ -255,6 +256,14 @@ impl Words for Avx512 {
         let terms = _mm512_add_epi32(_mm512_loadu_si512(key_terms.cast()), _mm512_set1_epi32(query_term));
         let scaled = _mm512_mullo_epi32(acc, _mm512_set1_epi32(factor));
         _mm512_storeu_si512(out.cast(), _mm512_add_epi32(terms, scaled))
+    }
+    #[inline(always)]
+    unsafe fn dot_load(p: *const i32) -> __m512i {
+        _mm512_loadu_si512(p.cast())
+    }
+    #[inline(always)]
+    unsafe fn multiply(keys: *const u8, column: usize, queries: *const u8, words: usize, sums: *mut i32) {
+        amx::multiply(keys, column, queries, words, sums);
     }
     #[inline(always)]
     unsafe fn less(p: *const i32, than: i32) -> u32 {

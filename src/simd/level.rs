@@ -1,6 +1,8 @@
 //! Which instruction sets this CPU has, and which one is used.
 
 #[cfg(target_arch = "x86_64")]
+use super::amx;
+#[cfg(target_arch = "x86_64")]
 use super::avx2::Avx2;
 #[cfg(target_arch = "x86_64")]
 use super::avx512::Avx512;
@@ -18,6 +20,9 @@ pub enum Level {
     /// [`Avx2`].
     #[cfg(target_arch = "x86_64")]
     Avx2,
+    /// [`Avx512`], and [`amx`] for products of bytes.
+    #[cfg(target_arch = "x86_64")]
+    Amx,
     /// [`Avx512`].
     #[cfg(target_arch = "x86_64")]
     Avx512,
@@ -27,29 +32,57 @@ pub enum Level {
 }
 
 impl Level {
+    /// All of this architecture, best first.
+    const ALL: &[Level] = &[
+        #[cfg(target_arch = "x86_64")]
+        Level::Amx,
+        #[cfg(target_arch = "x86_64")]
+        Level::Avx512,
+        #[cfg(target_arch = "x86_64")]
+        Level::Avx2,
+        #[cfg(target_arch = "aarch64")]
+        Level::Neon,
+        Level::Portable,
+    ];
+
     /// What this CPU can run, best first.
     pub fn available() -> Vec<Level> {
-        let mut levels = Vec::new();
+        Self::ALL.iter().copied().filter(|level| level.is_there()).collect()
+    }
+
+    /// Whether this CPU can run it.
+    fn is_there(self) -> bool {
         #[cfg(target_arch = "x86_64")]
-        {
-            use std::arch::is_x86_feature_detected as has;
-            if has!("avx512f") && has!("avx512bw") && has!("avx512dq") && has!("avx512vl") && has!("avx512vnni") {
-                levels.push(Level::Avx512);
+        use std::arch::is_x86_feature_detected as has;
+        match self {
+            #[cfg(target_arch = "x86_64")]
+            Level::Amx => Level::Avx512.is_there() && amx::available(),
+            #[cfg(target_arch = "x86_64")]
+            Level::Avx512 => {
+                has!("avx512f") && has!("avx512bw") && has!("avx512dq") && has!("avx512vl") && has!("avx512vnni")
             }
-            if has!("avx2") && has!("fma") && has!("f16c") {
-                levels.push(Level::Avx2);
-            }
+            #[cfg(target_arch = "x86_64")]
+            Level::Avx2 => has!("avx2") && has!("fma") && has!("f16c"),
+            #[cfg(target_arch = "aarch64")]
+            Level::Neon => true,
+            Level::Portable => true,
         }
-        #[cfg(target_arch = "aarch64")]
-        levels.push(Level::Neon);
-        levels.push(Level::Portable);
-        levels
+    }
+
+    /// Whether it has instructions that multiply matrices of bytes: see [`Words::multiply`](super::Words::multiply).
+    pub fn multiplies(self) -> bool {
+        #[cfg(target_arch = "x86_64")]
+        return self == Level::Amx;
+        #[cfg(not(target_arch = "x86_64"))]
+        false
     }
 
     /// The name that `AMFAST_ISA` takes.
     pub fn name(self) -> &'static str {
         match self {
             Level::Portable => "portable",
+            #[cfg(target_arch = "x86_64")]
+            Level::Amx => "amx",
             #[cfg(target_arch = "x86_64")]
             Level::Avx2 => "avx2",
             #[cfg(target_arch = "x86_64")]
@@ -61,14 +94,14 @@ impl Level {
 
     /// The best instruction set of this CPU, or the one that `wish` (`AMFAST_ISA`) names.
     pub fn detect(wish: Option<&str>) -> Result<Level, Error> {
-        let available = Level::available();
-        let Some(wish) = wish.filter(|w| !w.is_empty()) else {
-            return Ok(available[0]);
-        };
-        available.iter().copied().find(|level| level.name() == wish).ok_or_else(|| {
-            let names: Vec<_> = available.iter().map(|level| level.name()).collect();
+        let wish = wish.filter(|w| !w.is_empty());
+        // Only what is wished is looked for: some have to be asked for.
+        let mut wished = Self::ALL.iter().copied().filter(|level| wish.is_none_or(|wish| level.name() == wish));
+        wished.find(|level| level.is_there()).ok_or_else(|| {
+            let names: Vec<_> = Level::available().iter().map(|level| level.name()).collect();
             Error::Argument(format!(
-                "AMFAST_ISA={wish} is unknown or absent on this CPU, which has {}",
+                "AMFAST_ISA={} is unknown or absent on this CPU, which has {}",
+                wish.unwrap_or_default(),
                 names.join(", ")
             ))
         })
@@ -83,7 +116,7 @@ impl Level {
                 #[cfg(target_arch = "x86_64")]
                 Level::Avx2 => Avx2::call(work),
                 #[cfg(target_arch = "x86_64")]
-                Level::Avx512 => Avx512::call(work),
+                Level::Avx512 | Level::Amx => Avx512::call(work),
                 #[cfg(target_arch = "aarch64")]
                 Level::Neon => Neon::call(work),
             }

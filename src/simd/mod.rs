@@ -7,6 +7,8 @@
 //! has the elementary functions.
 
 #[cfg(target_arch = "x86_64")]
+pub mod amx;
+#[cfg(target_arch = "x86_64")]
 pub mod avx2;
 #[cfg(target_arch = "x86_64")]
 pub mod avx512;
@@ -25,6 +27,8 @@ pub(crate) use isa::tiles;
 pub use isa::{Isa, Shaped, Work};
 pub use level::Level;
 pub use vector::{Bits, Vector, Widen, Words};
+
+use std::marker::PhantomData;
 
 /// Asks for a line of memory to be brought into the second-level cache. Any address will do.
 #[inline(always)]
@@ -48,6 +52,34 @@ pub fn prefetch_write(p: *const u8) {
     }
     #[cfg(not(target_arch = "x86_64"))]
     let _ = p;
+}
+
+/// Queries and keys of a product of matrices.
+pub const MATRIX: usize = 32;
+
+/// The registers that [`Words::multiply`] works in, of the thread that holds this.
+pub struct Matrices(PhantomData<*const ()>);
+
+impl Matrices {
+    /// Takes them.
+    ///
+    /// # Safety
+    /// The level [has them](Level::multiplies); nobody else on this thread holds them.
+    pub unsafe fn hold() -> Self {
+        #[cfg(target_arch = "x86_64")]
+        amx::configure();
+        Matrices(PhantomData)
+    }
+}
+
+impl Drop for Matrices {
+    fn drop(&mut self) {
+        #[cfg(target_arch = "x86_64")]
+        // SAFETY: there is one only where they could be taken.
+        unsafe {
+            amx::release();
+        }
+    }
 }
 
 /// A cache line: packed data starts at one, so that no load of a register touches two.

@@ -232,6 +232,10 @@ impl Words for Neon {
         vst1q_s32(out, vmlaq_s32(terms, acc, vdupq_n_s32(factor)))
     }
     #[inline(always)]
+    unsafe fn dot_load(p: *const i32) -> int32x4_t {
+        vld1q_s32(p)
+    }
+    #[inline(always)]
     unsafe fn less(p: *const i32, than: i32) -> u32 {
         const LANE: [u32; 4] = [1, 2, 4, 8];
         let below = vcltq_s32(vld1q_s32(p), vdupq_n_s32(than));

@@ -225,6 +225,10 @@ impl Words for Portable {
         }
     }
     #[inline(always)]
+    unsafe fn dot_load(p: *const i32) -> [i32; LANES] {
+        p.cast::<[i32; LANES]>().read_unaligned()
+    }
+    #[inline(always)]
     unsafe fn less(p: *const i32, than: i32) -> u32 {
         let mut mask = 0;
         for i in 0..LANES {

@@ -132,6 +132,8 @@ pub trait Words {
     type Sad: Copy;
     /// Sums of byte products, one 32-bit lane a key.
     type Dot: Copy;
+    /// Whether some CPUs of this instruction set [multiply](Words::multiply).
+    const MULTIPLIES: bool = false;
 
     /// No differences yet.
     unsafe fn sad_zero() -> Self::Sad;
@@ -145,6 +147,15 @@ pub trait Words {
     unsafe fn dot(acc: Self::Dot, key: *const u8, query: u32) -> Self::Dot;
     /// `key_term + query_term + factor * acc` in each lane.
     unsafe fn dot_store(acc: Self::Dot, factor: i32, key_terms: *const i32, query_term: i32, out: *mut i32);
+    /// Sums that were stored.
+    unsafe fn dot_load(p: *const i32) -> Self::Dot;
+    /// Stores the sums of the products of [`MATRIX`](super::MATRIX) queries with as many keys, query by query. A line of every
+    /// query stands before all others' second one; keys are two columns of words of four bytes, those of sixteen keys side by
+    /// side. Bytes of queries are signed, those of keys are not; words of queries behind the last are 0. Only where
+    /// [`Level::multiplies`](super::Level::multiplies), while [`Matrices`](super::Matrices) are held.
+    unsafe fn multiply(_keys: *const u8, _column: usize, _queries: *const u8, _words: usize, _sums: *mut i32) {
+        unreachable!("no level of this instruction set multiplies")
+    }
     /// Bit i is set where `p[i] < than`, for as many as a [`Words::Dot`] has lanes.
     unsafe fn less(p: *const i32, than: i32) -> u32;
 }

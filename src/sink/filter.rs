@@ -60,14 +60,16 @@ impl<T: Score, C: Collect<T>, I: Isa> Sink<T> for Filter<'_, T, C, I> {
     #[inline(always)]
     unsafe fn tile(&mut self, query: usize, rows: usize, key: usize, keys: usize) {
         let lanes = T::lanes::<I>();
+        if self.flip {
+            // All of them first: a register is not to be read right after parts of it were written.
+            for i in 0..rows * self.width {
+                let score = self.scratch.as_mut_ptr().add(i);
+                *score = (*score).flip();
+            }
+        }
         for r in 0..rows {
             let kept = &mut self.kept[query - self.first + r];
             let row = self.scratch.as_mut_ptr().add(r * self.width);
-            if self.flip {
-                for i in 0..self.width {
-                    *row.add(i) = (*row.add(i)).flip();
-                }
-            }
             for start in (0..keys).step_by(lanes) {
                 let all = ((1u64 << (keys - start).min(lanes)) - 1) as u32;
                 let mut mask = kept.wanted::<I>(row.add(start), key + start) & all;

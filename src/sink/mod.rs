@@ -14,7 +14,7 @@ pub mod within;
 #[repr(align(64))]
 pub(crate) struct Scratch<T>([T; SIZE]);
 
-const SIZE: usize = 1024;
+const SIZE: usize = 2048;
 
 impl<T: Copy + Default> Scratch<T> {
     pub(crate) fn new() -> Box<Self> {
