@@ -180,7 +180,7 @@ impl Codes {
         }
         let sizes = [extremes.term.sqrt(), extremes.loss, extremes.spread, extremes.length];
         // Their squares, times a query's, have to be numbers of f32.
-        if sizes.iter().any(|size| !(*size < 1e15)) {
+        if !sizes.iter().all(|&size| size < 1e15) {
             return Ok(None);
         }
         let (coding, rest) = (self.coding.clone(), AtomicI32::new(0));
