@@ -10,6 +10,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from unittest import mock
 
 import numpy as np
 import pytest
@@ -167,11 +168,9 @@ def test_reproduce_as_json(tmp_path, capsys, monkeypatch) -> None:
         claims=[Claim.plain("a claim", "here", True, "seen")],
     )
     two = Experiment("two", "of two", lambda _: outcome), Experiment("none", "of none", lacking)
-    for name in list(EXPERIMENTS):
-        monkeypatch.delitem(EXPERIMENTS, name)
-    for experiment in two:
-        monkeypatch.setitem(EXPERIMENTS, experiment.name, experiment)
-    assert cli.main(["reproduce", "all", "--json", "--out", str(tmp_path)]) == 1
+    # Put back in their order, which others read.
+    with mock.patch.dict(EXPERIMENTS, {each.name: each for each in two}, clear=True):
+        assert cli.main(["reproduce", "all", "--json", "--out", str(tmp_path)]) == 1
     printed = capsys.readouterr()
     found = json.loads(printed.out, parse_constant=lambda name: pytest.fail(name))
     assert printed.err == "" and found["failed"] == 1 and found["level"] == "default"

@@ -278,6 +278,7 @@ def test_without_threads():
     code = """
 import resource, numpy as np, amfast as am
 x = np.random.default_rng(0).random((100, 300), np.float32)
+am.pairwise(x[:1], x[:1], "l1")  # what is imported when it is first asked for
 used = int(open("/proc/self/statm").read().split()[0]) * resource.getpagesize()
 resource.setrlimit(resource.RLIMIT_AS, (used + 1_900_000, resource.RLIM_INFINITY))
 few = am.pairwise(x, x, "l1", threads=30)

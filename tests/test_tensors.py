@@ -339,6 +339,9 @@ def test_truncations(golden):
 SAVE = """
 import os, signal, sys, time, numpy as np, amfast as am
 signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGUSR1])
+memory = am.UniversalHopfield("dot", "max")
+memory.store(np.zeros((1, 512)))
+memory.save(sys.argv[1] + "first")  # what is imported when it is first asked for
 for i, moment in enumerate(sys.argv[2:]):
     child = os.fork()
     if child == 0:

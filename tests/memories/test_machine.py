@@ -100,9 +100,11 @@ class Verbs(RuleBasedStateMachine):
             same(self.case, *found)
 
 
+# What a cue beyond its reach decodes to depends on the basis that was computed.
+UNSURE = ("SparseRecoveryMemory",)
 for name, cases in CASES.items():
     for i, case in enumerate(cases):
-        if not case.trained:
+        if not case.trained and name not in UNSURE:
             machine = type(f"{name}{i}", (Verbs,), {"case": case})
             machine.TestCase.settings = settings(
                 max_examples=settings.default.max_examples // 40, stateful_step_count=10

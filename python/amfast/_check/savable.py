@@ -46,10 +46,10 @@ class Savable:
         """Make the class known, unless another module has one of that name; ours go first."""
         super().__init_subclass__(**kwargs)
         known = KINDS.get(cls.__name__)
-        ours = cls.__module__.startswith("amfast.")
-        if not cls.__name__.startswith("_") and (
-            known is None or known.__module__ == cls.__module__ or ours
-        ):
+        new = known is None or known.__module__ == cls.__module__
+        foreign = known is not None and not known.__module__.startswith("amfast.")
+        ours = foreign and cls.__module__.startswith("amfast.")
+        if not cls.__name__.startswith("_") and (new or ours):
             KINDS[cls.__name__] = cls
 
     def save(self, path: str | os.PathLike[str]) -> Path:
