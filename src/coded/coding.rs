@@ -298,8 +298,8 @@ impl Looking<'_, '_> {
                 V::load(sum).add(x).store(sum);
             }
         }
-        let [low, high, sum] = [low, high, sum].map(|column| column.into_iter().map(V::E::to_f64).collect());
-        Ok(Columns { low, high, sum })
+        let wide = |column: Vec<V::E>| room::collected(column.into_iter().map(V::E::to_f64));
+        Ok(Columns { low: wide(low)?, high: wide(high)?, sum: wide(sum)? })
     }
 }
 

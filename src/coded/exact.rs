@@ -180,7 +180,9 @@ impl<T: Bounded> Coded<'_, T> {
         };
         let cost = range.len().saturating_mul(64 * self.rows.width());
         let done = map(context, range.len(), cost, || Ok(Hand::new()), body)?;
-        Ok(range.zip(done).filter_map(|(query, done)| (!done).then_some(query)).collect())
+        let mut left = room::list(range.len())?;
+        left.extend(range.zip(done).filter_map(|(query, done)| (!done).then_some(query)));
+        Ok(left)
     }
 
     /// Some of the queries.
@@ -202,9 +204,9 @@ impl<T: Bounded> Coded<'_, T> {
         let tired = rest.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |left| (left > 0).then(|| left - 1));
         // What is wrong with inputs is told by the search without codes.
         if (tired.is_ok() && !wanted.steady) || self.queries.first_non_finite().is_some() {
-            return Ok((0..q).collect());
+            return room::collected(0..q);
         }
-        let (mut left, mut start) = (Vec::new(), 0);
+        let (mut left, mut start) = (room::list(q)?, 0);
         while start < q {
             let n = if start == 0 && q > 4 * FIRST { FIRST } else { HELD };
             let range = start..(start + n).min(q);
@@ -366,5 +368,5 @@ pub fn within<T: Bounded>(context: &Context, level: Level, coded: &Coded<T>, rad
             hits[query] = found;
         }
     }
-    Ok(Hits::of(hits, larger))
+    Hits::of(hits, larger)
 }

@@ -35,7 +35,7 @@ pub trait Collect<T>: Send {
 struct Filter<'a, T, C, I> {
     kept: &'a mut [C],
     first: usize,
-    scratch: Box<Scratch<T>>,
+    scratch: Scratch<T>,
     width: usize,
     flip: bool,
     /// What there was no room for: the sweep ends with the block.
@@ -104,7 +104,7 @@ impl<T: Score, C: Collect<T>, F: Fn(usize) -> C> Work for Task<'_, '_, T, F> {
         let mut sink = Filter::<T, C, I> {
             kept: &mut kept,
             first: self.group.start,
-            scratch: Scratch::new(),
+            scratch: Scratch::new()?,
             width: 0,
             flip: self.flip,
             lacking: None,

@@ -12,7 +12,7 @@ struct Matrix<'a, T, O> {
     out: &'a Shared<O>,
     keys: usize,
     queries: usize,
-    scratch: Box<Scratch<T>>,
+    scratch: Scratch<T>,
     direct: bool,
     width: usize,
 }
@@ -71,7 +71,7 @@ impl<T: Given<O>, O: Copy> Work for Task<'_, '_, T, O> {
             out: self.out,
             keys: self.search.keys.len(),
             queries: self.group.end,
-            scratch: Scratch::new(),
+            scratch: Scratch::new()?,
             direct: false,
             width: 0,
         };

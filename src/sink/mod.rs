@@ -10,28 +10,32 @@ pub mod sum;
 pub mod topk;
 pub mod within;
 
+use crate::error::{Error, room};
+use crate::simd::Line;
+use std::marker::PhantomData;
+
 /// Scores of one tile that a sink looks at and forgets. Large enough for every tile shape of every instruction set.
-#[repr(align(64))]
-pub(crate) struct Scratch<T>([T; SIZE]);
+pub(crate) struct Scratch<T>(Vec<Line>, PhantomData<T>);
 
 const SIZE: usize = 2048;
 
 impl<T: Copy + Default> Scratch<T> {
-    pub(crate) fn new() -> Box<Self> {
-        Box::new(Scratch([T::default(); SIZE]))
+    pub(crate) fn new() -> Result<Self, Error> {
+        // Zeros are numbers of any type of scores.
+        Ok(Scratch(room::filled(SIZE * size_of::<T>() / size_of::<Line>(), Line::ZERO)?, PhantomData))
     }
     /// Room for a tile: where, and the distance between its rows.
     #[inline(always)]
     pub(crate) fn place(&mut self, rows: usize, width: usize) -> (*mut T, usize) {
         debug_assert!(rows * width <= SIZE);
-        (self.0.as_mut_ptr(), width)
+        (self.as_mut_ptr(), width)
     }
     #[inline(always)]
     pub(crate) fn as_mut_ptr(&mut self) -> *mut T {
-        self.0.as_mut_ptr()
+        self.0.as_mut_ptr().cast()
     }
     #[inline(always)]
     pub(crate) fn as_ptr(&self) -> *const T {
-        self.0.as_ptr()
+        self.0.as_ptr().cast()
     }
 }

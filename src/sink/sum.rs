@@ -101,7 +101,7 @@ struct Sum<'a, T, A> {
     region: &'a Region,
     totals: &'a mut [A],
     symmetric: bool,
-    scratch: Box<Scratch<T>>,
+    scratch: Scratch<T>,
     width: usize,
     follows: [Strided; 2],
 }
@@ -163,7 +163,7 @@ where
     unsafe fn run<I: Isa>(self) -> Self::Out {
         let Task { sums, worker, region, chunks, totals, odd, stop } = self;
         let nothing = [Strided::of(&[]); 2];
-        let (symmetric, scratch) = (sums.symmetric, Scratch::new());
+        let (symmetric, scratch) = (sums.symmetric, Scratch::new()?);
         let mut sink = Sum { region, totals, symmetric, scratch, width: 0, follows: nothing };
         for k in chunks.clone() {
             let (queries, keys) = (sums.search)(k);

@@ -36,11 +36,12 @@ pub struct Hits<T> {
 
 impl<T: Score> Hits<T> {
     /// Those of every query, by index.
-    pub(crate) fn of(hits: Vec<Vec<(T, u32)>>, larger: bool) -> Self {
+    pub(crate) fn of(hits: Vec<Vec<(T, u32)>>, larger: bool) -> Result<Self, Error> {
         let queries = hits.len();
         // No score is compared with the bound any more.
-        let parts = hits.into_iter().map(|found| vec![Near { found, bound: T::WORST }]).collect();
-        Hits { found: Found { parts, group: 1, chunks: 1 }, queries, larger }
+        let near = room::collected(hits.into_iter().map(|found| Near { found, bound: T::WORST }))?;
+        let parts = room::collected(std::iter::once(near))?;
+        Ok(Hits { found: Found { parts, group: queries.max(1), chunks: 1 }, queries, larger })
     }
 
     /// The same as lists, each score with smaller being better.
