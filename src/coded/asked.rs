@@ -4,6 +4,7 @@ use super::coding::{Bound, Codes, Coding, read, row};
 use crate::error::Error;
 use crate::error::room;
 use crate::metric::MetricName;
+use crate::parallel::Stop;
 use crate::simd::{Isa, Level, Work};
 use crate::table::{Dtype, Rows};
 
@@ -49,9 +50,15 @@ impl Asking {
     }
 
     /// Codes some queries.
-    pub(super) fn new(level: Level, codes: &Codes, queries: &Rows, precision: Precision) -> Result<Self, Error> {
+    pub(super) fn new(
+        level: Level,
+        codes: &Codes,
+        queries: &Rows,
+        precision: Precision,
+        stop: &Stop,
+    ) -> Result<Self, Error> {
         let dtype = if codes.coding.bound == Bound::Differences { Dtype::U8 } else { Dtype::I8 };
-        let (all, asked) = level.run(CodingWork { codes, queries, precision })?;
+        let (all, asked) = level.run(CodingWork { codes, queries, precision, stop })?;
         Ok(Asking { codes: all, width: queries.width(), dtype, asked })
     }
 }
@@ -60,17 +67,19 @@ struct CodingWork<'a> {
     codes: &'a Codes,
     queries: &'a Rows<'a>,
     precision: Precision,
+    stop: &'a Stop<'a>,
 }
 
 impl Work for CodingWork<'_> {
     type Out = Result<(Vec<u8>, Vec<Option<Asked>>), Error>;
     #[inline(always)]
     unsafe fn run<I: Isa>(self) -> Self::Out {
-        let CodingWork { codes, queries, precision } = self;
+        let CodingWork { codes, queries, precision, stop } = self;
         let (n, width) = (queries.len(), queries.width());
         let mut row = row(width)?;
         let (mut all, mut asked) = (room::filled(n * width, 0u8)?, room::list(n)?);
         for (i, codes_of) in (0..n).zip(all.chunks_mut(width)) {
+            stop.check()?;
             read::<I::F64>(codes.coding.bound, queries, i, &mut row);
             asked.push(codes.asked(&mut row[..width], codes_of, precision));
         }

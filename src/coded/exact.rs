@@ -50,8 +50,8 @@ pub struct Coded<'a, T> {
 
 /// Queries that show whether the first pass helps, if many follow.
 const FIRST: usize = 16;
-/// Queries whose candidates are held at once.
-const HELD: usize = 4096;
+/// Candidates of all queries of a pass at most, and such queries at least and at most.
+const HELD: (usize, usize, usize) = (1 << 22, 64, 4096);
 /// Calls that are not to try it after one for which it was in vain.
 const REST: i32 = 15;
 /// Candidates that are scored at a time.
@@ -101,6 +101,10 @@ impl<T: Real> Hand<T> {
     }
 }
 
+/// What is made of the candidates of a query, which the worker holds; false if it has to be searched without codes. Behind a
+/// pointer, so that the first pass is compiled once for all of them.
+pub(super) type Answer<'a, T> = dyn Fn(&mut Hand<T>, usize, &Asked, &Stop) -> Result<bool, Error> + Sync + 'a;
+
 /// Copies some rows behind one another.
 pub(super) fn gathered<'a>(
     rows: &Rows,
@@ -137,17 +141,17 @@ impl<T: Bounded> Coded<'_, T> {
     }
 
     /// The candidates of every query of a range, then what `answer` makes of them one by one; returns those that have to be
-    /// searched without codes. `least` is the bound of every query, smaller being better, if there is one.
+    /// searched without codes.
     fn some(
         &self,
         context: &Context,
         level: Level,
         range: Range<usize>,
         wanted: &Wanted<T>,
-        answer: &(impl Fn(&mut Hand<T>, usize, &Asked, &Stop) -> Result<bool, Error> + Sync),
+        answer: &Answer<'_, T>,
     ) -> Result<Vec<usize>, Error> {
         let queries = self.part(range.clone());
-        let asking = Asking::new(level, self.codes, &queries, T::PRECISION)?;
+        let asking = Asking::new(level, self.codes, &queries, T::PRECISION, &Stop::asking(context))?;
         let kernel = self.codes.coding.bound.kernel(level, self.rows.width());
         let panels = Keys::Packed(self.codes.panels.all());
         let search = Search::new(kernel, asking.rows(), panels, 2 * size_of::<f32>(), usize::MAX / 2);
@@ -163,6 +167,7 @@ impl<T: Bounded> Coded<'_, T> {
         let least = 4 * wanted.k.max(16);
         let length =
             if wanted.steady { (self.rows.len() / CHUNKS).max(least) } else { length(context, &search, least) };
+        let begin: &(dyn Fn(usize) -> _ + Sync) = &begin;
         let found: Found<Candidates> = filter(context, level, &search, length, false, begin)?;
         let body = |hand: &mut Hand<T>, query: usize, stop: &Stop| {
             stop.check()?;
@@ -197,7 +202,7 @@ impl<T: Bounded> Coded<'_, T> {
         context: &Context,
         level: Level,
         wanted: &Wanted<T>,
-        answer: impl Fn(&mut Hand<T>, usize, &Asked, &Stop) -> Result<bool, Error> + Sync,
+        answer: &Answer<'_, T>,
     ) -> Result<Vec<usize>, Error> {
         let q = self.queries.len();
         let rest = &self.codes.rest;
@@ -207,14 +212,15 @@ impl<T: Bounded> Coded<'_, T> {
             return room::collected(0..q);
         }
         let (mut left, mut start) = (room::list(q)?, 0);
+        let most = (HELD.0 / self.limit(q)).clamp(HELD.1, HELD.2);
         while start < q {
-            let n = if start == 0 && q > 4 * FIRST { FIRST } else { HELD };
+            let n = if start == 0 && q > 4 * FIRST { FIRST } else { most };
             let range = start..(start + n).min(q);
-            let vain = self.some(context, level, range.clone(), wanted, &answer)?;
+            let vain = self.some(context, level, range.clone(), wanted, answer)?;
             start = range.end;
-            let most = 2 * vain.len() > range.len();
+            let mostly = 2 * vain.len() > range.len();
             left.extend(vain);
-            if most {
+            if mostly {
                 rest.store(REST, Ordering::Relaxed);
                 left.extend(start..q);
                 break;
@@ -302,7 +308,7 @@ pub fn topk<T: Bounded>(
     let (q, larger) = (coded.queries.len(), coded.larger());
     assert!(1 <= k && k <= coded.rows.len() && scores.len() == q * k && indices.len() == q * k);
     let (to, at) = (&Shared(scores.as_mut_ptr()), &Shared(indices.as_mut_ptr()));
-    let left = coded.all(context, level, &Wanted { k, ..Wanted::default() }, |hand, query, asked, stop| {
+    let left = coded.all(context, level, &Wanted { k, ..Wanted::default() }, &|hand, query, asked, stop| {
         if !coded.best(level, hand, (query, asked), k, stop)? {
             return Ok(false);
         }
@@ -339,7 +345,7 @@ pub fn within<T: Bounded>(context: &Context, level: Level, coded: &Coded<T>, rad
     let mut hits: Vec<Vec<(T, u32)>> = room::collected((0..q).map(|_| Vec::new()))?;
     let to = &Shared(hits.as_mut_ptr());
     let left =
-        coded.all(context, level, &Wanted { radius: Some(bound), ..Wanted::default() }, |hand, query, _, stop| {
+        coded.all(context, level, &Wanted { radius: Some(bound), ..Wanted::default() }, &|hand, query, _, stop| {
             let (n, mut found) = (hand.candidates.len(), Vec::new());
             for at in (0..n).step_by(STEP) {
                 let end = (at + STEP).min(n);

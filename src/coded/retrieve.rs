@@ -49,7 +49,7 @@ pub fn retrieve<E: Bounded + Real>(
     let whole = search(coded.queries);
     let (block, chunk) = (whole.block, length(&whole));
     let (to, scales) = (&Shared(out.as_mut_ptr()), &Shared(log_scale.as_mut_ptr()));
-    let left = coded.all(context, level, &wanted, |hand, query, _, stop| {
+    let left = coded.all(context, level, &wanted, &|hand, query, _, stop| {
         let m = hand.candidates.len();
         if !coded.score(level, hand, query, 0..m, stop)? {
             return Ok(false);
