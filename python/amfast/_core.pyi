@@ -8,7 +8,9 @@ from numpy.typing import NDArray
 from amfast.parts.dynamics import Rules
 
 __all__ = [
+    "Codes",
     "Keys",
+    "coded",
     "cpu_info",
     "flip_matrix",
     "flip_overlaps",
@@ -20,13 +22,16 @@ __all__ = [
     "peel",
     "probe",
     "retrieve",
+    "retrieve_coded",
     "retrieve_heads",
     "retrieve_heads_backward",
     "sdm_locations",
     "sdm_read",
     "sdm_write",
     "topk",
+    "topk_coded",
     "within",
+    "within_coded",
 ]
 
 _Flipped = tuple[
@@ -60,6 +65,7 @@ class Keys:
     @property
     def nbytes(self) -> int: ...
 
+@final
 class Codes:
     """Rows as bytes, for a first pass that bounds their scores. They never change."""
 
