@@ -169,7 +169,7 @@ fn more_keys() {
         let (queries, keys) = (Rows::of(&queries, d), Rows::of(&keys, d));
         let how = How { level: Level::available()[0], metric, threads: 2, packed: false };
         let mut codes = how.codes(&slice(&keys, 0, 100)).unwrap();
-        for end in [101, 700, 4096, 4097, 8200, n] {
+        for end in [100, 101, 700, 700, 4096, 4096, 4097, 8200, 8200, n] {
             let some = slice(&keys, 0, end);
             codes = codes.extended(&how.context(), how.level, &some).unwrap().unwrap();
             assert_eq!(codes.len(), end);

@@ -81,7 +81,7 @@ def test_keys_go_on_with_their_codes(metric, dtype):
     x[2500:] *= 3  # beyond the range of the first
     cues = near(x, 20)
     keys = am.Keys(x[:100], metric, codes=True)
-    for end in (101, 2400, 3000):
+    for end in (100, 101, 2400, 2400, 3000):
         keys.append(x[len(keys) : end])
         want = am.topk(cues, x[:end], 4, metric, codes=False)
         same(want, am.topk(cues, keys, 4, metric))
@@ -210,6 +210,23 @@ def test_codes_are_a_choice(bad):
     ):
         with pytest.raises((TypeError, ValueError), match="codes"):
             call()
+
+
+def test_a_choice_is_checked_where_it_changes_nothing():
+    x = rows(6, 4)
+    with pytest.raises(TypeError, match="codes"):
+        am.topk(x[:0], x, 1, "dot", codes="yes")
+    with pytest.raises(TypeError, match="codes"):
+        am.retrieve(x, x, where=[1], codes="yes")
+
+
+def test_rows_without_codes_are_tried_once(monkeypatch):
+    made = []
+    monkeypatch.setattr(_core, "coded", lambda *a, make=_core.coded: made.append(1) or make(*a))
+    keys = am.Keys(np.ones((5, 3)), "dot", codes=True)
+    for _ in range(3):
+        keys.append(np.ones((1, 3)))
+    assert len(made) == 1
 
 
 def test_wrong_rows_are_named():

@@ -84,3 +84,31 @@ except TypeError as error: print(error)
     import pickle
 
     assert fresh(code, pickle.dumps(memory).hex()) == "3\n"
+
+
+AT_ONCE = """
+import sys, threading, amfast as am
+gate, errors = threading.Barrier(len(sys.argv) - 1), []
+def ask(name):
+    gate.wait()
+    try:
+        getattr(am, name)
+    except BaseException as error:
+        errors.append((name, repr(error)))
+threads = [threading.Thread(target=ask, args=(name,)) for name in sys.argv[1:]]
+for thread in threads:
+    thread.start()
+for thread in threads:
+    thread.join()
+print(errors)
+"""
+
+
+@pytest.mark.parametrize(
+    "names", ["compare Basins", "UniversalHopfield ModernHopfield NeuralDynamics ContinuousSDM"]
+)
+def test_threads_ask_for_names_at_once(names):
+    command = [sys.executable, "-c", AT_ONCE, *names.split()]
+    for _ in range(4):
+        done = subprocess.run(command, capture_output=True, text=True, timeout=60)
+        assert done.stdout == "[]\n", done

@@ -9,7 +9,7 @@ settings=$(dirname "${BASH_SOURCE[0]}")/../pyproject.toml
 pydistcheck --config "$settings" "$@"
 for file in "$@"; do
     case $file in
-    *.whl) most=$((7 * 1024 * 1024 / 2)) ;;
+    *.whl) most=$((3 * 1024 * 1024)) ;;
     *) most=$((3 * 1024 * 1024 / 2)) ;;
     esac
     size=$(wc -c < "$file")

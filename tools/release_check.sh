@@ -33,6 +33,8 @@ python tools/absolute_links.py "$scratch/tree/README.md" "v$version"
 (cd "$scratch/tree" && maturin sdist --out "$dist")
 
 # Users without a wheel build from the source distribution, so the wheel is made of it too.
+# What is published goes without the names of functions.
+export CARGO_PROFILE_RELEASE_STRIP=symbols
 # With the time of now: to cargo, files of 2006 would be what it has built before.
 tar -xmzf "$dist"/*.tar.gz -C "$scratch"
 (cd "$scratch/amfast_memory-$version" && maturin build --locked --release --zig \

@@ -14,6 +14,7 @@ array([0., 1., 0.])
 """
 
 from importlib import import_module
+from threading import RLock
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -201,6 +202,7 @@ _HOMES = {
     "parts.features": "Elu Fourier",
     "shards": "Shards",
 }
+_ASKING = RLock()
 _HOME_OF = {name: home for home, names in _HOMES.items() for name in names.split()}
 
 if not TYPE_CHECKING:  # to a type checker this would say that any name is here
@@ -211,7 +213,10 @@ if not TYPE_CHECKING:  # to a type checker this would say that any name is here
             return import_module(f"amfast.{name}")
         if name not in _HOME_OF:
             raise AttributeError(f"module 'amfast' has no attribute {name!r}")
-        found = globals()[name] = getattr(import_module(f"amfast.{_HOME_OF[name]}"), name)
+        # One at a time: rooms import what is in them, so that threads which begin with different
+        # modules would wait for each other. No module asks for a public name while it is imported.
+        with _ASKING:
+            found = globals()[name] = getattr(import_module(f"amfast.{_HOME_OF[name]}"), name)
         return found
 
     def __dir__():

@@ -151,7 +151,9 @@ impl Codes {
         let (width, done) = (rows.width(), self.panels.len());
         assert!(width == self.panels.width() && rows.len() >= done);
         let mut segments = room::list(rows.len().div_ceil(SEGMENT))?;
-        segments.extend(self.segments[..done / SEGMENT].iter().cloned());
+        // The last is made anew if it goes on.
+        let kept = if done < rows.len() { done / SEGMENT } else { self.segments.len() };
+        segments.extend(self.segments[..kept].iter().cloned());
         let (mut extremes, mut clipped) = (self.extremes, self.clipped);
         let mut panels = self.panels.extended(context, &Rows::of::<u8>(&[], width))?;
         let run = (RUN / width).next_multiple_of(SEGMENT).max(SEGMENT);
@@ -206,7 +208,7 @@ impl Codes {
     /// Bytes held, what is shared with other codes included.
     pub fn bytes(&self) -> usize {
         let numbers: usize = self.segments.iter().map(|segment| segment.terms.len() + segment.losses.len()).sum();
-        self.panels.bytes() + numbers * size_of::<f32>() + 2 * self.width() * size_of::<f64>()
+        self.panels.bytes() + numbers * size_of::<f32>() + 3 * self.coding.low.len() * size_of::<f64>()
     }
 
     /// Where the terms and the losses of the keys from `key` on are, as far as a segment goes.

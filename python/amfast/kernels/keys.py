@@ -49,9 +49,7 @@ class Held(NamedTuple):
     def coded(self, metric: str, codes: bool | None, n_cues: int, threads: int) -> Coded | None:
         """Return codes of the rows, if so many queries are to try a first pass over them."""
         rows, made = self.rows, self.codes
-        if codes is not None and not coding.choice(codes):
-            return None
-        if isinstance(rows, BitMatrix):
+        if codes is False or isinstance(rows, BitMatrix):
             return None
         if isinstance(made, _core.Codes):
             return Coded(made, engine_rows(rows))
@@ -59,11 +57,12 @@ class Held(NamedTuple):
             return None
         return coding.coded(rows, metric, threads)
 
-    def codes_wanted(self, metric: str, n_cues: int, codes: bool | None = None) -> bool:
-        """Whether so many queries pay for coding the rows."""
+    def codes_wanted(self, metric: str, n_cues: int | None, codes: bool | None = None) -> bool:
+        """Whether so many queries pay for coding the rows; None asks for rows that are kept."""
         rows = self.rows
-        if codes is None and (self.codes is False or rows.shape[0] * rows.shape[1] < coding.LEAST):
-            return False
+        if codes is None and n_cues is not None:
+            if self.codes is False or rows.shape[0] * rows.shape[1] < coding.LEAST:
+                return False
         return isinstance(rows, np.ndarray) and coding.wanted(rows, metric, codes, n_cues)
 
     def values(self) -> Array | BitMatrix:
@@ -158,11 +157,11 @@ class Keys(Savable):
                 packed = _core.Keys(engine_rows(view), self._metric)
             elif len(packed) < len(view):
                 packed = packed.extended(engine_rows(view[len(packed) :]))
-        codes = codes if isinstance(codes, _core.Codes) else None
+        before = codes if isinstance(codes, _core.Codes) else None
         by = None
-        if not (stored.in_place and self._codes is None):
+        if not (stored.in_place and self._codes is None) and codes is not False:
             if len(view) and coding.wanted(view, self._metric, self._codes):
-                by = coding.coded(view, self._metric, resolve_threads(None), codes)
+                by = coding.coded(view, self._metric, resolve_threads(None), before)
         return Held(view, packed, codes=False if by is None else by.codes)
 
     def append(self, keys: Any) -> Keys:
@@ -197,6 +196,8 @@ class Keys(Savable):
             same = _check.widen(stored.view.dtype, more.dtype) == stored.view.dtype
             grown = stored.plus(more)
             packed, codes = (held.packed, held.codes) if same else (None, None)
+            if codes is False and not held.codes_wanted(self._metric, None, self._codes):
+                codes = None  # it was not tried
             self._now = grown, self._held(grown, packed, kind, codes)
         return self
 

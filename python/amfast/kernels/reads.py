@@ -205,7 +205,8 @@ def retrieve(
     codes : bool, optional
         See `topk`: a first pass for "max", `TopK` and `Threshold`, whose answers are the same bit
         for bit, and for a softmax where a few keys have nearly all the weight: those whose weights
-        come to less than 2^-26 of all together are then left out. Not with ``log_weight``.
+        come to less than 2^-26 of all together are then left out, and their values not looked at.
+        Not with ``log_weight``.
     threads : int, optional
         None means the setting.
 
@@ -253,8 +254,9 @@ def retrieve(
     _check.nonempty(engine_rows(asked.keys))
     stored = asked.keys if asked.values is None else asked.values
     _check.fits((len(asked.cues), stored.shape[1]), asked.dtype, "recalled values")
+    chosen = coding.choice(codes)
     if where is None:
-        result = asked.answer(n_threads, coding.choice(codes))
+        result = asked.answer(n_threads, chosen)
     else:
         some = _check.where(where, len(asked.keys), len(asked.cues))
         some.check(1)

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from amfast import _check, _core, _docs, bits
-from amfast._engine import knowing, others
+from amfast._engine import coding, knowing, others
 from amfast._engine.scoring import engine_rows, score_types
 from amfast._threads import resolve_threads
 from amfast._typing import Array, Int
@@ -234,6 +234,7 @@ def topk(
     """
     name = metrics.resolve(metric)
     n_threads = resolve_threads(threads)
+    codes = codes if codes is None else coding.choice(codes)
     one_more = _check.flag(exclude_self, "exclude_self")
     if isinstance(keys, Blocks):
         others.refuse_blocks(one_more, where)
@@ -331,6 +332,7 @@ def within(
     """
     name = metrics.resolve(metric)
     n_threads = resolve_threads(threads)
+    codes = codes if codes is None else coding.choice(codes)
     larger = METRICS[name].larger_is_better
     everything = isinstance(radius, float | np.floating) and radius == (
         -np.inf if larger else np.inf
