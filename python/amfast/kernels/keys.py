@@ -57,12 +57,11 @@ class Held(NamedTuple):
             return None
         return coding.coded(rows, metric, threads)
 
-    def codes_wanted(self, metric: str, n_cues: int | None, codes: bool | None = None) -> bool:
-        """Whether so many queries pay for coding the rows; None asks for rows that are kept."""
+    def codes_wanted(self, metric: str, n_cues: int, codes: bool | None = None) -> bool:
+        """Whether so many queries pay for coding the rows."""
         rows = self.rows
-        if codes is None and n_cues is not None:
-            if self.codes is False or rows.shape[0] * rows.shape[1] < coding.LEAST:
-                return False
+        if codes is None and (self.codes is False or rows.shape[0] * rows.shape[1] < coding.LEAST):
+            return False
         return isinstance(rows, np.ndarray) and coding.wanted(rows, metric, codes, n_cues)
 
     def values(self) -> Array | BitMatrix:
@@ -196,8 +195,9 @@ class Keys(Savable):
             same = _check.widen(stored.view.dtype, more.dtype) == stored.view.dtype
             grown = stored.plus(more)
             packed, codes = (held.packed, held.codes) if same else (None, None)
-            if codes is False and not held.codes_wanted(self._metric, None, self._codes):
-                codes = None  # it was not tried
+            n, d = held.rows.shape
+            if codes is False and self._codes is None and n * d < coding.LEAST:
+                codes = None  # they were too few to be tried
             self._now = grown, self._held(grown, packed, kind, codes)
         return self
 
