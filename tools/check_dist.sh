@@ -9,7 +9,7 @@ settings=$(dirname "${BASH_SOURCE[0]}")/../pyproject.toml
 pydistcheck --config "$settings" "$@"
 for file in "$@"; do
     case $file in
-    *.whl) most=$((3 * 1024 * 1024)) ;;
+    *.whl) most=$((13 * 1024 * 1024 / 4)) ;;
     *) most=$((3 * 1024 * 1024 / 2)) ;;
     esac
     size=$(wc -c < "$file")
