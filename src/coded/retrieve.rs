@@ -5,7 +5,7 @@ use crate::error::Error;
 use crate::error::room;
 use crate::parallel::{Context, Shared};
 use crate::projection::BLOCK;
-use crate::separation::{Real, Separation, Softmax, Threshold};
+use crate::separation::{Separation, Softmax, Threshold};
 use crate::simd::Level;
 use crate::sink::retrieve::{self as plain, Retrieval, length, retrieve_some};
 use crate::sink::within::bound;
@@ -18,7 +18,7 @@ const NATS: f64 = 18.021_826_694_558_577;
 
 /// [`plain::retrieve`] with codes: exactly the same of a threshold, and of a softmax without weights that come to less than
 /// 2^-26 of all together. Other separations weigh every key, and are read without codes. Returns how many queries were.
-pub fn retrieve<E: Bounded + Real>(
+pub fn retrieve<E: Bounded>(
     context: &Context,
     level: Level,
     coded: &Coded<E>,
