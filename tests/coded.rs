@@ -185,6 +185,44 @@ fn more_keys() {
     }
 }
 
+/// Of many rows some show the range of the codes; the others may be beyond it, few of them or nearly all.
+#[test]
+fn rows_that_nobody_looked_at() {
+    let (q, n, d) = (20, 17_000, 16);
+    for (case, metric) in METRICS.into_iter().enumerate() {
+        for (every, factor) in [(2, 3.0), (997, 1e3), (2, 0.0), (n, 1.0)] {
+            let random = &mut Random(case as u64);
+            let (queries, mut keys): (Vec<f32>, Vec<f32>) = data(random, "uniform", (q, n, d));
+            let other = |(i, row): (usize, &mut [f32])| {
+                if i % 2 == 1 && i / 2 % (every / 2) == 0 {
+                    row.iter_mut().for_each(|x| *x *= factor);
+                } else if factor == 0.0 {
+                    row.fill(0.5); // All that is looked at is alike.
+                }
+            };
+            keys.chunks_mut(d).enumerate().for_each(other);
+            let (queries, keys) = (Rows::of(&queries, d), Rows::of(&keys, d));
+            let how = How { level: Level::available()[case % 2], metric, threads: 2, packed: false };
+            let codes = how.codes(&keys).unwrap();
+            let (want, at) = how.plain().topk::<f32>(queries, keys, 3).unwrap();
+            let (mut scores, mut indices) = (vec![0.0f32; q * 3], vec![-1; q * 3]);
+            how.with([queries, keys], &codes, |coded| {
+                coded::topk(&how.context(), how.level, coded, 3, &mut scores, &mut indices)
+            })
+            .unwrap();
+            assert_eq!((indices, bits(&scores)), (at, bits(&want)), "{metric:?} {every} {factor}");
+        }
+        let how = How { level: Level::available()[0], metric, threads: 2, packed: false };
+        for odd in [f32::NAN, f32::INFINITY, f32::NEG_INFINITY] {
+            for row in [0, 1, n - 1] {
+                let mut keys: Vec<f32> = Random(5).floats(n * d, 0.0, 1.0);
+                keys[row * d + 3] = odd;
+                assert!(how.codes(&Rows::of(&keys, d)).is_none(), "{metric:?} {odd} in row {row}");
+            }
+        }
+    }
+}
+
 fn means<E: Real + Bounded>() {
     for case in 0..cases(60) {
         let random = &mut Random(case as u64 + 77);

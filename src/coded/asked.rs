@@ -1,6 +1,6 @@
 //! A query beside coded keys: its own code, and how integers become bounds of its scores.
 
-use super::coding::{Bound, Codes, Coding, read, row};
+use super::coding::{Bound, Codes, Coding, LAST, read, row};
 use crate::error::Error;
 use crate::error::room;
 use crate::metric::MetricName;
@@ -121,17 +121,17 @@ impl Codes {
         let (mut outside, mut loss) = (0.0, 0.0);
         for ((&x, &low), code) in row.iter().zip(&coding.low).zip(codes) {
             let above = (x - low) * coding.inverse;
-            let clipped = above.clamp(0.0, 255.0);
+            let clipped = above.clamp(0.0, LAST);
             let rounded = clipped.round_ties_even();
             *code = rounded as u8;
             outside += (above - clipped).abs();
             loss += (clipped - rounded).abs();
         }
         let width = row.len() as f64;
-        let most = outside + 255.0 * width + self.extremes.loss;
+        let most = outside + LAST * width + self.extremes.loss;
         let unit = coding.inverse;
         let slack = self.roundings(precision) * 2.0 * most + self.dust(precision) * unit;
-        let own = (loss + width * 1e-12 + slack + SINGLE * (255.0 * width + 2.0 * self.extremes.loss)) * UP;
+        let own = (loss + width * 1e-12 + slack + SINGLE * (LAST * width + 2.0 * self.extremes.loss)) * UP;
         Asked { alpha: 0.0, beta: 1.0, share: 1.0, own: own as f32, unit, offset: outside }
             .usable(most * coding.scale, precision)
     }
@@ -183,7 +183,7 @@ impl Codes {
             offset = sum - along * back;
             most = top * width.sqrt() * back * (extremes.length + size.sqrt());
         }
-        let terms = alpha.abs() * extremes.term + 255.0 * magnitude + length * extremes.loss + loss * extremes.spread;
+        let terms = alpha.abs() * extremes.term + LAST * magnitude + length * extremes.loss + loss * extremes.spread;
         let slack = self.roundings(precision) * 2.0 * most + self.dust(precision) * unit + SINGLE * 2.0 * terms;
         // 1 - x . k is rounded as a number near 1.
         let turned = self.coding.bound == Bound::Directions;

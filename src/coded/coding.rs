@@ -4,22 +4,26 @@ use crate::error::Error;
 use crate::error::room;
 use crate::metric::MetricName;
 use crate::metric::bytes::BYTE_WIDTH;
-use crate::pack::{Kernel, Panels, Scored};
+use crate::pack::{Kernel, Panels, Scored, Source};
 use crate::parallel::{Context, Shared, Stop, map, pieces};
 use crate::simd::{Float, Isa, Level, Vector, Work};
 use crate::table::{Dtype, Element, Rows};
 use std::ops::Range;
-use std::sync::Arc;
 use std::sync::atomic::AtomicI32;
+use std::sync::{Arc, Mutex};
 
 /// Keys whose numbers stand together; a multiple of the keys of any tile.
 pub(super) const SEGMENT: usize = 4096;
-/// Bytes of codes that become panels at once.
-const RUN: usize = 8 << 20;
-/// Keys that a task codes.
+/// Keys that a task looks at, at the least.
 const STEP: usize = 256;
+/// Keys that are looked at to choose a code, at the least, if there are so many.
+const LOOKED: usize = 8192;
+/// One in so many keys may be beyond the range of codes.
+const MANY: usize = 16;
 /// The most lanes of any register.
 const LANES: usize = 16;
+/// The last code.
+pub(super) const LAST: f64 = 255.0;
 /// What roundings in double precision may add to the sum of magnitudes of a coded row, an element.
 const DUST: f64 = 1e-12;
 
@@ -126,64 +130,68 @@ impl Codes {
         if width > BYTE_WIDTH || rows.is_empty() || u32::try_from(rows.len()).is_err() {
             return Ok(None);
         }
-        let Some(coding) = choose(context, level, (bound, metric), rows)? else { return Ok(None) };
-        let none = Codes {
-            coding: Arc::new(coding),
-            panels: Panels::new(bound.kernel(level, width), width),
-            segments: Vec::new(),
-            extremes: Extremes::default(),
-            clipped: 0,
-            rest: AtomicI32::new(0),
-        };
-        none.and(context, level, rows)
+        // Some rows show the range of nearly all; if too many are beyond it, all are looked at.
+        let steps = [rows.len() / LOOKED, 1];
+        for &step in &steps[usize::from(steps[0] <= 1)..] {
+            let Some(coding) = choose(context, level, (bound, metric), rows, step)? else { continue };
+            let none = Codes {
+                coding: Arc::new(coding),
+                panels: Panels::new(bound.kernel(level, width), width),
+                segments: Vec::new(),
+                extremes: Extremes::default(),
+                clipped: 0,
+                rest: AtomicI32::new(0),
+            };
+            match none.and(context, level, rows)? {
+                Some(codes) if step > 1 && MANY * codes.clipped > rows.len() => {}
+                codes => return Ok(codes),
+            }
+        }
+        Ok(None)
     }
 
     /// Codes of these rows and more, `rows` being all of them. What is beyond the range of the codes is clipped to it, which
     /// counts as a loss; where that has become common, all are coded anew.
     pub fn extended(&self, context: &Context, level: Level, rows: &Rows) -> Result<Option<Codes>, Error> {
-        if rows.len() >= 2 * self.coding.chosen && 16 * self.clipped > rows.len() {
+        if rows.len() >= 2 * self.coding.chosen && MANY * self.clipped > rows.len() {
             return Codes::new(context, level, self.coding.metric, rows);
         }
         self.and(context, level, rows)
     }
 
     fn and(&self, context: &Context, level: Level, rows: &Rows) -> Result<Option<Codes>, Error> {
-        let (width, done) = (rows.width(), self.panels.len());
-        assert!(width == self.panels.width() && rows.len() >= done);
-        let mut segments = room::list(rows.len().div_ceil(SEGMENT))?;
-        // The last is made anew if it goes on.
+        let done = self.panels.len();
+        assert!(rows.width() == self.panels.width() && rows.len() >= done);
+        // The last segment is made anew if it goes on.
         let kept = if done < rows.len() { done / SEGMENT } else { self.segments.len() };
-        segments.extend(self.segments[..kept].iter().cloned());
-        let (mut extremes, mut clipped) = (self.extremes, self.clipped);
-        let mut panels = self.panels.extended(context, &Rows::of::<u8>(&[], width))?;
-        let run = (RUN / width).next_multiple_of(SEGMENT).max(SEGMENT);
-        let mut start = done;
-        while start < rows.len() {
-            let range = start..((start / SEGMENT * SEGMENT) + run).min(rows.len());
-            let mut codes = room::filled(range.len() * width, 0u8)?;
-            let coded = code(context, level, &self.coding, rows, range.clone(), &mut codes)?;
-            let (mut terms, mut losses) = (Vec::new(), Vec::new());
-            if let (within @ 1.., Some(last)) = (start % SEGMENT, self.segments.last()) {
-                terms = room::copied(&last.terms[..within])?;
-                losses = room::copied(&last.losses[..within])?;
-            }
-            for part in &coded {
-                room::reserve(&mut terms, part.terms.len())?;
-                room::reserve(&mut losses, part.losses.len())?;
-                terms.extend_from_slice(&part.terms);
-                losses.extend_from_slice(&part.losses);
-                (extremes, clipped) = (extremes.with(part.extremes), clipped + part.clipped);
-            }
-            for (terms, losses) in terms.chunks(SEGMENT).zip(losses.chunks(SEGMENT)) {
-                segments.push(Arc::new(Segment { terms: padded(terms)?, losses: padded(losses)? }));
-            }
-            panels = panels.extended(context, &Rows::of(&codes, width))?;
-            start = range.end;
-        }
+        let (first, old) = ((kept * SEGMENT).min(done), self.segments.get(kept));
+        let numbers = |old: Option<&Vec<f32>>| {
+            let mut all = room::filled(rows.len() - first, 0.0)?;
+            all[..done - first].copy_from_slice(&old.map_or(&[][..], Vec::as_slice)[..done - first]);
+            Ok::<_, Error>(all)
+        };
+        let mut terms = numbers(old.map(|old| &old.terms))?;
+        let mut losses = numbers(old.map(|old| &old.losses))?;
+        let found = Mutex::new((self.extremes, self.clipped));
+        let coder = Coder {
+            level,
+            coding: &self.coding,
+            rows,
+            done,
+            numbers: [&mut terms, &mut losses].map(|numbers| Shared(numbers[done - first..].as_mut_ptr())),
+            found: &found,
+        };
+        let panels = self.panels.grown(context, rows.len() - done, &coder)?;
+        let (extremes, clipped) = found.into_inner().unwrap_or_else(|e| e.into_inner());
         let sizes = [extremes.term.sqrt(), extremes.loss, extremes.spread, extremes.length];
         // Their squares, times a query's, have to be numbers of f32.
         if !sizes.iter().all(|&size| size < 1e15) {
             return Ok(None);
+        }
+        let mut segments = room::list(rows.len().div_ceil(SEGMENT))?;
+        segments.extend(self.segments[..kept].iter().cloned());
+        for (terms, losses) in terms.chunks(SEGMENT).zip(losses.chunks(SEGMENT)) {
+            segments.push(Arc::new(Segment { terms: padded(terms)?, losses: padded(losses)? }));
         }
         let (coding, rest) = (self.coding.clone(), AtomicI32::new(0));
         Ok(Some(Codes { coding, panels, segments, extremes, clipped, rest }))
@@ -269,6 +277,7 @@ struct Columns {
 struct Looking<'a, 'b> {
     rows: &'a Rows<'a>,
     range: Range<usize>,
+    step: usize,
     bound: Bound,
     stop: &'a Stop<'b>,
 }
@@ -289,14 +298,16 @@ impl Looking<'_, '_> {
         let mut low = room::filled(row.len(), V::E::INFINITY)?;
         let mut high = room::filled(row.len(), -V::E::INFINITY)?;
         let mut sum = room::filled(row.len(), V::E::ZERO)?;
-        for i in self.range {
+        for i in self.range.step_by(self.step) {
             self.stop.check()?;
             read::<V>(self.bound, self.rows, i, &mut row);
             for at in (0..row.len()).step_by(V::LANES) {
                 let x = V::load(row.as_ptr().add(at));
-                let [low, high, sum] = [&mut low, &mut high, &mut sum].map(|column| column.as_mut_ptr().add(at));
+                let low = low.as_mut_ptr().add(at);
                 V::load(low).min(x).store(low);
+                let high = high.as_mut_ptr().add(at);
                 V::load(high).max(x).store(high);
+                let sum = sum.as_mut_ptr().add(at);
                 V::load(sum).add(x).store(sum);
             }
         }
@@ -305,18 +316,21 @@ impl Looking<'_, '_> {
     }
 }
 
-/// One scale for all columns, an offset for each; none if no code helps.
+/// One scale for all columns, an offset for each, by every `step`-th row; none if no code helps.
 fn choose(
     context: &Context,
     level: Level,
     (bound, metric): (Bound, MetricName),
     rows: &Rows,
+    step: usize,
 ) -> Result<Option<Coding>, Error> {
-    let n = rows.len();
-    let tasks = pieces(n, n.div_ceil(4 * context.threads).max(STEP));
-    let body =
-        |_: &mut (), task: usize, stop: &Stop| level.run(Looking { rows, range: tasks[task].clone(), bound, stop });
-    let mut parts = map(context, tasks.len(), n.saturating_mul(rows.width()) / 8, || Ok(()), body)?.into_iter();
+    let (n, width) = (rows.len(), rows.width());
+    let tasks = pieces(n, n.div_ceil(4 * context.threads).max(STEP).next_multiple_of(step));
+    let body = |_: &mut (), task: usize, stop: &Stop| {
+        level.run(Looking { rows, range: tasks[task].clone(), step, bound, stop })
+    };
+    let cost = n.div_ceil(step).saturating_mul(width) / 8;
+    let mut parts = map(context, tasks.len(), cost, || Ok(()), body)?.into_iter();
     let Some(mut all) = parts.next() else { return Ok(None) };
     for part in parts {
         for j in 0..all.low.len() {
@@ -326,23 +340,57 @@ fn choose(
         }
     }
     let range = all.low.iter().zip(&all.high).fold(0.0f64, |range, (low, high)| range.max(high - low));
-    let (scale, finite) = (range / 255.0, all.sum.iter().all(|x| x.is_finite()));
+    let (scale, finite) = (range / LAST, all.sum.iter().all(|x| x.is_finite()));
     let inverse = 1.0 / scale;
     if !(finite && scale.is_normal() && inverse.is_normal()) {
         return Ok(None);
     }
-    let mean = |j: usize| ((all.sum[j] / n as f64 - all.low[j]) * inverse).clamp(0.0, 255.0);
+    if step > 1 {
+        // A column that does not fill the codes has them on both sides, whole ones, so that what was exact remains so.
+        for (low, high) in all.low.iter_mut().zip(&all.high).take(width) {
+            *low -= (0.5 * (LAST - (high - *low) * inverse)).floor() * scale;
+        }
+    }
+    let mean = |j: usize| ((all.sum[j] / n.div_ceil(step) as f64 - all.low[j]) * inverse).clamp(0.0, LAST);
     let mean = room::collected((0..all.low.len()).map(mean))?;
     let centre = room::collected(all.low.iter().zip(&mean).map(|(low, mean)| low * inverse + mean))?;
     Ok(Some(Coding { bound, metric, scale, inverse, low: all.low, mean, centre, chosen: n }))
 }
 
-/// What was made of some keys.
-struct Coded {
-    terms: Vec<f32>,
-    losses: Vec<f32>,
-    extremes: Extremes,
-    clipped: usize,
+/// Codes rows for panels.
+struct Coder<'a> {
+    level: Level,
+    coding: &'a Coding,
+    rows: &'a Rows<'a>,
+    /// Rows that are coded already.
+    done: usize,
+    /// Where the terms and the losses of those behind them go.
+    numbers: [Shared<f32>; 2],
+    /// The largest numbers, and how many rows were clipped.
+    found: &'a Mutex<(Extremes, usize)>,
+}
+
+impl Source for Coder<'_> {
+    fn rows<'a>(
+        &'a self,
+        range: Range<usize>,
+        buffer: &'a mut Vec<u8>,
+        stop: &Stop,
+    ) -> Result<(Rows<'a>, Range<usize>), Error> {
+        let (n, width) = (range.len(), self.rows.width());
+        buffer.clear();
+        room::resize(buffer, n * width, 0)?;
+        // SAFETY: there is a place for every row behind the coded ones, and nobody else has those of this range.
+        let [terms, losses] =
+            unsafe { self.numbers.each_ref().map(|to| std::slice::from_raw_parts_mut(to.0.add(range.start), n)) };
+        let range = self.done + range.start..self.done + range.end;
+        let Coder { coding, rows, .. } = self;
+        let work = CodingWork { coding, rows, range, codes: buffer, terms, losses, stop };
+        let (extremes, clipped) = self.level.run(work)?;
+        let mut found = self.found.lock().unwrap_or_else(|e| e.into_inner());
+        *found = (found.0.with(extremes), found.1 + clipped);
+        Ok((Rows::of(buffer, width), 0..n))
+    }
 }
 
 struct CodingWork<'a, 'b> {
@@ -351,41 +399,50 @@ struct CodingWork<'a, 'b> {
     range: Range<usize>,
     /// Of these keys, row by row.
     codes: &'a mut [u8],
+    terms: &'a mut [f32],
+    losses: &'a mut [f32],
     stop: &'a Stop<'b>,
 }
 
 impl Work for CodingWork<'_, '_> {
-    type Out = Result<Coded, Error>;
+    type Out = Result<(Extremes, usize), Error>;
     #[inline(always)]
     unsafe fn run<I: Isa>(self) -> Self::Out {
-        let CodingWork { coding, rows, range, codes, stop } = self;
-        let (n, width) = (range.len(), rows.width());
-        let (mut row, mut padded) = (row(width)?, room::filled(width.next_multiple_of(LANES), 0u8)?);
-        let (mut terms, mut losses) = (room::list(n)?, room::list(n)?);
+        let CodingWork { coding, rows, range, codes, terms, losses, stop } = self;
+        let width = rows.width();
+        let (mut row, mut rounded) = (row(width)?, row(width)?);
         let (mut extremes, mut clipped) = (Extremes::default(), 0);
-        for (i, codes) in range.zip(codes.chunks_mut(width)) {
+        for (at, (i, codes)) in range.zip(codes.chunks_mut(width)).enumerate() {
             stop.check()?;
             read::<I::F64>(coding.bound, rows, i, &mut row);
-            let sums = coding.sums::<I>(&row, &mut padded);
-            codes.copy_from_slice(&padded[..width]);
+            // Each with a constant, so that only what a bound needs is computed.
+            let sums = match coding.bound {
+                Bound::Differences => coding.sums::<I>(Bound::Differences, &row, &mut rounded),
+                Bound::Squares => coding.sums::<I>(Bound::Squares, &row, &mut rounded),
+                Bound::Products | Bound::Directions => coding.sums::<I>(Bound::Products, &row, &mut rounded),
+            };
+            for (code, x) in codes.iter_mut().zip(&rounded) {
+                *code = x.to_bits() as u8;
+            }
             let loss = match coding.bound {
                 Bound::Differences => sums.losses,
                 _ => sums.squares.sqrt(),
             };
             let loss = (loss * (1.0 + 1e-6) + width as f64 * DUST) as f32 * (1.0 + f32::EPSILON);
             let term = if coding.bound == Bound::Squares { sums.spread } else { sums.along };
-            terms.push(term as f32);
-            losses.push(loss);
+            (terms[at], losses[at]) = (term as f32, loss);
             clipped += usize::from(sums.outside > 0.5);
             let spread = sums.spread.max(sums.decoded).sqrt() * (1.0 + 1e-6);
             let length = sums.length.sqrt() * (1.0 + 1e-6);
-            extremes = extremes.with(Extremes { term: term.abs(), loss: loss.into(), spread, length });
+            // What is not finite has no loss that is.
+            let loss = if loss.is_finite() { loss.into() } else { f64::INFINITY };
+            extremes = extremes.with(Extremes { term: term.abs(), loss, spread, length });
         }
-        Ok(Coded { terms, losses, extremes, clipped })
+        Ok((extremes, clipped))
     }
 }
 
-/// Sums over a row, in units of the scale.
+/// Sums over a row, in units of the scale; 0 where a bound does without.
 struct Sums {
     /// Magnitudes of what coding loses.
     losses: f64,
@@ -407,59 +464,45 @@ struct Sums {
 const ROUND: f64 = (1u64 << 52) as f64;
 
 impl Coding {
-    /// Codes a padded row; nothing is behind it.
+    /// Codes a padded row, nothing behind it, and sums up what `bound` needs. The codes are the last bytes of `rounded`.
     #[inline(always)]
-    unsafe fn sums<I: Isa>(&self, row: &[f64], codes: &mut [u8]) -> Sums {
+    unsafe fn sums<I: Isa>(&self, bound: Bound, row: &[f64], rounded: &mut [f64]) -> Sums {
         let zero = I::F64::splat(0.0);
-        let [inverse, last, round] = [self.inverse, 255.0, ROUND].map(|x| I::F64::splat(x));
+        let (inverse, last, round) = (I::F64::splat(self.inverse), I::F64::splat(LAST), I::F64::splat(ROUND));
         let [mut losses, mut squares, mut spread, mut along, mut decoded, mut length, mut outside] = [zero; 7];
-        assert!(row.len() == codes.len() && row.len() == self.low.len() && row.len() == self.mean.len());
+        assert!([rounded.len(), self.low.len(), self.mean.len(), self.centre.len()] == [row.len(); 4]);
         for at in (0..row.len()).step_by(I::F64::LANES) {
-            let [x, low, mean, centre] =
-                [row, &self.low, &self.mean, &self.centre].map(|column| I::F64::load(column.as_ptr().add(at)));
+            let (x, low) = (I::F64::load(row.as_ptr().add(at)), I::F64::load(self.low.as_ptr().add(at)));
             let above = x.sub(low).mul(inverse);
             let clipped = above.max(zero).min(last);
-            let rounded = clipped.add(round);
-            let mut bits = [0.0f64; LANES];
-            rounded.store(bits.as_mut_ptr());
-            for (code, x) in codes[at..at + I::F64::LANES].iter_mut().zip(bits) {
-                *code = x.to_bits() as u8;
+            let bits = clipped.add(round);
+            bits.store(rounded.as_mut_ptr().add(at));
+            let code = bits.sub(round);
+            let loss = above.sub(code);
+            outside = above.sub(clipped).abs().max(outside);
+            if bound == Bound::Differences {
+                losses = losses.add(loss.abs());
+                continue;
             }
-            let code = rounded.sub(round);
-            let (loss, apart, own) = (above.sub(code), above.sub(mean), x.mul(inverse));
-            let middle = code.sub(mean);
-            losses = losses.add(loss.abs());
+            let (mean, centre) =
+                (I::F64::load(self.mean.as_ptr().add(at)), I::F64::load(self.centre.as_ptr().add(at)));
+            let (apart, middle, own) = (above.sub(mean), code.sub(mean), x.mul(inverse));
             squares = loss.fma(loss, squares);
             spread = apart.fma(apart, spread);
-            along = apart.fma(centre, along);
             decoded = middle.fma(middle, decoded);
-            length = own.fma(own, length);
-            outside = above.sub(clipped).abs().max(outside);
+            if bound != Bound::Squares {
+                along = apart.fma(centre, along);
+                length = own.fma(own, length);
+            }
         }
-        let [losses, squares, spread, along, decoded, length] =
-            [losses, squares, spread, along, decoded, length].map(|sums| sums.sum());
-        Sums { losses, squares, spread, along, decoded, length, outside: outside.largest() }
+        Sums {
+            losses: losses.sum(),
+            squares: squares.sum(),
+            spread: spread.sum(),
+            along: along.sum(),
+            decoded: decoded.sum(),
+            length: length.sum(),
+            outside: outside.largest(),
+        }
     }
-}
-
-/// Codes the keys of `range`.
-fn code(
-    context: &Context,
-    level: Level,
-    coding: &Coding,
-    rows: &Rows,
-    range: Range<usize>,
-    codes: &mut [u8],
-) -> Result<Vec<Coded>, Error> {
-    let width = rows.width();
-    let tasks = pieces(range.len(), STEP);
-    let to = &Shared(codes.as_mut_ptr());
-    let body = |_: &mut (), task: usize, stop: &Stop| {
-        let keys = tasks[task].clone();
-        // SAFETY: every task has rows of its own of `codes`, which has as many as the range.
-        let codes = unsafe { std::slice::from_raw_parts_mut(to.0.add(keys.start * width), keys.len() * width) };
-        let range = range.start + keys.start..range.start + keys.end;
-        level.run(CodingWork { coding, rows, range, codes, stop })
-    };
-    map(context, tasks.len(), range.len().saturating_mul(width), || Ok(()), body)
 }

@@ -19,6 +19,7 @@ fn unpair(term: f64) -> (f64, i32) {
 }
 
 impl ByteProduct<f64> for ByteCosine {
+    #[inline(always)]
     fn term(row: &[u8], facing: Facing) -> f64 {
         let (sum, squares) = moments(row, facing.own);
         pair(squares, missing(row, sum, facing))

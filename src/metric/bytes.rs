@@ -228,14 +228,16 @@ fn shift(dtype: Dtype) -> i64 {
 }
 
 /// Sums of a row's numbers and of their squares, stored as they may be.
+#[inline(always)]
 pub(super) fn moments(row: &[u8], own: Dtype) -> (i64, i64) {
     // Rows are no longer than their squares' sum allows, which is then quicker.
-    let shift = shift(own) as i32;
+    let (shift, n) = (shift(own), row.len() as i64);
     let (sum, squares) = row.iter().fold((0i32, 0i32), |(sum, squares), &x| {
-        let x = x as i32 - shift;
+        let x = x as i32;
         (sum + x, squares + x * x)
     });
-    (sum.into(), squares.into())
+    let (sum, squares) = (sum as i64, squares as i64);
+    (sum - n * shift, squares - 2 * shift * sum + n * shift * shift)
 }
 
 /// sum |x - k| of bytes. A common shift changes nothing.
@@ -266,6 +268,20 @@ impl<I: Isa, E: Whole> ByteMetric<I> for Differences<E> {
     }
 }
 
+/// Clips signed numbers at 0 and stores them as unsigned ones are; what is below 0 in all.
+fn clip(row: &mut [u8], own: Dtype) -> i64 {
+    if own != Dtype::I8 {
+        return 0;
+    }
+    let mut below = 0;
+    for x in row {
+        let signed = *x as i64 - 128;
+        below -= signed.min(0);
+        *x = signed.max(0) as u8;
+    }
+    below
+}
+
 /// The same of unsigned and signed bytes: a negative number is farther than 0 from an unsigned one by its own magnitude.
 pub struct MixedDifferences<E>(PhantomData<E>);
 impl<I: Isa, E: Whole> ByteMetric<I> for MixedDifferences<E> {
@@ -278,16 +294,7 @@ impl<I: Isa, E: Whole> ByteMetric<I> for MixedDifferences<E> {
         I::product::<S>()
     }
     fn prepare(row: &mut [u8], facing: Facing) -> E {
-        if facing.own != Dtype::I8 {
-            return E::default();
-        }
-        let mut below = 0;
-        for x in row {
-            let signed = *x as i64 - 128;
-            below -= signed.min(0);
-            *x = signed.max(0) as u8;
-        }
-        E::whole(below)
+        E::whole(clip(row, facing.own))
     }
     #[inline(always)]
     unsafe fn zero() -> Self::Acc {
@@ -307,18 +314,60 @@ impl<I: Isa, E: Whole> ByteMetric<I> for MixedDifferences<E> {
     }
 }
 
+/// The same where [`Words::least`] is quicker than differences: sum |x - k| = sum x + sum k - 2 sum min(x, k). Of two types,
+/// the signed side is what it is among [`MixedDifferences`].
+pub struct Minima<E>(PhantomData<E>);
+impl<I: Isa, E: Whole> ByteMetric<I> for Minima<E> {
+    type Score = E;
+    type Carrier = I::F32;
+    type Acc = <I::Words as Words>::Dot;
+    const PREPARES: bool = true;
+
+    fn tiles<S: Shaped>() -> S::Out {
+        I::product::<S>()
+    }
+    #[inline(always)]
+    fn prepare(row: &mut [u8], facing: Facing) -> E {
+        let below = if facing.own == facing.other { 0 } else { clip(row, facing.own) };
+        E::whole(below + row.iter().fold(0i32, |sum, &x| sum + x as i32) as i64)
+    }
+    #[inline(always)]
+    unsafe fn zero() -> Self::Acc {
+        I::Words::dot_zero()
+    }
+    #[inline(always)]
+    unsafe fn step(acc: Self::Acc, key: *const u8, query: *const u8) -> Self::Acc {
+        I::Words::least(acc, key, query.cast::<u32>().read_unaligned())
+    }
+    #[inline(always)]
+    unsafe fn finish(acc: Self::Acc, key_terms: *const E, query_term: E, out: *mut E) {
+        E::products::<I>(acc, -2, key_terms, query_term, out);
+    }
+}
+
 /// Sum of magnitudes of differences.
 pub struct ByteManhattan;
+impl ByteManhattan {
+    fn of<I: Isa, E: Whole, K: OfMetric<E>>(mixed: bool) -> K {
+        match (I::Words::LEAST, mixed) {
+            // Rows that few queries see are turned as they are, which sums of their own would prevent.
+            (true, false) => K::with_few::<I, OnBytes<Minima<E>>, OnBytes<Differences<E>>>(),
+            (true, true) => K::of::<I, OnBytes<Minima<E>>>(),
+            (false, false) => K::of::<I, OnBytes<Differences<E>>>(),
+            (false, true) => K::of::<I, OnBytes<MixedDifferences<E>>>(),
+        }
+    }
+}
 impl OfBytes for ByteManhattan {
     const ROUNDS: bool = false;
     fn width(_mixed: bool) -> usize {
         BYTE_WIDTH
     }
     fn exactly<I: Isa, K: OfMetric<i32>>(mixed: bool) -> Option<K> {
-        Some(if mixed { K::of::<I, OnBytes<MixedDifferences<i32>>>() } else { K::of::<I, OnBytes<Differences<i32>>>() })
+        Some(Self::of::<I, i32, K>(mixed))
     }
     fn widely<I: Isa, K: OfMetric<f64>>(mixed: bool) -> K {
-        if mixed { K::of::<I, OnBytes<MixedDifferences<f64>>>() } else { K::of::<I, OnBytes<Differences<f64>>>() }
+        Self::of::<I, f64, K>(mixed)
     }
 }
 
@@ -376,6 +425,7 @@ impl<I: Isa, E: Score, P: ByteProduct<E>> ByteMetric<I> for Products<P, E> {
 }
 
 /// What a row adds to the sum of its products: b sum k of a key, -a sum s of a query.
+#[inline(always)]
 pub(super) fn missing(row: &[u8], sum: i64, facing: Facing) -> i64 {
     let query = if facing.side == Side::Query { facing.own } else { facing.other };
     let b = 128 - shift(query);
@@ -385,6 +435,7 @@ pub(super) fn missing(row: &[u8], sum: i64, facing: Facing) -> i64 {
 /// x . k
 pub struct ByteDot;
 impl<E: Whole> ByteProduct<E> for ByteDot {
+    #[inline(always)]
     fn term(row: &[u8], facing: Facing) -> E {
         let (sum, _) = moments(row, facing.own);
         E::whole(missing(row, sum, facing))
@@ -410,6 +461,7 @@ impl OfBytes for ByteDot {
 /// sum (x - k)^2 = sum k^2 + sum x^2 - 2 x . k, or its root; integers lose nothing by it.
 pub struct ByteSquares<const ROOT: bool>;
 impl<E: Whole, const ROOT: bool> ByteProduct<E> for ByteSquares<ROOT> {
+    #[inline(always)]
     fn term(row: &[u8], facing: Facing) -> E {
         let (sum, squares) = moments(row, facing.own);
         E::whole(squares - 2 * missing(row, sum, facing))

@@ -47,7 +47,7 @@ impl<T: Score> Kernel<T> {
         match (self.few, keys) {
             (Some(few), Keys::Rows(rows)) if queries <= FEW => {
                 let few = few();
-                if rows.width().is_multiple_of(few.layout.word) { few } else { self }
+                if !few.in_place || rows.width().is_multiple_of(few.layout.word) { few } else { self }
             }
             _ => self,
         }

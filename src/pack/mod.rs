@@ -15,5 +15,5 @@ mod turn;
 pub use columns::{Columns, Strided};
 pub use kernel::{Kernel, Layout, Scored};
 pub use keys::{Block, Keys};
-pub use panels::{CACHED, PackBuffer, Packed, Panels};
+pub use panels::{CACHED, PackBuffer, Packed, Panels, Source};
 pub use queries::{Part, Queries, Table};

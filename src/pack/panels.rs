@@ -5,7 +5,7 @@ use super::turn::{turn, turn_short};
 use crate::error::room;
 use crate::error::{Error, Side};
 use crate::metric::{Facing, Metric, Score};
-use crate::parallel::{Context, Stop};
+use crate::parallel::{Context, Shared, Stop, map, pieces};
 use crate::simd::{Isa, Line, Work};
 use crate::table::{Dtype, Element, Rows};
 use crate::tile::PANELS;
@@ -176,8 +176,33 @@ impl Run {
 
 /// Shorter runs are joined with those that follow: so there are few of them, however keys arrive.
 const JOINED: usize = 4 << 20;
-/// Bytes of keys that are packed between two looks at whether to go on.
-const STEP: usize = 1 << 20;
+/// Bytes of keys that a task packs: they are still in the second-level cache when they are read again.
+const STEP: usize = 256 << 10;
+
+/// Where the rows of new keys come from.
+pub trait Source: Sync {
+    /// The rows of some of them, and which of those they are; what has to be made for it goes into the buffer.
+    fn rows<'a>(
+        &'a self,
+        range: Range<usize>,
+        buffer: &'a mut Vec<u8>,
+        stop: &Stop,
+    ) -> Result<(Rows<'a>, Range<usize>), Error>;
+}
+
+impl Source for Rows<'_> {
+    fn rows<'a>(
+        &'a self,
+        range: Range<usize>,
+        _buffer: &'a mut Vec<u8>,
+        _stop: &Stop,
+    ) -> Result<(Rows<'a>, Range<usize>), Error> {
+        match self.non_finite_among(range.clone()) {
+            Some(row) => Err(Error::NonFinite(Side::Key, row)),
+            None => Ok((*self, range)),
+        }
+    }
+}
 
 impl Panels<i32> {
     /// All of them for scores of another type, which the same metric has on the same panels.
@@ -303,26 +328,27 @@ impl<T: Score> Panels<T> {
         key / lanes * self.kernel.layout.panel(self.width) + key % lanes * word
     }
 
-    /// These keys and more. Full groups are shared; what is copied is the last group if it is not full, and short runs.
+    /// These keys and more.
     pub fn extended(&self, context: &Context, rows: &Rows) -> Result<Self, Error> {
         assert_eq!(rows.width(), self.width);
-        let stop = Stop::asking(context);
+        self.grown(context, rows.len(), rows).map_err(|error| match error {
+            // Tasks end in any order: the first of such rows is told.
+            Error::NonFinite(..) => rows.first_non_finite().map_or(error, |row| Error::NonFinite(Side::Key, row)),
+            other => other,
+        })
+    }
+
+    /// These keys and `n` more. Full groups are shared; what is copied is the last group if it is not full, and short runs.
+    pub fn grown(&self, context: &Context, n: usize, source: &dyn Source) -> Result<Self, Error> {
         let kernel = self.kernel;
-        let step = kernel.block(self.width, 0, STEP, 4096);
-        for first in (0..rows.len()).step_by(step) {
-            stop.check()?;
-            if let Some(row) = rows.non_finite_among(first..(first + step).min(rows.len())) {
-                return Err(Error::NonFinite(Side::Key, row));
-            }
-        }
         let group = kernel.layout.lanes * PANELS;
         let (mut runs, mut terms) = (room::list(self.runs.len() + 2)?, room::list(self.terms.len() + 2)?);
         runs.extend(self.runs.iter().cloned());
         terms.extend(self.terms.iter().cloned());
-        let mut more = Growing { kernel, width: self.width, lines: Vec::new(), terms: Vec::new(), step, stop: &stop };
+        let mut more = Growing { kernel, width: self.width, lines: Vec::new(), terms: Vec::new(), context, source };
         // What is not full goes to the front of what comes, and before it the short runs that are no longer than that.
         let loose = self.len % group;
-        let (groups, rest) = ((loose + rows.len()) / group, (loose + rows.len()) % group);
+        let (groups, rest) = ((loose + n) / group, (loose + n) % group);
         let kept = runs.len() - usize::from(loose > 0);
         let mut from = kept;
         let mut full = groups;
@@ -339,29 +365,29 @@ impl<T: Score> Panels<T> {
             }
             if loose > 0 {
                 done = group - loose;
-                more.mix(self, rows, 0..done, loose)?;
+                more.mix(self, 0..done, loose)?;
             }
-            let end = rows.len() - rest;
-            more.pack(rows, done..end)?;
+            let end = n - rest;
+            more.pack(done..end)?;
             done = end;
             let first = self.len - loose - (full - groups) * group;
             runs.truncate(from);
             terms.truncate(from);
             more.give(first, full * group, &mut runs, &mut terms);
         }
-        if done < rows.len() {
+        if done < n {
             more.fit(1)?;
             if groups == 0 && loose > 0 {
                 more.copy(&runs[kept], terms.get(kept));
-                more.mix(self, rows, 0..rows.len(), loose)?;
+                more.mix(self, 0..n, loose)?;
                 runs.truncate(kept);
                 terms.truncate(kept);
             } else {
-                more.pack(rows, done..rows.len())?;
+                more.pack(done..n)?;
             }
-            more.give(self.len + rows.len() - rest, rest, &mut runs, &mut terms);
+            more.give(self.len + n - rest, rest, &mut runs, &mut terms);
         }
-        Ok(Panels { kernel, width: self.width, len: self.len + rows.len(), runs, terms })
+        Ok(Panels { kernel, width: self.width, len: self.len + n, runs, terms })
     }
 }
 
@@ -371,9 +397,8 @@ struct Growing<'a, T> {
     width: usize,
     lines: Vec<Line>,
     terms: Vec<T>,
-    /// Keys packed at a time.
-    step: usize,
-    stop: &'a Stop<'a>,
+    context: &'a Context<'a>,
+    source: &'a dyn Source,
 }
 
 impl<T: Score> Growing<'_, T> {
@@ -382,7 +407,7 @@ impl<T: Score> Growing<'_, T> {
     }
     /// Begins anew, with room for so many groups.
     fn fit(&mut self, groups: usize) -> Result<(), Error> {
-        self.lines = room::list(groups * PANELS * self.kernel.layout.panel(self.width) / 64)?;
+        self.lines = room::lasting(groups * PANELS * self.kernel.layout.panel(self.width) / 64)?;
         self.terms = room::list(if self.kernel.terms { groups * self.group() } else { 0 })?;
         Ok(())
     }
@@ -392,37 +417,49 @@ impl<T: Score> Growing<'_, T> {
         self.terms.extend_from_slice(terms.map_or(&[], |terms| terms));
     }
     /// Adds groups of rows.
-    fn pack(&mut self, rows: &Rows, range: Range<usize>) -> Result<(), Error> {
-        let (group, layout) = (self.group(), self.kernel.layout);
-        let (mut terms, mut scratch) = (Vec::new(), Vec::new());
-        for first in range.clone().step_by(self.step) {
-            self.stop.check()?;
-            let some = first..(first + self.step).min(range.end);
-            let groups = some.len().div_ceil(group);
-            terms.clear();
-            room::resize(&mut terms, groups * group, T::default())?;
-            let lines = self.lines.len() + groups * PANELS * layout.panel(self.width) / 64;
-            assert!(lines <= self.lines.capacity());
-            // SAFETY: there is room for the panels, which are written to the last byte; the terms are as many as the keys. The
-            // kernel was looked up for an instruction set that this CPU has.
-            unsafe {
-                let panels = self.lines.as_mut_ptr().add(self.lines.len()).cast();
-                let to = To { panels, count: groups * PANELS, terms: terms.as_mut_ptr() };
-                (self.kernel.pack)(rows, some, self.kernel.stored.0, to, &mut scratch)?;
-                self.lines.set_len(lines);
-            }
-            if self.kernel.terms {
-                self.terms.extend_from_slice(&terms);
-            }
+    fn pack(&mut self, range: Range<usize>) -> Result<(), Error> {
+        let (kernel, group, before) = (self.kernel, self.group(), self.terms.len());
+        let bytes = PANELS * kernel.layout.panel(self.width);
+        let tasks = pieces(range.len(), kernel.block(self.width, 0, STEP, 4096));
+        let groups = range.len().div_ceil(group);
+        let lines = self.lines.len() + groups * bytes / 64;
+        assert!(lines <= self.lines.capacity());
+        let panels = Shared(self.lines.as_mut_ptr().wrapping_add(self.lines.len()).cast::<u8>());
+        if kernel.terms {
+            room::resize(&mut self.terms, before + groups * group, T::default())?;
         }
+        let kept = Shared(self.terms.as_mut_ptr().wrapping_add(before));
+        let body = |hand: &mut (Vec<u8>, Vec<u8>, Vec<T>), task: usize, stop: &Stop| {
+            let ((buffer, scratch, terms), (panels, kept)) = (hand, (&panels, &kept));
+            let Range { start, end } = tasks[task].clone();
+            let (rows, some) = self.source.rows(range.start + start..range.start + end, buffer, stop)?;
+            let (first, groups) = (start / group, (end - start).div_ceil(group));
+            terms.clear();
+            room::resize(terms, groups * group, T::default())?;
+            // SAFETY: there is room for the panels, which are written to the last byte, and for the terms, and tasks begin at
+            // groups of their own; the terms are as many as the keys. The kernel was looked up for an instruction set that
+            // this CPU has.
+            unsafe {
+                let to = To { panels: panels.0.add(first * bytes), count: groups * PANELS, terms: terms.as_mut_ptr() };
+                (kernel.pack)(&rows, some, kernel.stored.0, to, scratch)?;
+                if kernel.terms {
+                    std::ptr::copy_nonoverlapping(terms.as_ptr(), kept.0.add(first * group), terms.len());
+                }
+            }
+            Ok(())
+        };
+        map(self.context, tasks.len(), range.len().saturating_mul(self.width), || Ok(Default::default()), body)?;
+        // SAFETY: the tasks have written them all.
+        unsafe { self.lines.set_len(lines) };
         Ok(())
     }
     /// Puts rows into the lanes of the last group from lane `at` on.
-    fn mix(&mut self, panels: &Panels<T>, rows: &Rows, range: Range<usize>, at: usize) -> Result<(), Error> {
+    fn mix(&mut self, panels: &Panels<T>, range: Range<usize>, at: usize) -> Result<(), Error> {
         let (group, layout) = (self.group(), self.kernel.layout);
         assert!(at + range.len() <= group);
-        let mut buffer = PackBuffer::default();
-        self.kernel.pack_to(rows, range.clone(), range.len().div_ceil(layout.lanes), &mut buffer)?;
+        let (mut made, mut buffer) = (Vec::new(), PackBuffer::default());
+        let (rows, some) = self.source.rows(range.clone(), &mut made, &Stop::asking(self.context))?;
+        self.kernel.pack_to(&rows, some, range.len().div_ceil(layout.lanes), &mut buffer)?;
         let lines = self.lines.len() - PANELS * layout.panel(self.width) / 64;
         let (src, dst) = (buffer.data.as_ptr().cast::<u8>(), self.lines[lines..].as_mut_ptr().cast::<u8>());
         for i in 0..range.len() {

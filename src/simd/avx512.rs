@@ -230,6 +230,8 @@ impl Words for Avx512 {
     type Sad = __m512i;
     type Dot = __m512i;
     const MULTIPLIES: bool = true;
+    // Differences are added up on one port of Intel's, these on both.
+    const LEAST: bool = true;
     #[inline(always)]
     unsafe fn sad_zero() -> __m512i {
         _mm512_setzero_si512()
@@ -250,6 +252,11 @@ impl Words for Avx512 {
     #[inline(always)]
     unsafe fn dot(acc: __m512i, key: *const u8, query: u32) -> __m512i {
         _mm512_dpbusd_epi32(acc, _mm512_loadu_si512(key.cast()), _mm512_set1_epi32(query as i32))
+    }
+    #[inline(always)]
+    unsafe fn least(acc: __m512i, key: *const u8, query: u32) -> __m512i {
+        let least = _mm512_min_epu8(_mm512_loadu_si512(key.cast()), _mm512_set1_epi32(query as i32));
+        _mm512_dpbusd_epi32(acc, least, _mm512_set1_epi8(1))
     }
     #[inline(always)]
     unsafe fn dot_store(acc: __m512i, factor: i32, key_terms: *const i32, query_term: i32, out: *mut i32) {

@@ -134,6 +134,8 @@ pub trait Words {
     type Dot: Copy;
     /// Whether some CPUs of this instruction set [multiply](Words::multiply).
     const MULTIPLIES: bool = false;
+    /// Whether sums of [minima](Words::least) take less than those of differences.
+    const LEAST: bool = false;
 
     /// No differences yet.
     unsafe fn sad_zero() -> Self::Sad;
@@ -145,6 +147,10 @@ pub trait Words {
     unsafe fn dot_zero() -> Self::Dot;
     /// Adds key * query of the four unsigned bytes at `key` in each lane and the four signed bytes `query`.
     unsafe fn dot(acc: Self::Dot, key: *const u8, query: u32) -> Self::Dot;
+    /// Adds min(key, query) of the four unsigned bytes at `key` in each lane and the four of `query`.
+    unsafe fn least(_acc: Self::Dot, _key: *const u8, _query: u32) -> Self::Dot {
+        unreachable!("differences take less")
+    }
     /// `key_term + query_term + factor * acc` in each lane.
     unsafe fn dot_store(acc: Self::Dot, factor: i32, key_terms: *const i32, query_term: i32, out: *mut i32);
     /// Sums that were stored.
