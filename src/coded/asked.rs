@@ -1,6 +1,7 @@
 //! A query beside coded keys: its own code, and how integers become bounds of its scores.
 
-use super::coding::{Bound, Codes, Coding, LAST, read, row};
+use super::codes::Codes;
+use super::coding::{Bound, Coding, LAST, read, row};
 use crate::error::Error;
 use crate::error::room;
 use crate::metric::MetricName;

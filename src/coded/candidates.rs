@@ -1,7 +1,7 @@
 //! Keeps what may be among the answers: keys whose score may be as good as one that others surely have.
 
 use super::asked::Asked;
-use super::coding::Codes;
+use super::codes::Codes;
 use crate::error::Error;
 use crate::error::room;
 use crate::simd::{Isa, Vector, Widen};

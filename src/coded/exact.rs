@@ -2,7 +2,7 @@
 
 use super::asked::{Asked, Asking, Precision};
 use super::candidates::{Candidate, Candidates};
-use super::coding::Codes;
+use super::codes::Codes;
 use crate::error::Error;
 use crate::error::room;
 use crate::metric::Given;
