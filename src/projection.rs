@@ -90,7 +90,7 @@ pub unsafe fn project<I: Isa, V: Vector + 'static>(
 where
     V::E: Element,
 {
-    const { assert!(V::ROWS == 8 || V::ROWS == 6 || V::ROWS == 4) };
+    const { assert!(V::ROWS == 12 || V::ROWS == 8 || V::ROWS == 4) };
     let Room { values, list, sums } = room;
     let rows = dense.len();
     let many = rows >= V::ROWS;
@@ -104,8 +104,8 @@ where
             let list = listed::<V>(w, &dense[r..r + V::ROWS], keys, list);
             // The tile heights that the instruction sets name in `Vector::ROWS`; the others are not compiled.
             match V::ROWS {
+                12 => enter::<I, V, 12>(&Tile { weights: w, values, keys, list }, to),
                 8 => enter::<I, V, 8>(&Tile { weights: w, values, keys, list }, to),
-                6 => enter::<I, V, 6>(&Tile { weights: w, values, keys, list }, to),
                 _ => enter::<I, V, 4>(&Tile { weights: w, values, keys, list }, to),
             }
             r += V::ROWS;
@@ -221,13 +221,14 @@ unsafe fn tiled<V: Vector, const R: usize>(tile: &Tile<V::E>, out: *mut V::E) {
     let mut column = 0;
     while column < width {
         let mut acc = [[V::splat(V::E::ZERO); 2]; R];
-        for &key in list {
-            let value = panel.add(key as usize * step);
-            let (a, b) = (V::load(value), V::load(value.add(V::LANES)));
-            for (r, acc) in acc.iter_mut().enumerate() {
-                let w = V::splat(*weights.add(r * STRIDE + key as usize));
-                acc[0] = w.fma(a, acc[0]);
-                acc[1] = w.fma(b, acc[1]);
+        if list.len() == keys {
+            // Nothing to look up.
+            for key in 0..keys {
+                mix::<V, R>(&mut acc, weights.add(key), panel.add(key * step));
+            }
+        } else {
+            for &key in list {
+                mix::<V, R>(&mut acc, weights.add(key as usize), panel.add(key as usize * step));
             }
         }
         for (r, acc) in acc.into_iter().enumerate() {
@@ -242,6 +243,17 @@ unsafe fn tiled<V: Vector, const R: usize>(tile: &Tile<V::E>, out: *mut V::E) {
         }
         column += step;
         panel = panel.add(keys * step);
+    }
+}
+
+/// Adds a key's values to the sums of R queries, each with its weight.
+#[inline(always)]
+unsafe fn mix<V: Vector, const R: usize>(acc: &mut [[V; 2]; R], weights: *const V::E, value: *const V::E) {
+    let (a, b) = (V::load(value), V::load(value.add(V::LANES)));
+    for (r, acc) in acc.iter_mut().enumerate() {
+        let w = V::splat(*weights.add(r * STRIDE));
+        acc[0] = w.fma(a, acc[0]);
+        acc[1] = w.fma(b, acc[1]);
     }
 }
 

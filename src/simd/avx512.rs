@@ -154,12 +154,12 @@ macro_rules! vector {
     };
 }
 
-vector!(F32, f32, 16, 8, __mmask16,
+vector!(F32, f32, 16, 12, __mmask16,
     _mm512_set1_ps _mm512_loadu_ps _mm512_storeu_ps _mm512_maskz_loadu_ps _mm512_mask_storeu_ps _mm512_add_ps _mm512_mask_add_ps
     _mm512_sub_ps _mm512_mul_ps _mm512_div_ps _mm512_fmadd_ps _mm512_fnmadd_ps _mm512_min_ps _mm512_max_ps
     _mm512_abs_ps _mm512_sqrt_ps _mm512_roundscale_ps _mm512_cmp_ps_mask _mm512_mask_blend_ps scale32
     _mm512_getexp_ps _mm512_getmant_ps, transpose32);
-vector!(F64, f64, 8, 8, __mmask8,
+vector!(F64, f64, 8, 12, __mmask8,
     _mm512_set1_pd _mm512_loadu_pd _mm512_storeu_pd _mm512_maskz_loadu_pd _mm512_mask_storeu_pd _mm512_add_pd _mm512_mask_add_pd
     _mm512_sub_pd _mm512_mul_pd _mm512_div_pd _mm512_fmadd_pd _mm512_fnmadd_pd _mm512_min_pd _mm512_max_pd
     _mm512_abs_pd _mm512_sqrt_pd _mm512_roundscale_pd _mm512_cmp_pd_mask _mm512_mask_blend_pd scale64

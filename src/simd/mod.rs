@@ -12,6 +12,7 @@ pub mod amx;
 pub mod avx2;
 #[cfg(target_arch = "x86_64")]
 pub mod avx512;
+mod cache;
 mod float;
 mod isa;
 mod level;
@@ -21,6 +22,7 @@ pub mod neon;
 pub mod portable;
 mod vector;
 
+pub use cache::second_level;
 pub use float::Float;
 pub(crate) use float::{brain, half};
 pub(crate) use isa::tiles;

@@ -9,7 +9,7 @@ use crate::error::{Error, Side};
 use crate::parallel::{Context, Shared, Stop, map, pieces};
 use crate::projection::{Room, STRIDE, project};
 use crate::separation::{Real, Running, Separation, Weighing};
-use crate::simd::{Float, Isa, Level, Vector, Work};
+use crate::simd::{Float, Isa, Level, Vector, Work, second_level};
 use crate::sweep::{Search, Sink, Worker};
 use crate::table::Rows;
 use std::marker::PhantomData;
@@ -258,8 +258,6 @@ pub(crate) fn retrieve_some<E: Real>(
 
 /// The most queries in a group; a multiple of the heights of the common tiles.
 const GROUP: usize = 240;
-/// Cache that a group's queries and sums may take.
-const GROUP_BYTES: usize = 768 << 10;
 /// Into how many chunks many keys are cut: so many workers can share one query.
 const CHUNKS: usize = 16;
 
@@ -290,7 +288,8 @@ pub fn retrieve_heads<E: Real>(
         assert!(search.queries.len() == q && search.keys.len() == n && search.block == first.block);
         assert!(retrieval.values.len() == n && retrieval.values.width() == width && retrieval.weighing.fits(n));
     }
-    let fit = GROUP_BYTES / ((first.keys.width() + width) * size_of::<E>()).max(1);
+    let fit = 3 * (second_level() / 4) / ((first.keys.width() + width) * size_of::<E>()).max(1);
+    // Queries and sums of a group take three quarters of the cache at most.
     let most = (fit / 60 * 60).clamp(60, GROUP);
     // The same number of groups for every thread, all about as large. Which groups there are changes no bit.
     let count = q.div_ceil(most).next_multiple_of(if q > most { context.threads } else { 1 });
