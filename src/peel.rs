@@ -1,11 +1,11 @@
-//! Decoding errors under a sparse 0/1 constraint matrix: peeling with a work queue.
+//! Decoding errors under a sparse constraint matrix: peeling with a work queue.
 //!
-//! A stored pattern x obeys A x = 0; every column of A has ones in a few rows, the *checks* of that coordinate. From a
-//! cue y = x + e the sums s = A y = A e, the *gaps*, say what the errors do to the checks. While some coordinate sees
-//! one and the same nonzero gap g in more than half of its checks, g is that coordinate's error: it is subtracted from
-//! the coordinate's checks. More checks then become zero than stop being zero, so no cue takes more steps than there are
-//! checks, and only the coordinates that share a check with the corrected one need another look: O(n d) in all for
-//! errors that stay local, instead of O(n d) per step.
+//! A stored pattern x obeys A x = 0; every column of A has nonzero entries in a few rows, the *checks* of that coordinate.
+//! From a cue y = x + e the sums s = A y = A e, the *gaps*, say what the errors do to the checks. While one and the same
+//! error g of some coordinate explains more than half of its checks, that is, their nonzero gaps are g times the entries,
+//! g is that coordinate's error: what it does is subtracted from the coordinate's checks. More checks then become zero than
+//! stop being zero, so no cue takes more steps than there are checks, and only the coordinates that share a check with the
+//! corrected one need another look: O(n d) in all for errors that stay local, instead of O(n d) per step.
 //!
 //! (Sipser and Spielman's decoding in the real-valued form of Xu and Hassibi, *Efficient compressive sensing with
 //! deterministic guarantees using expander graphs*, 2007.)
@@ -19,17 +19,20 @@ use std::collections::VecDeque;
 pub struct Graph<'a> {
     starts: &'a [i64],
     checks: &'a [i64],
+    entries: &'a [f64],
     check_starts: Vec<usize>,
     members: Vec<u32>,
 }
 
 impl<'a> Graph<'a> {
-    /// Coordinate j is in the checks `checks[starts[j]..starts[j + 1]]`, each in 0..n_checks.
-    pub fn new(starts: &'a [i64], checks: &'a [i64], n_checks: usize) -> Result<Self, Error> {
+    /// Coordinate j is in the checks `checks[starts[j]..starts[j + 1]]`, each in 0..n_checks, with the `entries` beside them.
+    pub fn new(starts: &'a [i64], checks: &'a [i64], entries: &'a [f64], n_checks: usize) -> Result<Self, Error> {
         let ordered = starts.windows(2).all(|pair| pair[0] <= pair[1]);
         let ends = starts.first() == Some(&0) && starts.last() == Some(&(checks.len() as i64));
         if !ordered
             || !ends
+            || entries.len() != checks.len()
+            || entries.iter().any(|&a| a == 0.0 || !a.is_finite())
             || checks.iter().any(|&c| c < 0 || c >= n_checks as i64)
             || starts.len() > u32::MAX as usize
         {
@@ -52,7 +55,7 @@ impl<'a> Graph<'a> {
                 next[check as usize] += 1;
             }
         }
-        Ok(Graph { starts, checks, check_starts, members })
+        Ok(Graph { starts, checks, entries, check_starts, members })
     }
 
     /// Coordinates.
@@ -65,29 +68,31 @@ impl<'a> Graph<'a> {
         self.check_starts.len() - 1
     }
 
-    fn checks(&self, coordinate: usize) -> &[i64] {
-        &self.checks[self.starts[coordinate] as usize..self.starts[coordinate + 1] as usize]
+    /// The checks of a coordinate with its entries there.
+    fn column(&self, coordinate: usize) -> impl ExactSizeIterator<Item = (usize, f64)> + Clone {
+        let own = self.starts[coordinate] as usize..self.starts[coordinate + 1] as usize;
+        self.checks[own.clone()].iter().zip(&self.entries[own]).map(|(&check, &a)| (check as usize, a))
     }
 
-    fn members(&self, check: i64) -> &[u32] {
-        &self.members[self.check_starts[check as usize]..self.check_starts[check as usize + 1]]
+    fn members(&self, check: usize) -> &[u32] {
+        &self.members[self.check_starts[check]..self.check_starts[check + 1]]
     }
 
-    /// The gap in more than half of a coordinate's checks, if there is one. Gaps are the same within `tolerance`.
+    /// The error that explains more than half of a coordinate's checks, if there is one, up to `tolerance` in each.
     fn majority(&self, coordinate: usize, gaps: &[f64], tolerance: f64) -> Option<f64> {
-        let checks = self.checks(coordinate);
-        let needed = checks.len() / 2 + 1;
+        let column = self.column(coordinate);
+        let needed = column.len() / 2 + 1;
         // Of more than half, one is among the first half and one.
-        for &candidate in checks.iter().take(checks.len() - checks.len() / 2) {
-            let gap = gaps[candidate as usize];
+        for (candidate, a) in column.clone().take(column.len() - column.len() / 2) {
+            let gap = gaps[candidate];
             if gap.abs() > tolerance {
+                let error = gap / a;
                 // Of small gaps only those that are not zero count, so that a step always leaves fewer checks open.
-                let same = |&&check: &&i64| {
-                    let other = gaps[check as usize];
-                    other.abs() > tolerance && (other - gap).abs() <= tolerance
+                let explained = |&(check, a): &(usize, f64)| {
+                    gaps[check].abs() > tolerance && (gaps[check] - a * error).abs() <= tolerance
                 };
-                if checks.iter().filter(same).count() >= needed {
-                    return Some(gap);
+                if column.clone().filter(explained).count() >= needed {
+                    return Some(error);
                 }
             }
         }
@@ -140,8 +145,8 @@ fn decode(
     let Desk { gaps, queue, queued } = desk;
     gaps.fill(0.0);
     for (j, &x) in cue.iter().enumerate() {
-        for &check in graph.checks(j) {
-            gaps[check as usize] += x;
+        for (check, a) in graph.column(j) {
+            gaps[check] += a * x;
         }
     }
     errors.fill(0.0);
@@ -153,13 +158,13 @@ fn decode(
         stop.check()?;
         let j = j as usize;
         queued[j] = false;
-        let Some(gap) = graph.majority(j, gaps, tolerance) else { continue };
+        let Some(error) = graph.majority(j, gaps, tolerance) else { continue };
         steps += 1;
-        errors[j] += gap;
-        for &check in graph.checks(j) {
-            gaps[check as usize] -= gap;
+        errors[j] += error;
+        for (check, a) in graph.column(j) {
+            gaps[check] -= a * error;
         }
-        for &check in graph.checks(j) {
+        for (check, _) in graph.column(j) {
             for &other in graph.members(check) {
                 if !queued[other as usize] {
                     queued[other as usize] = true;

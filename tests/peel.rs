@@ -41,7 +41,8 @@ fn sparse(random: &mut Random, n: usize, k: usize) -> Vec<f64> {
 }
 
 fn run(starts: &[i64], checks: &[i64], m: usize, cues: &[f64], tolerance: f64, threads: usize) -> (Vec<f64>, Vec<i64>) {
-    let graph = Graph::new(starts, checks, m).unwrap();
+    let ones = vec![1.0; checks.len()];
+    let graph = Graph::new(starts, checks, &ones, m).unwrap();
     let rows = cues.len() / graph.width();
     let mut errors = vec![f64::NAN; cues.len()];
     let context = Context { threads, poll: NEVER };
@@ -103,6 +104,17 @@ fn majority_is_more_than_half() {
     assert_eq!((errors, steps), (vec![1.0, 2.0], vec![2]));
 }
 
+/// The error is what the gaps are in units of the entries.
+#[test]
+fn entries_scale_what_a_check_sees() {
+    let entries = [0.5, -3.0, 7.0, 1.0, 2.0, -1.0];
+    let graph = Graph::new(&[0, 3, 6], &[0, 1, 3, 1, 2, 4], &entries, 5).unwrap();
+    let (cue, mut errors) = ([1.0, 2.0], [f64::NAN; 2]);
+    let context = Context { threads: 1, poll: NEVER };
+    let steps = peel(&context, &graph, &cue, &[1e-9], &mut errors).unwrap();
+    assert_eq!((errors, steps), (cue, vec![2]));
+}
+
 #[test]
 fn bad_graphs_are_refused() {
     for (starts, checks, m) in [
@@ -113,7 +125,11 @@ fn bad_graphs_are_refused() {
         (vec![0, 2, 1], vec![0], 3),
         (vec![], vec![], 3),
     ] {
-        assert!(matches!(Graph::new(&starts, &checks, m), Err(Error::Argument(_))), "{starts:?}");
+        let ones = vec![1.0; checks.len()];
+        assert!(matches!(Graph::new(&starts, &checks, &ones, m), Err(Error::Argument(_))), "{starts:?}");
+    }
+    for entries in [vec![1.0], vec![1.0, 0.0], vec![1.0, f64::NAN], vec![f64::INFINITY, 1.0]] {
+        assert!(matches!(Graph::new(&[0, 1, 2], &[0, 1], &entries, 2), Err(Error::Argument(_))), "{entries:?}");
     }
 }
 
@@ -123,7 +139,8 @@ fn interruption() {
     let (n, m) = (2000, 1000);
     let (starts, checks) = graph(random, n, m, 6);
     let cues: Vec<f64> = (0..4000).flat_map(|_| sparse(random, n, 40)).collect();
-    let graph = Graph::new(&starts, &checks, m).unwrap();
+    let ones = vec![1.0; checks.len()];
+    let graph = Graph::new(&starts, &checks, &ones, m).unwrap();
     let mut errors = vec![0.0; cues.len()];
     let context = Context { threads: 2, poll: &|| true };
     let result = peel(&context, &graph, &cues, &vec![1e-9; 4000], &mut errors);

@@ -282,6 +282,7 @@ def peel(
     cues: NDArray[float64],
     starts: NDArray[int64],
     checks: NDArray[int64],
+    entries: NDArray[float64],
     n_checks: int,
     tolerances: NDArray[float64],
     errors: NDArray[float64],

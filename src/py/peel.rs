@@ -14,18 +14,19 @@ fn peel_py<'py>(
     cues: &Bound<'py, PyArray2<f64>>,
     starts: &Bound<'py, PyArray1<i64>>,
     checks: &Bound<'py, PyArray1<i64>>,
+    entries: &Bound<'py, PyArray1<f64>>,
     n_checks: usize,
     tolerances: &Bound<'py, PyArray1<f64>>,
     errors: &Bound<'py, PyArray2<f64>>,
     threads: usize,
 ) -> PyResult<Bound<'py, PyArray1<i64>>> {
     let (starts, checks) = (elements(starts, "starts")?, elements(checks, "checks")?);
-    let tolerances = elements(tolerances, "tolerances")?;
+    let (entries, tolerances) = (elements(entries, "entries")?, elements(tolerances, "tolerances")?);
     let shape = [tolerances.len(), starts.len().wrapping_sub(1)];
     if cues.shape() != shape || errors.shape() != shape {
         return Err(PyValueError::new_err("cues and errors must have a row per tolerance and a column per coordinate"));
     }
-    let graph = Graph::new(starts, checks, n_checks)?;
+    let graph = Graph::new(starts, checks, entries, n_checks)?;
     let (cues, mut errors) = (elements(cues, "cues")?, Out::new(errors, "errors")?);
     let errors = errors.slice()?;
     let steps = engine(py, threads, |context| peel(context, &graph, cues, tolerances, errors))?;
