@@ -175,7 +175,7 @@ def _learn(outcome: Outcome, n: int, m: int, degree: int, trials: int) -> None:
         Claim.plain(
             "sparse constraints are learned from the patterns alone",
             where,
-            entries <= 1 and apart <= 0.1,
+            bool(entries <= 1) and apart <= 0.1,
             f"{same} of them are the true ones to the last bit, in {spent:.0f} s, from {n} "
             f"patterns of rank {n - m}",
         )

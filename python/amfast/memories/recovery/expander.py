@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from amfast import _check
-from amfast._engine.peeling import peel
+from amfast._engine.peeling import Matrix, peel, products
 from amfast._typing import Array, Bytes, Float, Int
 from amfast.memories.recovery.decoders import bregman, polished, stands_alone
 
@@ -17,8 +17,8 @@ _SOLVED = 1e-14
 _MAX_STEPS = 1000
 # Share of nonzero entries up to which a matrix is called sparse.
 _SPARSE = 0.5
-# Numbers of one tile of rows, gathered by the ones of the matrix.
-_TILE = 1 << 22
+# Numbers of one tile of rows.
+_TILE = 1 << 20
 
 
 @dataclass(frozen=True, eq=False)
@@ -123,48 +123,45 @@ class Columns:
     def _owner(self) -> Int:
         return np.repeat(np.arange(self.width), np.diff(self.starts))
 
-    def syndromes(self, y: Float) -> Float:
-        """Return what the constraints give on rows, (Q, m)."""
-        out = np.zeros((len(y), self.n_checks))
-        owner = self._owner()
-        for s, row in zip(out, y, strict=True):
-            s[:] = np.bincount(self.checks, self.entries * row[owner], self.n_checks)
-        return out
+    @property
+    def _matrix(self) -> Matrix:
+        return self.starts, self.checks, self.entries, self.n_checks
 
-    def project(self, y: Float) -> Float:
+    def syndromes(self, y: Float, threads: int) -> Float:
+        """Return what the constraints give on rows, (Q, m)."""
+        return products(y, self._matrix, threads)
+
+    def _transposed(self, z: Float, threads: int) -> Float:
+        return products(z, self._matrix, threads, back=True)
+
+    def project(self, y: Float, threads: int) -> Float:
         """Return rows (Q, n) less what of them lies in the span of the constraints' rows.
 
         That part is A^T z with A A^T z = A y, solved by conjugate gradients from 0, which also
         works where the constraints depend on one another.
         """
-        out = y.copy()
-        for row, right in zip(out, self.syndromes(y), strict=True):
-            z, residual = np.zeros_like(right), right.copy()
-            direction, size = residual.copy(), float(residual @ residual)
-            enough = _SOLVED**2 * size
-            for _ in range(_MAX_STEPS):
-                if size <= enough:
-                    break
-                moved = self.syndromes(self._transposed(direction)[None])[0]
-                step = size / float(direction @ moved)
-                z += step * direction
-                residual -= step * moved
-                before, size = size, float(residual @ residual)
-                direction = residual + size / before * direction
-            row -= self._transposed(z)
-        return out
-
-    def _transposed(self, z: Float) -> Float:
-        return np.asarray(
-            np.add.reduceat(self.entries * z[..., self.checks], self.starts[:-1], axis=-1)
-        )
+        residual = self.syndromes(y, threads)
+        z, direction, size = np.zeros_like(residual), residual.copy(), (residual**2).sum(axis=1)
+        enough = _SOLVED**2 * size
+        for _ in range(_MAX_STEPS):
+            rows = np.flatnonzero(size > enough)
+            if len(rows) == 0:
+                break
+            ahead, before = direction[rows], size[rows]
+            moved = self.syndromes(self._transposed(ahead, threads), threads)
+            step = (before / (ahead * moved).sum(axis=1))[:, None]
+            z[rows] += step * ahead
+            residual[rows] -= step * moved
+            size[rows] = (residual[rows] ** 2).sum(axis=1)
+            direction[rows] = residual[rows] + (size[rows] / before)[:, None] * ahead
+        return np.asarray(y - self._transposed(z, threads))
 
     def peel(self, y: Float, tolerance: float, threads: int) -> Float:
         """Find errors by the engine; gaps up to ``tolerance`` times the largest entry are 0."""
         zero = tolerance * np.abs(y).max(axis=1, initial=0.0)
-        return peel(y, (self.starts, self.checks, self.entries, self.n_checks), zero, threads)
+        return peel(y, self._matrix, zero, threads)
 
-    def least(self, y: Float, tolerance: Float) -> Float:
+    def least(self, y: Float, tolerance: Float, threads: int) -> Float:
         """Find errors of the least sum of magnitudes (Q, n), for rows that do not peel.
 
         A row that is not solved stays 0.
@@ -173,14 +170,21 @@ class Columns:
         size = np.abs(self.entries)
         most = np.bincount(self.checks, size).max() * np.add.reduceat(size, self.starts[:-1]).max()
         bound = float(most)  # the largest sums of a row and of a column, for any matrix
-        step = max(1, _TILE // len(self.checks))
+        step = max(1, _TILE // self.width)
+
+        def forward(e: Float) -> Float:
+            return self.syndromes(e, threads)
+
+        def back(z: Float) -> Float:
+            return self._transposed(z, threads)
+
         for start in range(0, len(y), step):
             rows = slice(start, start + step)
-            s = self.syndromes(y[rows])
-            near = bregman(s, self.syndromes, self._transposed, bound, tolerance[rows] / 10)
+            s = forward(y[rows])
+            near = bregman(s, forward, back, bound, tolerance[rows] / 10)
             for e, right, found, most in zip(error[rows], s, near, tolerance[rows], strict=True):
                 found = polished(self._columns, right, found, most)
-                if np.linalg.norm(self.syndromes(found[None])[0] - right) <= most:
+                if np.linalg.norm(forward(found[None])[0] - right) <= most:
                     e[:] = found
         return error
 

@@ -314,7 +314,7 @@ class SparseRecoveryMemory(Memory):
         x, kind, dtype = self._cues(patterns, "patterns")
         sparse: Columns | None = self._store.columns()
         if sparse is not None:
-            near = sparse.project(x)
+            near = sparse.project(x, get_num_threads())
         else:
             a, n = self._store.known().constraints, get_num_threads()
             near = x - dot(dot(x, a, n), np.ascontiguousarray(a.T), n)
@@ -395,9 +395,9 @@ class SparseRecoveryMemory(Memory):
         """Peel errors off; return also where something else had to be done."""
         error = sparse.peel(y, self.tol, threads)
         tolerance = max(self.tol, _ROUNDED) * np.linalg.norm(y, axis=1)
-        left = np.linalg.norm(sparse.syndromes(y - error), axis=1) > tolerance
+        left = np.linalg.norm(sparse.syndromes(y - error, threads), axis=1) > tolerance
         rows = np.flatnonzero(left & self.fallback)
-        least = sparse.least(y[rows], tolerance[rows])
+        least = sparse.least(y[rows], tolerance[rows], threads)
         solved = least.any(axis=1)
         error[rows[solved]] = least[solved]
         instead = np.zeros(len(y), np.bool_)
@@ -407,7 +407,7 @@ class SparseRecoveryMemory(Memory):
     def _syndromes(self, y: Float, threads: int) -> Float:
         sparse: Columns | None = self._store.columns()
         if sparse is not None:
-            return sparse.syndromes(y)
+            return sparse.syndromes(y, threads)
         return np.asarray(dot(y, self._store.known().constraints, threads))
 
     def _decode(self, y: Float, threads: int) -> Float:
