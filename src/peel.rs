@@ -1,13 +1,13 @@
-//! Decoding errors under a sparse 0/1 constraint matrix: peeling with a work queue.
+//! Decoding errors under a sparse constraint matrix: peeling with a work queue.
 //!
-//! A stored pattern x obeys A x = 0; every column of A has ones in a few rows, the *checks* of that coordinate. From a
-//! cue y = x + e the sums s = A y = A e, the *gaps*, say what the errors do to the checks. While some coordinate sees
-//! one and the same nonzero gap g in more than half of its checks, g is that coordinate's error: it is subtracted from
-//! the coordinate's checks. More checks then become zero than stop being zero, so no cue takes more steps than there are
-//! checks, and only the coordinates that share a check with the corrected one need another look: O(n d) in all for
-//! errors that stay local, instead of O(n d) per step.
+//! A stored pattern x obeys A x = 0; every column of A has nonzero entries in a few rows, the *checks* of that coordinate.
+//! From a cue y = x + e the sums s = A y = A e, the *gaps*, say what the errors do to the checks. While one and the same
+//! error g of some coordinate explains more than half of its checks, that is, their nonzero gaps are g times the entries,
+//! g is that coordinate's error: what it does is subtracted from the coordinate's checks. More checks then become zero than
+//! stop being zero, so no cue takes more steps than there are checks, and only the coordinates that share a check with the
+//! corrected one need another look: O(n d) in all for errors that stay local, instead of O(n d) per step.
 //!
-//! (Sipser and Spielman's decoding in the real-valued form of Xu and Hassibi, *Efficient compressive sensing with
+//! [`products`] by the matrix alone serve other decoders. (Sipser and Spielman's decoding in the real-valued form of Xu and Hassibi, *Efficient compressive sensing with
 //! deterministic guarantees using expander graphs*, 2007.)
 
 use crate::error::Error;
@@ -15,21 +15,24 @@ use crate::error::room;
 use crate::parallel::{Context, Shared, Stop, map};
 use std::collections::VecDeque;
 
-/// Which checks each coordinate is in, and back.
-pub struct Graph<'a> {
+/// Which checks each coordinate is in: the matrix by columns.
+#[derive(Clone, Copy)]
+pub struct Matrix<'a> {
     starts: &'a [i64],
     checks: &'a [i64],
-    check_starts: Vec<usize>,
-    members: Vec<u32>,
+    entries: &'a [f64],
+    n_checks: usize,
 }
 
-impl<'a> Graph<'a> {
-    /// Coordinate j is in the checks `checks[starts[j]..starts[j + 1]]`, each in 0..n_checks.
-    pub fn new(starts: &'a [i64], checks: &'a [i64], n_checks: usize) -> Result<Self, Error> {
+impl<'a> Matrix<'a> {
+    /// Coordinate j is in the checks `checks[starts[j]..starts[j + 1]]`, each in 0..n_checks, with the `entries` beside them.
+    pub fn new(starts: &'a [i64], checks: &'a [i64], entries: &'a [f64], n_checks: usize) -> Result<Self, Error> {
         let ordered = starts.windows(2).all(|pair| pair[0] <= pair[1]);
         let ends = starts.first() == Some(&0) && starts.last() == Some(&(checks.len() as i64));
         if !ordered
             || !ends
+            || entries.len() != checks.len()
+            || entries.iter().any(|&a| a == 0.0 || !a.is_finite())
             || checks.iter().any(|&c| c < 0 || c >= n_checks as i64)
             || starts.len() > u32::MAX as usize
         {
@@ -37,22 +40,7 @@ impl<'a> Graph<'a> {
                 "the constraints are not a sparse matrix of {n_checks} rows in column order"
             )));
         }
-        let mut check_starts = room::filled(n_checks.saturating_add(1), 0)?;
-        for &check in checks {
-            check_starts[check as usize + 1] += 1;
-        }
-        for i in 0..n_checks {
-            check_starts[i + 1] += check_starts[i];
-        }
-        let mut next = room::copied(&check_starts)?;
-        let mut members = room::filled(checks.len(), 0)?;
-        for j in 0..starts.len() - 1 {
-            for &check in &checks[starts[j] as usize..starts[j + 1] as usize] {
-                members[next[check as usize]] = j as u32;
-                next[check as usize] += 1;
-            }
-        }
-        Ok(Graph { starts, checks, check_starts, members })
+        Ok(Matrix { starts, checks, entries, n_checks })
     }
 
     /// Coordinates.
@@ -62,37 +50,115 @@ impl<'a> Graph<'a> {
 
     /// Rows of the constraint matrix.
     pub fn n_checks(&self) -> usize {
-        self.check_starts.len() - 1
+        self.n_checks
     }
 
-    fn checks(&self, coordinate: usize) -> &[i64] {
-        &self.checks[self.starts[coordinate] as usize..self.starts[coordinate + 1] as usize]
+    /// The checks of a coordinate with its entries there.
+    fn column(&self, coordinate: usize) -> impl ExactSizeIterator<Item = (usize, f64)> + Clone {
+        let own = self.starts[coordinate] as usize..self.starts[coordinate + 1] as usize;
+        self.checks[own.clone()].iter().zip(&self.entries[own]).map(|(&check, &a)| (check as usize, a))
     }
 
-    fn members(&self, check: i64) -> &[u32] {
-        &self.members[self.check_starts[check as usize]..self.check_starts[check as usize + 1]]
+    /// A x, which `out` has room for.
+    fn forward(&self, x: &[f64], out: &mut [f64]) {
+        out.fill(0.0);
+        for (j, &x) in x.iter().enumerate() {
+            for (check, a) in self.column(j) {
+                out[check] += a * x;
+            }
+        }
     }
 
-    /// The gap in more than half of a coordinate's checks, if there is one. Gaps are the same within `tolerance`.
+    /// A^T z, which `out` has room for.
+    fn back(&self, z: &[f64], out: &mut [f64]) {
+        for (j, out) in out.iter_mut().enumerate() {
+            *out = self.column(j).map(|(check, a)| a * z[check]).sum();
+        }
+    }
+}
+
+/// The matrix, and which coordinates are in each check.
+pub struct Graph<'a> {
+    matrix: Matrix<'a>,
+    check_starts: Vec<usize>,
+    members: Vec<u32>,
+}
+
+impl<'a> Graph<'a> {
+    /// Looks for the coordinates of each check.
+    pub fn new(matrix: Matrix<'a>) -> Result<Self, Error> {
+        let n_checks = matrix.n_checks;
+        let mut check_starts = room::filled(n_checks.saturating_add(1), 0)?;
+        for &check in matrix.checks {
+            check_starts[check as usize + 1] += 1;
+        }
+        for i in 0..n_checks {
+            check_starts[i + 1] += check_starts[i];
+        }
+        let mut next = room::copied(&check_starts)?;
+        let mut members = room::filled(matrix.checks.len(), 0)?;
+        for j in 0..matrix.width() {
+            for (check, _) in matrix.column(j) {
+                members[next[check]] = j as u32;
+                next[check] += 1;
+            }
+        }
+        Ok(Graph { matrix, check_starts, members })
+    }
+
+    fn members(&self, check: usize) -> &[u32] {
+        &self.members[self.check_starts[check]..self.check_starts[check + 1]]
+    }
+
+    /// The error that explains more than half of a coordinate's checks, if there is one, up to `tolerance` in each.
     fn majority(&self, coordinate: usize, gaps: &[f64], tolerance: f64) -> Option<f64> {
-        let checks = self.checks(coordinate);
-        let needed = checks.len() / 2 + 1;
+        let column = self.matrix.column(coordinate);
+        let needed = column.len() / 2 + 1;
         // Of more than half, one is among the first half and one.
-        for &candidate in checks.iter().take(checks.len() - checks.len() / 2) {
-            let gap = gaps[candidate as usize];
+        for (candidate, a) in column.clone().take(column.len() - column.len() / 2) {
+            let gap = gaps[candidate];
             if gap.abs() > tolerance {
+                let error = gap / a;
                 // Of small gaps only those that are not zero count, so that a step always leaves fewer checks open.
-                let same = |&&check: &&i64| {
-                    let other = gaps[check as usize];
-                    other.abs() > tolerance && (other - gap).abs() <= tolerance
+                let explained = |&(check, a): &(usize, f64)| {
+                    gaps[check].abs() > tolerance && (gaps[check] - a * error).abs() <= tolerance
                 };
-                if checks.iter().filter(same).count() >= needed {
-                    return Some(gap);
+                if column.clone().filter(explained).count() >= needed {
+                    return Some(error);
                 }
             }
         }
         None
     }
+}
+
+/// Multiplies rows by a sparse matrix A: `out` becomes A x for every row x, or A^T z for every row z if `back`.
+pub fn products(context: &Context, matrix: &Matrix, rows: &[f64], back: bool, out: &mut [f64]) -> Result<(), Error> {
+    let (width, n_checks) = (matrix.width(), matrix.n_checks);
+    let (from, to) = if back { (n_checks, width) } else { (width, n_checks) };
+    // A matrix without rows or columns leaves one of the two empty.
+    let n = (rows.len() / from.max(1)).max(out.len() / to.max(1));
+    assert!(rows.len() == n * from && out.len() == n * to, "rows of the matrix's shape");
+    let shared = Shared(out.as_mut_ptr());
+    map(
+        context,
+        n,
+        n * matrix.checks.len(),
+        || Ok(()),
+        |_, row, _| {
+            let shared = &shared;
+            // SAFETY: every task has a row of its own, within `out` by the assertion above.
+            let out = unsafe { std::slice::from_raw_parts_mut(shared.0.add(row * to), to) };
+            let row = &rows[row * from..][..from];
+            if back {
+                matrix.back(row, out)
+            } else {
+                matrix.forward(row, out)
+            }
+            Ok(())
+        },
+    )?;
+    Ok(())
 }
 
 /// Buffers of one worker.
@@ -111,15 +177,15 @@ pub fn peel(
     tolerances: &[f64],
     errors: &mut [f64],
 ) -> Result<Vec<i64>, Error> {
-    let width = graph.width();
+    let width = graph.matrix.width();
     assert!(cues.len() == tolerances.len() * width && errors.len() == cues.len(), "rows of the graph's width");
     let out = Shared(errors.as_mut_ptr());
     let desk = || {
-        let (gaps, queued) = (room::filled(graph.n_checks(), 0.0)?, room::filled(width, true)?);
+        let (gaps, queued) = (room::filled(graph.matrix.n_checks, 0.0)?, room::filled(width, true)?);
         // A coordinate is in the queue once at most.
         Ok(Desk { gaps, queue: VecDeque::from(room::list(width)?), queued })
     };
-    let cost = tolerances.len() * (width + graph.checks.len());
+    let cost = tolerances.len() * (width + graph.matrix.checks.len());
     map(context, tolerances.len(), cost, desk, |desk, row, stop| {
         let out = &out;
         // SAFETY: every task has a row of its own, within `errors` by the assertion above.
@@ -138,12 +204,7 @@ fn decode(
     stop: &Stop,
 ) -> Result<i64, Error> {
     let Desk { gaps, queue, queued } = desk;
-    gaps.fill(0.0);
-    for (j, &x) in cue.iter().enumerate() {
-        for &check in graph.checks(j) {
-            gaps[check as usize] += x;
-        }
-    }
+    graph.matrix.forward(cue, gaps);
     errors.fill(0.0);
     queued.fill(true);
     queue.clear();
@@ -153,13 +214,13 @@ fn decode(
         stop.check()?;
         let j = j as usize;
         queued[j] = false;
-        let Some(gap) = graph.majority(j, gaps, tolerance) else { continue };
+        let Some(error) = graph.majority(j, gaps, tolerance) else { continue };
         steps += 1;
-        errors[j] += gap;
-        for &check in graph.checks(j) {
-            gaps[check as usize] -= gap;
+        errors[j] += error;
+        for (check, a) in graph.matrix.column(j) {
+            gaps[check] -= a * error;
         }
-        for &check in graph.checks(j) {
+        for (check, _) in graph.matrix.column(j) {
             for &other in graph.members(check) {
                 if !queued[other as usize] {
                     queued[other as usize] = true;

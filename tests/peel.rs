@@ -4,7 +4,7 @@ mod common;
 
 use _core::error::Error;
 use _core::parallel::Context;
-use _core::peel::{Graph, peel};
+use _core::peel::{Graph, Matrix, peel, products};
 use common::*;
 
 const NEVER: &(dyn Fn() -> bool + Sync) = &|| false;
@@ -41,8 +41,10 @@ fn sparse(random: &mut Random, n: usize, k: usize) -> Vec<f64> {
 }
 
 fn run(starts: &[i64], checks: &[i64], m: usize, cues: &[f64], tolerance: f64, threads: usize) -> (Vec<f64>, Vec<i64>) {
-    let graph = Graph::new(starts, checks, m).unwrap();
-    let rows = cues.len() / graph.width();
+    let ones = vec![1.0; checks.len()];
+    let matrix = Matrix::new(starts, checks, &ones, m).unwrap();
+    let graph = Graph::new(matrix).unwrap();
+    let rows = cues.len() / matrix.width();
     let mut errors = vec![f64::NAN; cues.len()];
     let context = Context { threads, poll: NEVER };
     let steps = peel(&context, &graph, cues, &vec![tolerance; rows], &mut errors).unwrap();
@@ -103,6 +105,17 @@ fn majority_is_more_than_half() {
     assert_eq!((errors, steps), (vec![1.0, 2.0], vec![2]));
 }
 
+/// The error is what the gaps are in units of the entries.
+#[test]
+fn entries_scale_what_a_check_sees() {
+    let entries = [0.5, -3.0, 7.0, 1.0, 2.0, -1.0];
+    let graph = Graph::new(Matrix::new(&[0, 3, 6], &[0, 1, 3, 1, 2, 4], &entries, 5).unwrap()).unwrap();
+    let (cue, mut errors) = ([1.0, 2.0], [f64::NAN; 2]);
+    let context = Context { threads: 1, poll: NEVER };
+    let steps = peel(&context, &graph, &cue, &[1e-9], &mut errors).unwrap();
+    assert_eq!((errors, steps), (cue, vec![2]));
+}
+
 #[test]
 fn bad_graphs_are_refused() {
     for (starts, checks, m) in [
@@ -113,8 +126,43 @@ fn bad_graphs_are_refused() {
         (vec![0, 2, 1], vec![0], 3),
         (vec![], vec![], 3),
     ] {
-        assert!(matches!(Graph::new(&starts, &checks, m), Err(Error::Argument(_))), "{starts:?}");
+        let ones = vec![1.0; checks.len()];
+        assert!(matches!(Matrix::new(&starts, &checks, &ones, m), Err(Error::Argument(_))), "{starts:?}");
     }
+    for entries in [vec![1.0], vec![1.0, 0.0], vec![1.0, f64::NAN], vec![f64::INFINITY, 1.0]] {
+        assert!(matches!(Matrix::new(&[0, 1, 2], &[0, 1], &entries, 2), Err(Error::Argument(_))), "{entries:?}");
+    }
+}
+
+/// Products are those of the dense matrix, whatever the threads, and the transpose's are of the same matrix.
+#[test]
+fn products_of_rows() {
+    let random = &mut Random(9);
+    let (n, m, rows) = (700, 300, 60);
+    let (starts, checks) = graph(random, n, m, 5);
+    let entries: Vec<f64> = (0..checks.len()).map(|_| random.between(0.5, 2.0)).collect();
+    let matrix = Matrix::new(&starts, &checks, &entries, m).unwrap();
+    for (back, from, to) in [(false, n, m), (true, m, n)] {
+        let x: Vec<f64> = (0..rows * from).map(|_| random.between(-1.0, 1.0)).collect();
+        let run = |threads| {
+            let mut out = vec![f64::NAN; rows * to];
+            products(&Context { threads, poll: NEVER }, &matrix, &x, back, &mut out).unwrap();
+            out
+        };
+        let out = run(1);
+        assert_eq!(run(3), out);
+        let mut expected = vec![0.0; rows * to];
+        for row in 0..rows {
+            for j in 0..n {
+                for k in starts[j] as usize..starts[j + 1] as usize {
+                    let (from_at, to_at) = if back { (checks[k] as usize, j) } else { (j, checks[k] as usize) };
+                    expected[row * to + to_at] += entries[k] * x[row * from + from_at];
+                }
+            }
+        }
+        assert!(out.iter().zip(&expected).all(|(a, b)| (a - b).abs() < 1e-12));
+    }
+    products(&Context { threads: 1, poll: NEVER }, &matrix, &[], false, &mut []).unwrap();
 }
 
 #[test]
@@ -123,7 +171,8 @@ fn interruption() {
     let (n, m) = (2000, 1000);
     let (starts, checks) = graph(random, n, m, 6);
     let cues: Vec<f64> = (0..4000).flat_map(|_| sparse(random, n, 40)).collect();
-    let graph = Graph::new(&starts, &checks, m).unwrap();
+    let ones = vec![1.0; checks.len()];
+    let graph = Graph::new(Matrix::new(&starts, &checks, &ones, m).unwrap()).unwrap();
     let mut errors = vec![0.0; cues.len()];
     let context = Context { threads: 2, poll: &|| true };
     let result = peel(&context, &graph, &cues, &vec![1e-9; 4000], &mut errors);

@@ -28,6 +28,7 @@ __all__ = [
     "sdm_locations",
     "sdm_read",
     "sdm_write",
+    "sparse_products",
     "topk",
     "topk_coded",
     "within",
@@ -282,10 +283,21 @@ def peel(
     cues: NDArray[float64],
     starts: NDArray[int64],
     checks: NDArray[int64],
+    entries: NDArray[float64],
     n_checks: int,
     tolerances: NDArray[float64],
     errors: NDArray[float64],
     threads: int,
 ) -> NDArray[int64]: ...
+def sparse_products(
+    rows: NDArray[float64],
+    starts: NDArray[int64],
+    checks: NDArray[int64],
+    entries: NDArray[float64],
+    n_checks: int,
+    back: bool,
+    out: NDArray[float64],
+    threads: int,
+) -> None: ...
 def cpu_info() -> _CpuInfo: ...
 def probe(threads: int) -> dict[str, float]: ...

@@ -39,6 +39,11 @@ def subspace(n: int, seed: int) -> np.ndarray:
     return np.random.default_rng(seed).normal(size=(n, 4)) @ basis
 
 
+def repeated(n: int, seed: int) -> np.ndarray:
+    """Four values over and over: entries four apart are equal."""
+    return np.random.default_rng(seed).normal(size=(n, 4))[:, np.arange(D) % 4]
+
+
 def sine_nearness(cues: np.ndarray, keys: np.ndarray) -> np.ndarray:
     return np.sin(cues) @ keys.T
 
@@ -166,6 +171,11 @@ CASES: dict[str, list[Case]] = {
     "SparseRecoveryMemory": [
         Case(lambda: am.SparseRecoveryMemory("irls"), rows=subspace, tolerance=1e-6),
         Case(lambda: am.SparseRecoveryMemory("bregman"), rows=subspace, tolerance=1e-6),
+        Case(
+            lambda: am.SparseRecoveryMemory("expander", constraints="learned"),
+            rows=repeated,
+            tolerance=1e-6,
+        ),
     ],
 }
 EVERY = [

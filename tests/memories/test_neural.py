@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 import amfast as am
+from amfast.memories.neural import forces
 
 SIMILARITIES = (
     *("dot", "sqeuclidean", "euclidean", "cosine", "manhattan"),
@@ -494,3 +495,27 @@ def test_a_blank_row_has_no_direction():
     shares = am.NeuralDynamics("kl")
     shares.store([[1.0, 0.0], [0.0, 1.0]])
     assert not shares.run([0.0, 0.0], n_steps=5).visible.any()
+
+
+def test_steps_by_manhattan_end_at_weighted_medians(rng) -> None:
+    """Of few items that are felt the keys are sorted for the step, of many they were before."""
+    for n in (1, 2, 7, 40):
+        keys = rng.integers(0, 5, (n, 30)).astype(np.float64)  # ties in every column
+        memory = am.NeuralDynamics("manhattan")
+        memory.store(keys)
+        g, inputs = rng.normal(size=(4, 30)), rng.normal(size=(4, 30))
+        f = rng.random((4, n))
+        f[1, 1:] *= 1e-30  # one is felt
+        f[2] = 0.0
+        spans = np.array([0.1, 0.1, 2.0, 50.0])
+        _, network = memory._network(None)
+        moved = forces.to_medians(network.asked(g, f, np.zeros((4, n))), inputs, spans)
+        back = 1.0 / np.expm1(spans)[:, None]
+        for shift in (-1e-6, 0.0, 1e-6):
+            u = moved + shift
+            slope = (1 + back) * u - back * g - inputs
+            below = slope + (f[:, :, None] * np.sign(u[:, None] - keys - 1e-12)).sum(axis=1)
+            above = slope + (f[:, :, None] * np.sign(u[:, None] - keys + 1e-12)).sum(axis=1)
+            # A convex function falls before its least point and grows behind it.
+            assert shift >= 0 or (below < 1e-9).all()
+            assert shift <= 0 or (above > -1e-9).all()

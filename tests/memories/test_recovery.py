@@ -331,7 +331,7 @@ def test_bad_input(rng) -> None:
     for call, message in [
         (lambda: new("lasso"), "decoder must be one of 'l1', 'omp', 'irls', 'bregman', 'expander'"),
         (lambda: new("expander"), "decoder='expander' needs constraints="),
-        (lambda: new("expander", constraints=[[0.5, 1.0]]), "must hold 0 and 1 .* got 0.5"),
+        (lambda: new("expander", constraints=[[0.5, 1.0]]), "must be sparse .* got 2 of 1 x 2"),
         (lambda: new("expander", constraints=[[1, 0], [1, 0]]), "column 1 has none"),
         (lambda: new(constraints=np.zeros((2, 3))), "constraints are all zero"),
         (lambda: new(constraints=np.ones(3)), "constraints must be 2-d"),
@@ -374,14 +374,14 @@ def test_missing_extras(rng, monkeypatch, decoder, module) -> None:
 
 
 def test_engine_refuses_what_does_not_fit() -> None:
-    starts, checks = np.array([0, 1]), np.array([0])
+    starts, checks, ones = np.array([0, 1]), np.array([0]), np.ones(1)
     errors = np.empty((1, 1))
     with pytest.raises(ValueError, match="a row per tolerance"):
-        _core.peel(np.zeros((2, 1)), starts, checks, 1, np.zeros(1), errors, 1)
+        _core.peel(np.zeros((2, 1)), starts, checks, ones, 1, np.zeros(1), errors, 1)
     with pytest.raises(ValueError, match="not a sparse matrix of 1 rows"):
-        _core.peel(np.zeros((1, 1)), starts, np.array([1]), 1, np.zeros(1), errors, 1)
+        _core.peel(np.zeros((1, 1)), starts, np.array([1]), ones, 1, np.zeros(1), errors, 1)
     with pytest.raises(ValueError, match="threads must be at least 1"):
-        _core.peel(np.zeros((1, 1)), starts, checks, 1, np.zeros(1), errors, 0)
+        _core.peel(np.zeros((1, 1)), starts, checks, ones, 1, np.zeros(1), errors, 0)
 
 
 # -- theory ---------------------------------------------------------------------------------------

@@ -21,6 +21,8 @@ from amfast.memories.universal.standard import Standard
 TINY = float(np.finfo(np.float64).tiny)
 # As a part of all pulls, one so weak that even a million like it are rounding.
 _FAINT = 2.0**-74
+# Where fewer than one in so many items is felt, theirs are sorted and not all of them looked up.
+_FEW = 8
 
 
 class Asked(NamedTuple):
@@ -194,29 +196,44 @@ def to_medians(at: Asked, inputs: Float, span: Float) -> Float:
     with np.errstate(over="ignore"):
         back = 1.0 / np.expm1(span)
     for row, (g, f) in enumerate(zip(at.g, at.f, strict=True)):
-        felt = np.abs(f) > _FAINT * np.abs(f).sum()
-        keys = at.items.keys[felt].astype(np.float64)
-        order = np.argsort(keys, axis=0, kind="stable")
-        entries, pulled = np.take_along_axis(keys, order, axis=0), f[felt][order]
+        felt = np.flatnonzero(np.abs(f) > _FAINT * np.abs(f).sum())
+        if _FEW * len(felt) < len(f):
+            entries, order = _sorted(at.items.keys[felt])
+            f = f[felt]
+        else:
+            entries, order = at.items.derived("sorted", lambda: _sorted(at.items.keys))
+        pulled = f[order]
         goal = back[row] * g + inputs[row]
         if (f < 0).any():
             pushed = np.minimum(pulled, 0.0)
-            goal = goal + (pushed * np.sign(entries - g)).sum(axis=0)
+            goal = goal + (pushed * np.sign(entries - g[:, None])).sum(axis=1)
             pulled = np.maximum(pulled, 0.0)
         moved[row] = _median(entries, pulled, 1.0 + back[row], goal)
     return moved
 
 
+def _sorted(keys: Array) -> tuple[Float, Int]:
+    """Return every column of keys (n, d) in order, (d, n), and which keys these are."""
+    columns = np.ascontiguousarray(keys.T, np.float64)
+    order = np.argsort(columns, axis=1, kind="stable")
+    return np.take_along_axis(columns, order, axis=1), order
+
+
 def _median(m: Float, f: Float, scale: float, goal: Float) -> Float:
-    """Solve ``scale u - goal + sum_i f_i sign(u - m_i) = 0`` per column of sorted m."""
-    if len(m) == 0:
+    """Solve ``scale u - goal + sum_i f_i sign(u - m_i) = 0`` per row of sorted m (d, n)."""
+    d, n = m.shape
+    if n == 0:
         return np.asarray(goal / scale)
-    below = np.cumsum(f, axis=0)
-    total = below[-1]
-    right = scale * m - goal + 2.0 * below - total
-    n = (right < 0).sum(axis=0)  # entries that u lies beyond
-    columns = np.arange(m.shape[1])
-    passed = np.where(n > 0, below[n - 1, columns], 0.0)
+    below = np.cumsum(f, axis=1)
+    total, rows = below[:, -1], np.arange(d)
+    # Entries that u lies beyond, by halves, as the left side grows with u.
+    low, high = np.zeros(d, np.int64), np.full(d, n)
+    for _ in range(n.bit_length()):
+        middle = np.minimum((low + high) // 2, n - 1)
+        beyond = scale * m[rows, middle] - goal + 2.0 * below[rows, middle] - total < 0
+        beyond &= low < high
+        low, high = np.where(beyond, middle + 1, low), np.where(beyond, high, middle)
+    passed = np.where(low > 0, below[rows, low - 1], 0.0)
     free = (goal + total - 2.0 * passed) / scale
-    next_entry = np.where(n < len(m), m[np.minimum(n, len(m) - 1), columns], np.inf)
+    next_entry = np.where(low < n, m[rows, np.minimum(low, n - 1)], np.inf)
     return np.asarray(np.minimum(free, next_entry))

@@ -1,4 +1,4 @@
-"""Sparse 0/1 constraints: a matrix by columns, random ones, and what the engine peels off them."""
+"""Sparse constraints: a matrix by columns, random ones, and what the engine peels off them."""
 
 from __future__ import annotations
 
@@ -8,49 +8,57 @@ from typing import Any
 import numpy as np
 
 from amfast import _check
-from amfast._engine.peeling import peel
+from amfast._engine.peeling import Matrix, peel, products
 from amfast._typing import Array, Bytes, Float, Int
 from amfast.memories.recovery.decoders import bregman, polished, stands_alone
 
 # Conjugate gradients for the projection stop at this share of the first residual.
 _SOLVED = 1e-14
 _MAX_STEPS = 1000
-# Numbers of one tile of rows, gathered by the ones of the matrix.
-_TILE = 1 << 22
+# Share of nonzero entries up to which a matrix is called sparse.
+_SPARSE = 0.5
+# Numbers of one tile of rows.
+_TILE = 1 << 20
 
 
 @dataclass(frozen=True, eq=False)
 class Columns:
-    """A sparse 0/1 matrix by columns: ``checks[starts[j]:starts[j + 1]]`` are the ones of j."""
+    """A sparse matrix by columns: ``checks[starts[j]:starts[j + 1]]`` are the rows of column j."""
 
     n_checks: int
     starts: Int
     checks: Int
+    entries: Float
 
     @classmethod
     def of(cls, given: Any) -> Columns:
-        """Read a dense or SciPy sparse matrix of zeros and ones, or take one that was read."""
+        """Read a dense or SciPy sparse matrix, or take one that was read."""
         if isinstance(given, Columns):
             return given
         if hasattr(given, "tocsc"):
             sparse = given.tocsc(copy=True)
             sparse.sum_duplicates()
             sparse.eliminate_zeros()
-            ones, shape = sparse.data, sparse.shape
-            starts, checks = sparse.indptr.astype(np.int64), sparse.indices.astype(np.int64)
+            entries, shape = sparse.data, sparse.shape
+            starts, checks = sparse.indptr.astype(np.int64), sparse.indices
         else:
             dense = _check.rows(given, "constraints", "m")
             columns, checks = np.nonzero(dense.T)
-            ones, shape = dense.T[columns, checks], dense.shape
+            entries, shape = dense.T[columns, checks], dense.shape
             starts = np.searchsorted(columns, np.arange(shape[1] + 1)).astype(np.int64)
-        if not (np.asarray(ones) == 1).all():
-            wrong = np.asarray(ones)[np.asarray(ones) != 1][0]
-            raise ValueError(f"constraints must hold 0 and 1 for decoder='expander', got {wrong}")
         bare = np.flatnonzero(np.diff(starts) == 0)
         if len(bare) or shape[1] == 0:
             which = f"column {bare[0]} has none" if len(bare) else "there are no columns"
             raise ValueError(f"every coordinate needs a constraint to be corrected by; {which}")
-        return cls(int(shape[0]), starts, checks.astype(np.int64))
+        entries = _check.rows(np.asarray(entries)[None], "constraints")[0]
+        if not np.isfinite(entries).all():
+            raise ValueError("constraints have a NaN or infinite entry")
+        if len(checks) > _SPARSE * shape[0] * shape[1]:
+            raise ValueError(
+                f"constraints must be sparse for decoder='expander', at most half of them nonzero; "
+                f"got {len(checks)} of {shape[0]} x {shape[1]}; 'bregman' takes dense ones"
+            )
+        return cls(int(shape[0]), starts, checks.astype(np.int64), entries.astype(np.float64))
 
     def __eq__(self, other: object) -> bool:
         """Whether the other is the same matrix."""
@@ -59,6 +67,7 @@ class Columns:
             and self.n_checks == other.n_checks
             and np.array_equal(self.starts, other.starts)
             and np.array_equal(self.checks, other.checks)
+            and np.array_equal(self.entries, other.entries)
         )
 
     __hash__ = None  # type: ignore[assignment]
@@ -68,8 +77,9 @@ class Columns:
         return f"<{self.n_checks} sparse constraints of {self.width} columns>"
 
     @classmethod
-    def restored(cls, n_checks: int, starts: Array, checks: Array) -> Columns:
-        """Return what a file holds. ValueError if it is no such matrix."""
+    def restored(cls, n_checks: int, arrays: dict[str, Array]) -> Columns:
+        """Return what `arrays` gave. ValueError if it is no such matrix."""
+        starts, checks = arrays["starts"], arrays["checks"]
         fits = (
             starts.dtype == checks.dtype == np.int64
             and starts.ndim == checks.ndim == 1
@@ -81,7 +91,16 @@ class Columns:
         )
         if not fits:
             raise ValueError(f"starts and checks are no sparse matrix of {n_checks} rows")
-        return cls(n_checks, starts, checks)
+        entries = arrays.get("entries", np.ones(len(checks)))
+        fits = entries.dtype == np.float64 and entries.shape == checks.shape
+        if not fits or not np.isfinite(entries).all() or not entries.all():
+            raise ValueError(f"entries are not {len(checks)} finite numbers other than 0")
+        return cls(n_checks, starts, checks, entries)
+
+    def arrays(self) -> dict[str, Array]:
+        """Return what `restored` makes the same matrix of; entries are left out if all are 1."""
+        found: dict[str, Array] = {"starts": self.starts, "checks": self.checks}
+        return found if (self.entries == 1).all() else found | {"entries": self.entries}
 
     @property
     def width(self) -> int:
@@ -90,75 +109,82 @@ class Columns:
 
     @property
     def nbytes(self) -> int:
-        """Bytes of the indices."""
-        return self.starts.nbytes + self.checks.nbytes
+        """Bytes of the indices and entries."""
+        return self.starts.nbytes + self.checks.nbytes + self.entries.nbytes
 
     def dense(self) -> Float:
         """Return the matrix itself, (m, n)."""
         shape = (self.n_checks, self.width)
         out = _check.empty(shape, np.dtype(np.float64), "constraints")
         out[...] = 0.0
-        out[self.checks, self._owner()] = 1.0
+        out[self.checks, self._owner()] = self.entries
         return out
 
     def _owner(self) -> Int:
         return np.repeat(np.arange(self.width), np.diff(self.starts))
 
-    def syndromes(self, y: Float) -> Float:
-        """Return what the constraints give on rows, (Q, m)."""
-        out = np.zeros((len(y), self.n_checks))
-        owner = self._owner()
-        for s, row in zip(out, y, strict=True):
-            s[:] = np.bincount(self.checks, row[owner], minlength=self.n_checks)
-        return out
+    @property
+    def _matrix(self) -> Matrix:
+        return self.starts, self.checks, self.entries, self.n_checks
 
-    def project(self, y: Float) -> Float:
+    def syndromes(self, y: Float, threads: int) -> Float:
+        """Return what the constraints give on rows, (Q, m)."""
+        return products(y, self._matrix, threads)
+
+    def _transposed(self, z: Float, threads: int) -> Float:
+        return products(z, self._matrix, threads, back=True)
+
+    def project(self, y: Float, threads: int) -> Float:
         """Return rows (Q, n) less what of them lies in the span of the constraints' rows.
 
         That part is A^T z with A A^T z = A y, solved by conjugate gradients from 0, which also
         works where the constraints depend on one another.
         """
-        out = y.copy()
-        for row, right in zip(out, self.syndromes(y), strict=True):
-            z, residual = np.zeros_like(right), right.copy()
-            direction, size = residual.copy(), float(residual @ residual)
-            enough = _SOLVED**2 * size
-            for _ in range(_MAX_STEPS):
-                if size <= enough:
-                    break
-                moved = self.syndromes(self._transposed(direction)[None])[0]
-                step = size / float(direction @ moved)
-                z += step * direction
-                residual -= step * moved
-                before, size = size, float(residual @ residual)
-                direction = residual + size / before * direction
-            row -= self._transposed(z)
-        return out
-
-    def _transposed(self, z: Float) -> Float:
-        return np.asarray(np.add.reduceat(z[..., self.checks], self.starts[:-1], axis=-1))
+        residual = self.syndromes(y, threads)
+        z, direction, size = np.zeros_like(residual), residual.copy(), (residual**2).sum(axis=1)
+        enough = _SOLVED**2 * size
+        for _ in range(_MAX_STEPS):
+            rows = np.flatnonzero(size > enough)
+            if len(rows) == 0:
+                break
+            ahead, before = direction[rows], size[rows]
+            moved = self.syndromes(self._transposed(ahead, threads), threads)
+            step = (before / (ahead * moved).sum(axis=1))[:, None]
+            z[rows] += step * ahead
+            residual[rows] -= step * moved
+            size[rows] = (residual[rows] ** 2).sum(axis=1)
+            direction[rows] = residual[rows] + (size[rows] / before)[:, None] * ahead
+        return np.asarray(y - self._transposed(z, threads))
 
     def peel(self, y: Float, tolerance: float, threads: int) -> Float:
         """Find errors by the engine; gaps up to ``tolerance`` times the largest entry are 0."""
         zero = tolerance * np.abs(y).max(axis=1, initial=0.0)
-        return peel(y, (self.starts, self.checks, self.n_checks), zero, threads)
+        return peel(y, self._matrix, zero, threads)
 
-    def least(self, y: Float, tolerance: Float) -> Float:
+    def least(self, y: Float, tolerance: Float, threads: int) -> Float:
         """Find errors of the least sum of magnitudes (Q, n), for rows that do not peel.
 
         A row that is not solved stays 0.
         """
         error = np.zeros_like(y)
-        ones = np.bincount(self.checks, minlength=self.n_checks)
-        bound = float(ones.max() * np.diff(self.starts).max())  # of any matrix of zeros and ones
-        step = max(1, _TILE // len(self.checks))
+        size = np.abs(self.entries)
+        most = np.bincount(self.checks, size).max() * np.add.reduceat(size, self.starts[:-1]).max()
+        bound = float(most)  # the largest sums of a row and of a column, for any matrix
+        step = max(1, _TILE // self.width)
+
+        def forward(e: Float) -> Float:
+            return self.syndromes(e, threads)
+
+        def back(z: Float) -> Float:
+            return self._transposed(z, threads)
+
         for start in range(0, len(y), step):
             rows = slice(start, start + step)
-            s = self.syndromes(y[rows])
-            near = bregman(s, self.syndromes, self._transposed, bound, tolerance[rows] / 10)
+            s = forward(y[rows])
+            near = bregman(s, forward, back, bound, tolerance[rows] / 10)
             for e, right, found, most in zip(error[rows], s, near, tolerance[rows], strict=True):
                 found = polished(self._columns, right, found, most)
-                if np.linalg.norm(self.syndromes(found[None])[0] - right) <= most:
+                if np.linalg.norm(forward(found[None])[0] - right) <= most:
                     e[:] = found
         return error
 
@@ -166,7 +192,8 @@ class Columns:
         """Return some columns, dense (m, k)."""
         out = np.zeros((self.n_checks, len(some)))
         for column, j in zip(out.T, some, strict=True):
-            column[self.checks[self.starts[j] : self.starts[j + 1]]] = 1.0
+            own = slice(self.starts[j], self.starts[j + 1])
+            column[self.checks[own]] = self.entries[own]
         return out
 
     def stands_alone(self, support: Array) -> bool:
@@ -185,7 +212,8 @@ class Columns:
         chosen = np.concatenate([support, others]).astype(np.int64)
         a = np.zeros((len(rows), len(chosen)))
         for column, j in zip(a.T, chosen, strict=True):
-            column[place[self.checks[self.starts[j] : self.starts[j + 1]]]] = 1.0
+            own = slice(self.starts[j], self.starts[j + 1])
+            column[place[self.checks[own]]] = self.entries[own]
         k = len(support)
         return stands_alone(a, np.arange(k), np.arange(k, len(chosen)))
 

@@ -14,9 +14,12 @@ from amfast._stores.moments import Moments
 from amfast._threads import get_num_threads
 from amfast._typing import Array, Float, Int
 from amfast.memories.recovery.expander import Columns
+from amfast.memories.recovery.sparse import most_entries, sparsest
 
 # Below this ratio the singular values on both sides of the rank are not clearly apart.
 CLEAR_GAP = 10.0
+# What rounding may leave of a sparse vector outside the null space.
+_RESOLVED = 1e-6
 
 
 @dataclass(frozen=True)
@@ -110,14 +113,19 @@ class SampleStore:
     rank : int, optional
     rank_tol : float
         As `SparseRecoveryMemory` takes them.
+    sparse : bool
+        Whether `columns` are to be learned.
     """
 
     now: Samples
 
-    def __init__(self, given: Columns | Float | None, rank: int | None, rank_tol: float) -> None:
-        self.given, self.rank, self.rank_tol = given, rank, rank_tol
+    def __init__(
+        self, given: Columns | Float | None, rank: int | None, rank_tol: float, sparse: bool = False
+    ) -> None:
+        self.given, self.rank, self.rank_tol, self.sparse = given, rank, rank_tol, sparse
         self.now = Samples()
         self._derived: tuple[Samples, Learned] | None = None
+        self._found: tuple[Samples, Columns] | None = None
 
     @property
     def width(self) -> int | None:
@@ -182,6 +190,32 @@ class SampleStore:
             self._derived = now, known
         return known
 
+    def columns(self) -> Columns | None:
+        """Return sparse constraints, given or learned, None where they are dense."""
+        if not self.sparse:
+            return self.given if isinstance(self.given, Columns) else None
+        known, now, found = self.known(), self.now, self._found
+        if found is None or found[0] is not now:
+            found = self._found = now, self._sparsest(known, now.n)
+        return found[1]
+
+    def _sparsest(self, known: Learned, count: int) -> Columns:
+        m, n = known.constraints.shape
+        rows = sparsest(known.constraints, max(self.rank_tol, _RESOLVED), get_num_threads())
+        if len(rows) < m:
+            raise ValueError(
+                f"the null space of the {count} samples is not sparse: {m} constraints of at most "
+                f"{most_entries(n, m)} of {n} entries were expected, {len(rows)} were found; "
+                f"other decoders learn dense constraints"
+            )
+        free = np.flatnonzero(~rows.any(axis=0))
+        if len(free):
+            raise ValueError(
+                f"no constraint that the {count} samples obey holds for column {free[0]}, so "
+                f"nothing could correct it; leave it out, or take another decoder"
+            )
+        return Columns.of(rows)
+
     def __len__(self) -> int:
         """Count the samples."""
         return self.now.n
@@ -189,7 +223,8 @@ class SampleStore:
     @property
     def nbytes(self) -> int:
         """Bytes of the second moment and of the constraints."""
-        held: list[Any] = [self.now.moments, self.given, self.learned()]
+        found = None if self._found is None else self._found[1]
+        held: list[Any] = [self.now.moments, self.given, self.learned(), found]
         return sum(int(x.nbytes) for x in held if x is not None)
 
     def arrays(self) -> tuple[dict[str, Array], dict[str, Any]]:
@@ -197,8 +232,12 @@ class SampleStore:
         now = self.now
         if now.moments is None:
             return {}, {"count": now.n}
-        arrays, meta = now.moments.arrays()
-        return arrays, {"count": now.n, "moments": meta}
+        arrays, moments = now.moments.arrays()
+        meta: dict[str, Any] = {"count": now.n, "moments": moments}
+        if self._found is not None and self._found[0] is now:
+            meta["n_checks"] = self._found[1].n_checks
+            arrays = arrays | self._found[1].arrays()
+        return arrays, meta
 
     def restore(self, arrays: dict[str, Array], meta: dict[str, Any]) -> None:
         """Hold what `arrays` gave, in place of what was held; no array is copied."""
@@ -208,7 +247,13 @@ class SampleStore:
             raise ValueError(f"a second moment of {meta['count']} samples has other sums")
         if moments is not None and self.given is not None:
             raise ValueError("samples are only counted where constraints were given")
-        self.now = Samples(n, moments)
+        now = Samples(n, moments)
+        found = None
+        if moments is not None and "n_checks" in meta:
+            found = now, Columns.restored(int(meta["n_checks"]), arrays)
+            if not self.sparse or found[1].width != moments.width:
+                raise ValueError(f"no sparse constraints on {moments.width} columns were learned")
+        self.now, self._found = now, found
 
     def __getstate__(self) -> dict[str, Any]:
         """Everything but what can be derived again."""

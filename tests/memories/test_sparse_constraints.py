@@ -1,0 +1,220 @@
+"""Sparse constraints learned from patterns alone, and entries other than 1."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+import amfast as am
+from amfast import reference
+from amfast.memories.recovery.sparse import most_entries, sparsest
+
+
+def planted(n: int, m: int, degree: int, kind: str, seed: int) -> tuple[np.ndarray, np.ndarray]:
+    """Sparse constraints, largest entry 1, and an orthonormal basis of the patterns."""
+    rng = np.random.default_rng(seed)
+    a = am.expander(n, m, degree=degree, seed=seed).astype(np.float64)
+    if kind == "signs":
+        a *= rng.choice([-1.0, 1.0], a.shape)
+    elif kind == "reals":
+        a *= rng.choice([-1.0, 1.0], a.shape) * rng.uniform(0.5, 2.0, a.shape)
+    rank = np.linalg.matrix_rank(a)
+    return a, np.linalg.svd(a)[2][rank:]
+
+
+def drawn(basis: np.ndarray, count: int, seed: int = 0) -> np.ndarray:
+    return np.random.default_rng(seed).normal(size=(count, len(basis))) @ basis
+
+
+def corrupted(x: np.ndarray, k: int, seed: int = 0) -> np.ndarray:
+    rng = np.random.default_rng(seed)
+    y = x.copy()
+    for row in y:
+        row[rng.choice(len(row), k, replace=False)] += 10 * rng.normal(size=k)
+    return y
+
+
+def scaled(a: np.ndarray) -> set[tuple[float, ...]]:
+    """Rows, whatever their order, sign and scale."""
+    top = a[np.arange(len(a)), np.abs(a).argmax(axis=1)]
+    return {tuple(np.round(row, 5) + 0.0) for row in a / top[:, None]}
+
+
+def learned(samples: np.ndarray, **options: float) -> am.SparseRecoveryMemory:
+    memory = am.SparseRecoveryMemory("expander", constraints="learned", **options)
+    memory.store(samples)
+    return memory
+
+
+@pytest.mark.parametrize(
+    ("n", "m", "degree", "kind", "seed"),
+    [
+        (60, 15, 3, "ones", 3),
+        (60, 15, 3, "signs", 1),
+        (100, 25, 3, "ones", 2),
+        (100, 25, 4, "ones", 1),
+        (100, 25, 4, "signs", 1),
+        (100, 25, 4, "reals", 1),
+        (100, 40, 4, "reals", 3),
+    ],
+)
+def test_planted_constraints_are_found(n, m, degree, kind, seed) -> None:
+    a, basis = planted(n, m, degree, kind, seed)
+    memory = learned(drawn(basis, n))
+    found = memory.sparse_constraints
+    assert found.shape == (m, n) and not found.flags.writeable
+    assert np.abs(found @ basis.T).max() < 1e-9
+    assert np.linalg.matrix_rank(found) == m == n - memory.rank
+    # As sparse as those that were planted, and nearly all the very same.
+    assert np.count_nonzero(found) <= np.count_nonzero(a)
+    assert len(scaled(found) & scaled(a)) >= 0.9 * m
+    if kind != "reals":
+        assert set(np.unique(found)) <= {-1.0, 0.0, 1.0}
+
+
+@pytest.fixture(scope="module")
+def hundred():
+    a, basis = planted(100, 25, 4, "signs", 1)
+    return a, basis, learned(drawn(basis, 90))
+
+
+def test_they_correct_as_given_ones_do(hundred) -> None:
+    a, basis, memory = hundred
+    given = am.SparseRecoveryMemory("expander", constraints=a)
+    x = drawn(basis, 60, 1)
+    y = corrupted(x, 3)
+    ours, theirs = (some.recall(y, details=True) for some in (memory, given))
+    np.testing.assert_array_equal(ours.fallback, theirs.fallback)
+    np.testing.assert_array_equal(ours.certified, theirs.certified)
+    right = np.abs(ours.state - x).max(axis=1) < 1e-8
+    np.testing.assert_array_equal(right, np.abs(theirs.state - x).max(axis=1) < 1e-8)
+    assert right.mean() > 0.8 and ours.certified.mean() > 0.7
+    np.testing.assert_array_equal(memory.recall(y[3]), ours.state[3])
+    np.testing.assert_allclose(memory.project(x[0]), x[0], atol=1e-9)
+
+
+def test_they_are_kept_in_files_and_learned_anew(hundred, tmp_path) -> None:
+    _, basis, memory = hundred
+    memory.save(tmp_path / "m")
+    again = am.load(tmp_path / "m")
+    np.testing.assert_array_equal(again.sparse_constraints, memory.sparse_constraints)
+    fresh = learned(drawn(basis, 90))
+    fresh.save(tmp_path / "f")  # before anything was asked of it
+    np.testing.assert_array_equal(
+        am.load(tmp_path / "f").sparse_constraints, memory.sparse_constraints
+    )
+    # What was learned holds for the samples at hand only.
+    free = np.vstack([basis, np.random.default_rng(5).normal(size=100)])
+    again.store(drawn(free, 20))
+    with pytest.raises(ValueError, match="not sparse"):
+        again.sparse_constraints  # noqa: B018
+    assert again.rank == 76
+
+
+def test_given_back_they_need_no_samples(hundred) -> None:
+    _, basis, memory = hundred
+    given = am.SparseRecoveryMemory("expander", constraints=memory.sparse_constraints)
+    y = corrupted(drawn(basis, 5, 2), 2)
+    np.testing.assert_array_equal(given.recall(y), memory.recall(y))
+
+
+def test_noisy_samples() -> None:
+    a, basis = planted(60, 15, 3, "ones", 3)
+    samples = drawn(basis, 4000)
+    samples += 1e-4 * np.random.default_rng(1).normal(size=samples.shape)
+    memory = learned(samples, rank_tol=1e-2, tol=1e-2)
+    assert scaled(np.round(memory.sparse_constraints)) == scaled(a)
+
+
+def test_what_has_no_sparse_null_space() -> None:
+    rng = np.random.default_rng(0)
+    samples = rng.normal(size=(60, 30)) @ rng.normal(size=(30, 40))
+    with pytest.raises(
+        ValueError,
+        match="null space of the 60 samples is not sparse: 10 constraints of at most 20 of 40 "
+        "entries were expected, 0 were found",
+    ):
+        learned(samples).recall(samples[0])
+    # All but the coordinates that nothing constrains.
+    a, basis = planted(60, 15, 3, "ones", 0)
+    wide = np.hstack([drawn(basis, 90), rng.normal(size=(90, 1))])
+    with pytest.raises(ValueError, match="no constraint that the 90 samples obey .* column 60"):
+        learned(wide).recall(wide[0])
+
+
+def test_training_sets_that_are_too_small() -> None:
+    _, basis = planted(60, 15, 3, "ones", 0)
+    empty = am.SparseRecoveryMemory("expander", constraints="learned")
+    for call in (lambda: empty.recall(np.ones(60)), lambda: empty.sparse_constraints):
+        with pytest.raises(ValueError, match="the memory is empty"):
+            call()
+    few = learned(drawn(basis, 45))
+    with pytest.raises(ValueError, match="rank is still growing: 45 samples span 45"):
+        few.recall(np.ones(60))
+    few.store(drawn(basis, 5, 1))
+    assert few.rank == 45 and len(few.sparse_constraints) == 15
+    with pytest.raises(ValueError, match="cues have 59 columns, the memory has 60"):
+        few.recall(np.ones(59))
+    with pytest.raises(ValueError, match="samples have 61 columns"):
+        few.store(np.ones((2, 61)))
+    with pytest.raises(ValueError, match="NaN"):
+        few.recall(np.full(60, np.nan))
+
+
+def test_bad_arguments() -> None:
+    new = am.SparseRecoveryMemory
+    with pytest.raises(ValueError, match="constraints must be one of 'learned'"):
+        new("expander", constraints="lerned")
+    with pytest.raises(ValueError, match="'irls' learns dense ones if none are given"):
+        new("irls", constraints="learned")
+    with pytest.raises(ValueError, match="or 'learned' where samples have a sparse null space"):
+        new("expander")
+    with pytest.raises(ValueError, match="decoder='bregman' has dense constraints only"):
+        new("bregman", constraints=np.eye(3)[:2]).sparse_constraints  # noqa: B018
+    dense = np.random.default_rng(0).normal(size=(10, 20))
+    with pytest.raises(ValueError, match="at most half of them nonzero; got 200 of 10 x 20"):
+        new("expander", constraints=dense)
+    with pytest.raises(ValueError, match="constraints have a NaN"):
+        new("expander", constraints=np.diag([1.0, np.nan, 1.0, 1.0]))
+    assert new("expander", constraints="learned", rank=3).store(np.ones((2, 5))).tolist() == [0, 1]
+
+
+def test_they_merge() -> None:
+    _, basis = planted(60, 15, 3, "ones", 0)
+    whole, first, second = (
+        learned(samples)
+        for samples in (drawn(basis, 90), drawn(basis, 90)[:40], drawn(basis, 90)[40:])
+    )
+    assert first.merge(second) is first
+    assert scaled(first.sparse_constraints) == scaled(whole.sparse_constraints)
+
+
+@pytest.mark.parametrize("threads", [1, 2])
+def test_peeling_by_entries_is_the_twin_bit_for_bit(threads) -> None:
+    a, _ = planted(100, 50, 6, "reals", 0)
+    memory = am.SparseRecoveryMemory("expander", constraints=a, fallback=False)
+    y = corrupted(np.zeros((20, 100)), 4)
+    found = memory.recall(y, details=True, threads=threads)
+    for error, cue in zip(found.error, y, strict=True):
+        expected, _ = reference.peel(cue, a, memory.tol * np.abs(cue).max())
+        np.testing.assert_allclose(error, expected, rtol=0, atol=1e-12)
+    # Without the entries' scale the errors would be others.
+    assert (np.abs(found.error - y).max(axis=1) < 1e-9).mean() > 0.8
+
+
+def test_least_errors_by_entries() -> None:
+    a, basis = planted(100, 50, 6, "reals", 0)
+    memory = am.SparseRecoveryMemory("expander", constraints=a)
+    x = drawn(basis, 20)
+    found = memory.recall(corrupted(x, 8), details=True)
+    np.testing.assert_allclose(found.state, x, atol=1e-7)
+    assert found.fallback.any()
+
+
+def test_the_basis_is_the_lightest() -> None:
+    # Sums of two disjoint rows are in the space as well: none is taken.
+    a = np.kron(np.eye(6), np.ones((1, 4)))
+    mixed = np.linalg.qr((np.random.default_rng(0).normal(size=(6, 6)) @ a).T)[0].T
+    found = sparsest(np.ascontiguousarray(mixed), 1e-6, 1)
+    assert scaled(found) == scaled(a)
+    assert most_entries(24, 6) == 12 and most_entries(24, 20) == 4
