@@ -51,7 +51,7 @@ RUST_FLOORS = [
     "separation projection sweep",
     "pull",
     "sink",
-    "hebbian counters coded",
+    "hebbian counters coded dense",
     "py",
 ]
 # Who alone may call the engine, and whom nobody inside may call.

@@ -12,6 +12,9 @@ __all__ = [
     "Keys",
     "coded",
     "cpu_info",
+    "dense_follow",
+    "dense_pulled",
+    "dense_saved",
     "flip_matrix",
     "flip_overlaps",
     "flip_real",
@@ -301,3 +304,28 @@ def sparse_products(
 ) -> None: ...
 def cpu_info() -> _CpuInfo: ...
 def probe(threads: int) -> dict[str, float]: ...
+def dense_saved(
+    products: NDArray[Any],
+    overlaps: tuple[NDArray[Any], NDArray[Any], NDArray[Any], int, bool],
+    out: NDArray[Any],
+    threads: int,
+) -> None:
+    """Energies by classes; overlaps are made by scale, off, switched, order, rectified."""
+
+def dense_pulled(
+    products: NDArray[Any],
+    overlaps: tuple[NDArray[Any], NDArray[Any], NDArray[Any], int, bool],
+    pull: NDArray[Any],
+    units: NDArray[Any],
+    threads: int,
+) -> None:
+    """Put what pulls the overlaps over ``products``; pulls are 0 or above sqrt of the least."""
+
+def dense_follow(
+    gradient: NDArray[Any],
+    memories: NDArray[Any],
+    velocity: NDArray[Any],
+    pace: tuple[float, float, float, float],
+    threads: int,
+) -> float:
+    """Step by momentum, unit, rate and least velocity; the largest entry of the gradient."""

@@ -5,6 +5,7 @@
 
 mod coded;
 mod counters;
+mod dense;
 mod edge;
 mod flips;
 mod heads;
@@ -29,5 +30,6 @@ fn _core(module: &Bound<'_, PyModule>) -> PyResult<()> {
     flips::register(module)?;
     counters::register(module)?;
     peel::register(module)?;
+    dense::register(module)?;
     machine::register(module)
 }

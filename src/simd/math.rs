@@ -94,17 +94,36 @@ pub unsafe fn jensen_shannon<V: Vector>(p: V, q: V) -> V {
 /// Only below [`Isa::call`](super::Isa::call).
 #[inline(always)]
 pub unsafe fn power<V: Vector>(x: V, n: u32) -> V {
-    let mut result = V::splat(V::E::ONE);
-    let mut square = x;
-    let mut left = n;
-    loop {
-        if left & 1 == 1 {
-            result = result.mul(square);
-        }
+    powers([x], n)[0]
+}
+
+/// The same of several registers at a time, none of which waits for another.
+///
+/// # Safety
+/// Only below [`Isa::call`](super::Isa::call).
+#[inline(always)]
+pub unsafe fn powers<V: Vector, const R: usize>(x: [V; R], n: u32) -> [V; R] {
+    let (mut square, mut left) = (x, n);
+    while left & 1 == 0 {
+        square = times(square, square);
         left >>= 1;
-        if left == 0 {
-            return result;
-        }
-        square = square.mul(square);
     }
+    let mut result = square;
+    while left > 1 {
+        square = times(square, square);
+        left >>= 1;
+        if left & 1 == 1 {
+            result = times(result, square);
+        }
+    }
+    result
+}
+
+/// Products of registers.
+#[inline(always)]
+unsafe fn times<V: Vector, const R: usize>(mut a: [V; R], b: [V; R]) -> [V; R] {
+    for r in 0..R {
+        a[r] = a[r].mul(b[r]);
+    }
+    a
 }

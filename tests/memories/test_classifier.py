@@ -101,11 +101,33 @@ def test_digits(digits, n):
 
 @pytest.mark.parametrize("n", [2, 3, 4])
 def test_exclusive_or(n):
+    """Rectified units can hold it at any order from 2 on, and find it from nearly any start."""
     X, y = np.tile(XOR, (8, 1)), np.tile(XOR_LABELS, 8)
-    model = am.DenseAssociativeClassifier(8, n, n_epochs=200, batch_size=8).fit(X, y)
-    assert model.score(XOR, XOR_LABELS) == 1.0
+    settings = {"temperature": 0.9, "n_epochs": 200, "batch_size": 8}
+    models = [am.DenseAssociativeClassifier(16, n, seed=seed, **settings) for seed in range(5)]
+    assert sum(solves(model, X, y) for model in models) >= 4
 
 
+def solves(model, X, y):
+    try:
+        return model.fit(X, y).score(XOR, XOR_LABELS) == 1.0
+    except ValueError as error:  # an input that no memory takes notice of is never learned
+        assert "every gradient is zero" in str(error)
+        return False
+
+
+def test_what_is_learned_stays():
+    """Answers near their targets pull nothing, so memories do not wander off."""
+    X, y = np.tile(XOR, (8, 1)), np.tile(XOR_LABELS, 8)
+    settings = {"temperature": 0.9, "batch_size": 8, "n_epochs": 200}
+    model = am.DenseAssociativeClassifier(16, 3, **settings).fit(X, y)
+    weights = model.weights_
+    model.partial_fit(X, y)
+    assert model.error_[-1] == 0
+    np.testing.assert_array_equal(model.weights_, weights)
+
+
+@pytest.mark.filterwarnings("ignore:the training error:RuntimeWarning")
 def test_shapes_units_and_types(digits):
     images = digits[0].reshape(-1, 8, 8)
     model = am.DenseAssociativeClassifier(5, n_epochs=1).fit(images, digits[2].astype(str))
@@ -113,7 +135,9 @@ def test_shapes_units_and_types(digits):
     assert model.memories_.min() >= 0 and model.memories_.max() <= 16
     assert model.weights_.shape == (5, 64) and model.labels_.shape == (5, 10)
     assert model.weights_.dtype == np.float32
-    assert am.DenseAssociativeClassifier(5, 10).fit(XOR, XOR_LABELS).weights_.dtype == np.float64
+    for dtype in ("float32", "float64"):
+        short = am.DenseAssociativeClassifier(5, 10, dtype=dtype, n_epochs=1)
+        assert short.fit(images[:50], digits[2][:50]).weights_.dtype == dtype
     assert model.predict(images[:3]).dtype.kind == "U"
     assert model.predict(images[:0]).shape == (0,)
     assert "5 memories" in repr(model)

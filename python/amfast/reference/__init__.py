@@ -23,6 +23,7 @@ from amfast.reference.dynamics import (
     sweep_words,
 )
 from amfast.reference.gradients import Gradients, causal_retrieve, retrieve_backward
+from amfast.reference.learning import Learner, dense_follow, dense_pulled, dense_saved
 from amfast.reference.metrics import METRICS, distribution, pairwise
 from amfast.reference.peeling import peel
 from amfast.reference.products import hebbian, hebbian_memory
@@ -33,8 +34,12 @@ from amfast.reference.separations import entmax, potential, separate
 __all__ = [
     "METRICS",
     "Gradients",
+    "Learner",
     "causal_retrieve",
     "cue_key",
+    "dense_follow",
+    "dense_pulled",
+    "dense_saved",
     "distribution",
     "entmax",
     "flips",

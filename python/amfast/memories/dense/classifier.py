@@ -22,7 +22,7 @@ from amfast.memories.files import decoded, encoded
 __all__ = ["DenseAssociativeClassifier"]
 
 
-# Numbers of energies that are computed at a time when predicting: a few megabytes.
+# Numbers that are computed at a time when predicting: a few megabytes.
 _TILE = 1024 * 1000
 
 
@@ -72,8 +72,8 @@ class DenseAssociativeClassifier(Savable):
     patience : int, optional
         Stop early when the training error has not improved for so many epochs. None: never.
     dtype : {"auto", "float32", "float64"}, default "auto"
-        Type of the arithmetic. "auto": float32 up to n = 4, float64 above, where powers leave
-        the range of float32.
+        Type of the arithmetic. "auto": float32, whose errors are those of float64: powers are
+        taken of overlaps in units of each input's largest.
     seed : int, default 0
         For the first memories and the order of the inputs.
     verbose : bool, default False
@@ -305,12 +305,13 @@ class DenseAssociativeClassifier(Savable):
         rate = settings.learning_rate * settings.decay ** len(self.loss_)
         order = network.rng.permutation(len(v))
         loss = wrong = largest = 0.0
+        threads = resolve_threads(None)
         for start in range(0, len(v), settings.batch_size):
             chosen = order[start : start + settings.batch_size]
-            batch_loss, batch_wrong, batch_largest = network.step(v[chosen], targets[chosen], rate)
-            loss += batch_loss
-            wrong += batch_wrong
-            largest = max(largest, batch_largest)
+            batch = network.step(v[chosen], targets[chosen], rate, threads)
+            loss += batch[0]
+            wrong += batch[1]
+            largest = max(largest, batch[2])
         if largest < SMALLEST_STEP and wrong:
             raise ValueError(
                 f"no memory learns any more in epoch {len(self.loss_) + 1}: every gradient is zero "
@@ -339,8 +340,8 @@ class DenseAssociativeClassifier(Savable):
         """
         inputs = self._read(X)
         energies = np.zeros((len(inputs), len(self.classes_)), self.network_.dtype)
-        for tile, parts in self._parts(inputs):
-            energies[tile] = parts.sum(axis=2)
+        for tile in self._tiles(len(inputs), 1):
+            energies[tile] = self.network_.saved(inputs[tile], resolve_threads(None))
         return energies
 
     @_docs.like(decision_function)
@@ -387,7 +388,8 @@ class DenseAssociativeClassifier(Savable):
         inputs = self._read(X)
         _check.nonempty(inputs, "X")
         single = 0
-        for _, parts in self._parts(inputs):
+        for tile in self._tiles(len(inputs), len(self.classes_)):
+            parts = self.network_.parts(inputs[tile], resolve_threads(None))
             best = parts.sum(axis=2).argmax(axis=1)
             chosen = parts[np.arange(len(parts)), best]
             single += int(
@@ -472,13 +474,11 @@ class DenseAssociativeClassifier(Savable):
         self._same_width(inputs)
         return network.scaled(inputs)
 
-    def _parts(self, v: Array) -> Iterator[tuple[slice, Array]]:
-        """Yield what each memory saves for each class, of some inputs at a time."""
-        threads = resolve_threads(None)
-        rows = max(1, _TILE // (len(self.network_.memories) * len(self.classes_)))
-        for start in range(0, len(v), rows):
-            tile = slice(start, start + rows)
-            yield tile, self.network_.saved(v[tile], threads)
+    def _tiles(self, n: int, width: int) -> Iterator[slice]:
+        """Slices of inputs, of which so many numbers a memory stay small."""
+        rows = max(1, _TILE // (len(self.network_.memories) * width))
+        for start in range(0, n, rows):
+            yield slice(start, start + rows)
 
     def _same_width(self, inputs: Array) -> None:
         _check.same_width(inputs, "X", self.n_features_in_, "the classifier learned from")

@@ -11,16 +11,18 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from amfast import _check
-from amfast._engine import scoring
+from amfast._engine import learning, scoring
 from amfast._typing import Array
 
 if TYPE_CHECKING:
     from amfast.memories.dense.classifier import DenseAssociativeClassifier
 
-# Overlaps of a tile of inputs: with the slopes of ten classes they stay in the cache.
-_TILE_BYTES = 1 << 18
 # A gradient that nothing in the data can have made any more, only rounding.
 SMALLEST_STEP = 1e-30
+# An answer this near its target pulls nothing, nor does an input that no memory takes notice of.
+# Each memory's step is as long as the rate says, whatever pulls it: where these alone did, it would
+# wander off from what it has learned.
+_LEARNED = 1e-3
 
 
 @dataclass(frozen=True)
@@ -61,6 +63,8 @@ class Settings:
     """Whether the range of the training inputs is mapped to [-1, 1]."""
     patience: int | None
     dtype: np.dtype[np.floating]
+    any_dtype: bool
+    """Whether the type of the arithmetic was left to the library."""
     seed: int
     verbose: bool
 
@@ -77,7 +81,6 @@ class Settings:
         usual = _recipe(n)
         kind = _check.choice(given.interaction, "interaction", ("rectified", "power"))
         dtype = _check.choice(given.dtype, "dtype", ("auto", "float32", "float64"))
-        wide = dtype == "float64" or (dtype == "auto" and n > 4)
         if given.scale is not None:
             _check.choice(given.scale, "scale", ("range",))
         power, heat, rate = usual.loss_power, usual.temperature, usual.learning_rate
@@ -107,7 +110,8 @@ class Settings:
             batch_size=_check.integer(given.batch_size, "batch_size", 1),
             scaled=given.scale is not None,
             patience=patience,
-            dtype=np.dtype(np.float64 if wide else np.float32),
+            dtype=np.dtype(np.float64 if dtype == "float64" else np.float32),
+            any_dtype=dtype == "auto",
             seed=_check.integer(given.seed, "seed", 0),
             verbose=_check.flag(given.verbose, "verbose"),
         )
@@ -177,6 +181,8 @@ class Network:
         made = cls.__new__(cls)
         made.settings, made.n_inputs, made.n_classes = settings, d, n_classes
         made.dtype, shape = settings.dtype, (settings.n_memories, d + n_classes)
+        if settings.any_dtype and arrays["memories"].dtype == np.float64:
+            made.dtype = np.dtype(np.float64)  # which "auto" has stood for, too
         for name in ("memories", "velocity"):
             x = arrays[name]
             if x.shape != shape or x.dtype != made.dtype:
@@ -204,120 +210,82 @@ class Network:
 
     # -- the energy -------------------------------------------------------------------------------
 
-    def _cooled(self, products: Array) -> Array:
-        """Return overlaps, in units of the temperature, from the products with the inputs."""
-        off = products - self.memories[:, self.n_inputs :].sum(axis=1)
-        return np.asarray(off / self.dtype.type(self.temperature))
+    def _products(self, v: Array, threads: int) -> Array:
+        """Multiply by the engine: an input has the same bits alone and among others."""
+        keys = np.ascontiguousarray(self.memories[:, : self.n_inputs])
+        return scoring.dot(v, keys, threads, self.dtype)
 
-    def _switched(self, a: int) -> Array:
-        """Return what switching unit ``a`` on adds to the overlaps."""
-        switched = self.memories[:, self.n_inputs + a] * (2 / self.temperature)
-        return np.asarray(switched.astype(self.dtype))
-
-    def _rectified(self, overlaps: Array) -> Array:
-        return np.maximum(overlaps, 0) if self.settings.rectified else overlaps
-
-    def _slope(self, x: Array, out: Array, scratch: Array) -> None:
-        """Take the derivative of F, but for the factor n, at rectified overlaps."""
-        if self.settings.n == 1 and self.settings.rectified:
-            np.copyto(out, x > 0)
-        else:
-            _raise(x, self.settings.n - 1, out, scratch)
+    def _overlaps(self, products: Array) -> tuple[learning.Overlaps, Array]:
+        """Return what makes overlaps of products, and what those are multiples of, (Q, 1)."""
+        units = self.memories[:, self.n_inputs :]
+        reach = np.maximum(products.max(axis=1), -products.min(axis=1))
+        reach += np.abs(units).sum(axis=1).max()
+        scale = 1 / np.maximum(reach, np.finfo(self.dtype).tiny)
+        off, switched = -units.sum(axis=1), np.ascontiguousarray(2 * units.T)
+        settings = self.settings
+        made = learning.Overlaps(scale, off, switched, settings.n, settings.rectified)
+        return made, 1 / (scale[:, None].astype(np.float64) * self.temperature)
 
     def saved(self, v: Array, threads: int) -> Array:
-        """(Q, C, K) energy that each memory saves when each class is switched on.
+        """(Q, C) energy that is saved when each class is switched on."""
+        products = self._products(v, threads)
+        overlaps, multiple = self._overlaps(products)
+        energies = learning.saved(products, overlaps, threads) * _grown(multiple, self.settings.n)
+        with np.errstate(over="ignore"):
+            return np.asarray(energies.astype(self.dtype))
 
-        By the engine's products: an input has the same bits alone and among others.
-        """
-        keys = np.ascontiguousarray(self.memories[:, : self.n_inputs])
-        overlaps = self._cooled(scoring.dot(v, keys, threads, self.dtype))
-        before = _power(self._rectified(overlaps), self.settings.n)
-        return np.stack(
-            [
-                _power(self._rectified(overlaps + self._switched(a)), self.settings.n) - before
-                for a in range(self.n_classes)
-            ],
-            axis=1,
-        )
+    def parts(self, v: Array, threads: int) -> Array:
+        """(Q, C, K) what each memory saves of that."""
+        n, units = self.settings.n, self.memories[:, self.n_inputs :]
+        overlaps = (self._products(v, threads) - units.sum(axis=1))[:, None]
+        on, off = (overlaps + 2 * units.T) / self.temperature, overlaps / self.temperature
+        if self.settings.rectified:
+            on, off = np.maximum(on, 0), np.maximum(off, 0)
+        return np.asarray(on**n - off**n)
 
     # -- learning ---------------------------------------------------------------------------------
 
-    def step(self, v: Array, targets: Array, rate: float) -> tuple[float, int, float]:
+    def step(self, v: Array, targets: Array, rate: float, threads: int) -> tuple[float, int, float]:
         """Learn from some inputs; return their loss, how many were wrong, the largest gradient."""
-        d = self.n_inputs
-        overlaps = self._cooled(v @ self.memories[:, :d].T)
-        saved = np.empty(targets.shape, self.dtype)
-        miss = np.empty_like(saved)
-        gradient = np.zeros_like(self.memories)
-        rows = max(1, min(len(v), _TILE_BYTES // (len(self.memories) * self.dtype.itemsize)))
-        tile = _Tile(self, rows)
-        for start in range(0, len(v), rows):
-            some = slice(start, start + rows)
-            saved[some] = tile.read(overlaps[some])
-            miss[some], pull = _pull(saved[some], targets[some], self.settings.loss_power)
-            gradient[:, d:] += tile.pulled(pull, overlaps[some])
-        gradient[:, d:] -= overlaps.sum(axis=0)[:, None]
-        gradient[:, :d] = overlaps.T @ v
-        self._move(gradient, rate)
-        loss = float((miss.astype(np.float64) ** (2 * self.settings.loss_power)).sum())
+        d, settings = self.n_inputs, self.settings
+        products = v @ self.memories[:, :d].T
+        overlaps, multiple = self._overlaps(products)
+        saved = learning.saved(products, overlaps, threads) * _grown(multiple, settings.n)
+        miss, pull = _pull(saved, targets, settings.loss_power)
+        pull *= _grown(multiple, settings.n - 1)
+        pull *= (miss >= _LEARNED) & saved.any(axis=1, keepdims=True)
+        unit = float(np.abs(pull).max())
+        pull = self._relative(pull, unit)
+        # What is classified well pulls nothing, and is most inputs in the end.
+        some = np.asarray(pull.any(axis=1))
+        if not some.all():
+            products, v, pull, overlaps = products[some], v[some], pull[some], overlaps.of(some)
+        gradient = np.empty_like(self.memories)
+        gradient[:, d:] = learning.pulled(products, overlaps, pull, threads).T
+        np.matmul(products.T, v, out=gradient[:, :d])
+        largest = self._move(gradient, unit, rate, threads)
+        loss = float((miss ** (2 * settings.loss_power)).sum())
         wrong = int((saved.argmax(axis=1) != targets.argmax(axis=1)).sum())
-        return loss, wrong, float(np.abs(gradient).max())
+        return loss, wrong, largest
 
-    def _move(self, gradient: Array, rate: float) -> None:
-        """Let each memory go down its gradient, its largest entry by the rate."""
-        self.velocity *= self.settings.momentum
-        self.velocity += gradient
-        largest = np.abs(self.velocity).max(axis=1, keepdims=True)
-        # A memory that nothing pulls stays: old velocity blown up to a full step means nothing.
-        pulled = np.abs(gradient).max(axis=1, keepdims=True) > 0
-        self.memories += self.velocity * (pulled * rate / np.maximum(largest, SMALLEST_STEP))
-        np.clip(self.memories, -1, 1, out=self.memories)
+    def _relative(self, pull: Array, unit: float) -> Array:
+        """Return pulls as multiples of the largest, 0 where products with slopes would be lost."""
+        least = math.sqrt(np.finfo(self.dtype).tiny)
+        relative = pull / (unit or 1.0)
+        return np.where(np.abs(relative) < least, 0.0, relative).astype(self.dtype)
 
-
-class _Tile:
-    """A few inputs at a time, whose overlaps with all memories stay in the processor's cache."""
-
-    def __init__(self, network: Network, rows: int) -> None:
-        dtype, shape = network.dtype, (rows, len(network.memories))
-        self._network = network
-        self._switched = [network._switched(a) for a in range(network.n_classes)]
-        self._slopes = np.empty((network.n_classes, *shape), dtype)
-        self._off, self._on, self._scratch, self._value_off = np.empty((4, *shape), dtype)
-
-    def read(self, overlaps: Array) -> Array:
-        """Return what is saved when each class is switched on, (q, C), and keep the slopes."""
-        n = len(overlaps)
-        on, value, value_off = self._on[:n], self._scratch[:n], self._value_off[:n]
-        saved = np.empty((n, len(self._switched)), on.dtype)
-        np.copyto(on, overlaps)
-        self._weighed(on, self._off[:n], value_off)
-        for a, switched in enumerate(self._switched):
-            np.add(overlaps, switched, out=on)
-            self._weighed(on, self._slopes[a, :n], value)
-            value -= value_off
-            saved[:, a] = value.sum(axis=1)
-        return saved
-
-    def _weighed(self, overlaps: Array, slope: Array, value: Array) -> None:
-        """Put F and its derivative of some overlaps in place, rectifying these."""
-        if self._network.settings.rectified:
-            np.maximum(overlaps, 0, out=overlaps)
-        self._network._slope(overlaps, slope, value)
-        np.multiply(slope, overlaps, out=value)
-
-    def pulled(self, pull: Array, shared: Array) -> Array:
-        """Return the gradient of the units of the classes (K, C); put the overlaps' in place."""
-        n = len(pull)
-        slope_off, scratch = self._off[:n], self._scratch[:n]
-        gradient = np.empty((shared.shape[1], pull.shape[1]), pull.dtype)
-        shared[...] = 0
-        for a in range(pull.shape[1]):
-            slope = self._slopes[a, :n]
-            gradient[:, a] = 2 * (pull[:, a] @ slope)
-            np.subtract(slope, slope_off, out=scratch)
-            scratch *= pull[:, a, None]
-            shared += scratch
-        return gradient
+    def _move(self, gradient: Array, unit: float, rate: float, threads: int) -> float:
+        """Let each memory go along its gradient, its largest entry by the rate."""
+        return learning.follow(
+            gradient,
+            self.memories,
+            self.velocity,
+            momentum=self.settings.momentum,
+            unit=min(unit, math.sqrt(np.finfo(self.dtype).max)),
+            rate=rate,
+            least=SMALLEST_STEP,
+            threads=threads,
+        )
 
 
 def _pull(saved: Array, targets: Array, loss_power: int) -> tuple[Array, Array]:
@@ -329,28 +297,10 @@ def _pull(saved: Array, targets: Array, loss_power: int) -> tuple[Array, Array]:
     return miss, targets * miss ** (2 * loss_power - 1) * (4 * small / (1 + small) ** 2)
 
 
-def _power(x: Array, n: int) -> Array:
-    """Return x^n."""
-    out = np.empty_like(x)
-    _raise(x, n, out, np.empty_like(x))
-    return out
-
-
-def _raise(x: Array, n: int, out: Array, scratch: Array) -> None:
-    """Put x^n into ``out``, by squaring: NumPy's own power takes a logarithm per entry."""
-    square, begun = x, False
-    while n:
-        if n & 1:
-            if begun:
-                out *= square
-            else:
-                np.copyto(out, square)
-            begun = True
-        n >>= 1
-        if n:
-            square = np.multiply(square, square, out=scratch)
-    if not begun:
-        out[...] = 1
+def _grown(multiple: Array, n: int) -> Array:
+    """Return ``multiple^n``, which no product with a zero may make a NaN of."""
+    with np.errstate(over="ignore"):
+        return np.asarray(np.minimum(multiple**n, 1e200))
 
 
 def _ramp(given: float | Sequence[float]) -> tuple[float, float]:
