@@ -43,6 +43,7 @@ FAST = [
     "hopfield-biased",
     "identities",
     "mchn-bounds",
+    "muon-longtail",
     "sdm-attention",
     "uhn-dynamics",
 ]

@@ -274,6 +274,7 @@ GIVEN = {
     **dict(n_bits=64, n_locations=1000, radius=20, n_items=50, distance=10, max_iter=3, a=0.1),
     **dict(p=0.01, error=0.01, beta=1.0, n_components=4, margin=1.0, excess=3.0, n_features=3),
     **dict(n_tokens=5, alpha=1.0, norm=2.0, spread=1.0, undersampling=0.5, n_constraints=30),
+    **dict(n_groups=1, share=0.01),
     **dict(rank=5, levels=2, n_pairs=10, label_noise=0.1, n_steps=10, step=3, lr=0.1),
     **dict(
         o=32,
@@ -289,7 +290,7 @@ FUNCTIONS = [name for name in theory.__all__ if not isinstance(getattr(theory, n
 LEAST = {
     **dict(n_constraints=1, n_pairs=1, n_components=1, n_features=1, n_tokens=1, n_steps=1, d=1),
     **dict(n=1, k=1, n_bits=1, n_locations=1, radius=0, n_items=1, distance=0, max_iter=1, step=0),
-    **dict(rank=0, levels=1, o=2),
+    **dict(rank=0, levels=1, o=2, n_groups=1),
 }
 LEAST_OF = {
     ("attention_beta", "radius"): 1,

@@ -184,3 +184,29 @@ def test_the_transformer_of_appendix_f_learns(tmp_path):
     perplexity, entropy = uhn_attention._train(text, "manhattan", 3e-3, 1.0, 25, 0)
     assert 1.0 <= perplexity < 0.5 * text.unigram
     assert 0.0 < entropy < 3.6  # ln 36
+
+
+def test_kinds_of_attention_weigh_as_the_library_does():
+    """Those of appendix F: the weights that are held are the retrieval's, causal, with slopes."""
+    import numpy as np
+
+    import amfast as am
+    from amfast.reproduce import uhn_attention
+
+    x = torch.randn(2, 7, uhn_attention.WIDTH)
+    for kind in uhn_attention.KINDS:
+        attention = uhn_attention._attention(kind, 0.1)
+        answer, _ = attention(x, x, x, is_causal=True)
+        cues, keys, values = uhn_attention._heads(attention, x)
+        weights = uhn_attention._weights(cues, keys, kind, 0.1)
+        read = attention.out_proj((weights @ values).transpose(-2, -3).flatten(-2))
+        torch.testing.assert_close(answer, read, rtol=1e-4, atol=1e-5)
+        assert not weights.triu(1).any()
+        similarity, _, sparse = kind.partition(", ")
+        by = {"": am.Softmax(0.1), "sparsemax": am.Sparsemax(0.1), "top 4": am.TopK(4, 0.1)}
+        memory = am.UniversalHopfield(similarity, by[sparse])
+        memory.store(keys[0, 0].detach().numpy())
+        found = memory.weights(cues[0, 0, -1].detach().numpy())
+        np.testing.assert_allclose(found, weights[0, 0, -1].detach().numpy(), atol=1e-5)
+        answer.square().sum().backward()
+        assert torch.isfinite(attention.in_proj_weight.grad).all()

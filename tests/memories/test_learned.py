@@ -202,6 +202,52 @@ def test_matrix_signs(rng, shape) -> None:
     assert np.linalg.matrix_rank(training.matrix_sign(low)) == 1
 
 
+@pytest.mark.parametrize("share", [3e-4, 2e-3, 0.05, 0.6])
+@pytest.mark.parametrize("steps", [1, 3, 5])
+def test_newton_schulz_ends_in_the_range_of_the_theory(rng, share, steps) -> None:
+    """Over a fine grid of singular values: inside, and the ends are reached."""
+    low, high = theory.newton_schulz_range(share, steps)
+    reached = []
+    for s in np.geomspace(share, 1, 400):
+        # Of unit Frobenius norm with s among its singular values.
+        u, v = (np.linalg.qr(rng.normal(size=(3, 3)))[0] for _ in range(2))
+        spread = np.array([s, np.sqrt((1 - s * s) / 2), np.sqrt((1 - s * s) / 2)])
+        rough = training.newton_schulz(u * spread @ v, steps)
+        reached.append(u[:, 0] @ rough @ v[0])
+    assert min(reached) >= low - 1e-9 and max(reached) <= high + 1e-9
+    assert min(reached) == pytest.approx(low, abs=0.01)
+    assert max(reached) == pytest.approx(high, abs=0.01)
+
+
+def test_newton_schulz_preconditions(rng) -> None:
+    """What the range says of the step: its distance from the sign, its slope, its condition."""
+    for shape in [(6, 6), (4, 9)]:
+        g = rng.normal(size=shape) * 2.0 ** -np.arange(shape[0])[:, None]
+        s = np.linalg.svd(g)[1]
+        low, high = theory.newton_schulz_range(s[-1] / np.linalg.norm(g))
+        step = training.newton_schulz(g)
+        away = np.linalg.svd(step - training.matrix_sign(g))[1][0]
+        assert away <= max(1 - low, high - 1) + 1e-9
+        assert (g * step).sum() >= low * s.sum() - 1e-9
+        assert np.linalg.cond(step) <= high / low + 1e-9 < np.linalg.cond(g) / 4
+
+
+@pytest.mark.parametrize(("k", "groups"), [(12, 3), (64, 4), (6, 6), (40, 1)])
+@pytest.mark.parametrize("alpha", [0.0, 0.1])
+def test_muons_step_is_near_that_of_one_who_knows_the_pairs(rng, k, groups, alpha) -> None:
+    queries, answers = orthonormal(rng, k, k), orthonormal(rng, k, k)
+    memory = am.LinearAssociativeMemory("muon", lr=0.5, label_noise=alpha)
+    bound, before, away = theory.muon_alignment(k, groups), np.zeros((k, k)), []
+    for _ in range(8):  # to a margin of 4, below the optimal one
+        memory.partial_fit(queries, answers, skewed(k, groups))
+        step = answers @ (memory.W_ - before) @ queries.T / 0.5
+        before = memory.W_
+        away.append(float(np.abs(step - np.eye(k)).max()))
+    assert max(away) <= bound + 1e-9 <= (1 + groups) * groups / k + 2e-9
+    # Columns of p^ - p sum to zero, so that S is never the identity.
+    assert max(away) >= bound / groups / 2 - 1e-9
+
+
 def test_newton_schulz_training(rng) -> None:
     queries = orthonormal(rng, 16, 16)
     memory = am.LinearAssociativeMemory(n_steps=30, matrix_sign="newton-schulz")
@@ -323,6 +369,8 @@ def test_closed_forms() -> None:
         lambda: theory.gd_noiseless_loss(0, 1),
         lambda: theory.learned_margin(0, 0.1),
         lambda: theory.learned_margin(3, 1.0),
+        lambda: theory.muon_alignment(10, 3),
+        lambda: theory.newton_schulz_range(1.5),
     ):
         with pytest.raises(ValueError):
             call()

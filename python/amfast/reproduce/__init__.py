@@ -34,6 +34,7 @@ from amfast.reproduce import (  # noqa: F401  (importing an experiment registers
     measure_learning,
     measure_recall,
     modern_onestep,
+    muon_longtail,
     muon_noiseless,
     muon_scaling,
     sdm_attention,

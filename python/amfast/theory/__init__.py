@@ -45,9 +45,11 @@ from amfast.theory.learned import (
     gd_noisy_exponent,
     learned_entropy,
     learned_margin,
+    muon_alignment,
     muon_learning_rate,
     muon_noiseless_loss,
     muon_noisy_exponent,
+    newton_schulz_range,
 )
 from amfast.theory.measure import (
     measure_beta,
@@ -128,9 +130,11 @@ __all__ = [
     "modern_error_bound",
     "modern_radius",
     "modern_separation",
+    "muon_alignment",
     "muon_learning_rate",
     "muon_noiseless_loss",
     "muon_noisy_exponent",
+    "newton_schulz_range",
     "onestep_birthday",
     "onestep_exponent",
     "onestep_union_exponent",

@@ -16,10 +16,16 @@ __all__ = [
     "gd_noisy_exponent",
     "learned_entropy",
     "learned_margin",
+    "muon_alignment",
     "muon_learning_rate",
     "muon_noiseless_loss",
     "muon_noisy_exponent",
+    "newton_schulz_range",
 ]
+
+# Muon's quintic a x + b x^3 + c x^5: it lifts small singular values fast and leaves them near 1,
+# not at 1. From Jordan et al., *Muon: An optimizer for hidden layers in neural networks*, 2024.
+NEWTON_SCHULZ = (3.4445, -4.7750, 2.0315)
 
 
 def learned_margin(n_pairs: int, label_noise: float) -> float:
@@ -128,6 +134,81 @@ def muon_noisy_exponent() -> float:
     float
     """
     return -2.0
+
+
+def muon_alignment(n_pairs: int, n_groups: int) -> float:
+    """Bound 2 / C on how far Muon's step is from the one that knows the pairs, C = K / M.
+
+    Muon steps along the preconditioned gradient ``msgn(G) = (G G^T)^(-1/2) G``. In the coordinates
+    of orthonormal pairs the step that raises every pair alike is the identity, and no entry of
+    ``-msgn(G)`` differs from it by more than this: at every step from W = 0 that begins below the
+    optimal margin (without label noise all do), whatever the frequencies. Within a group all pairs
+    stay alike, so ``-msgn(G) = I + (S - I) x 1 1^T / C``, where S, the sign of the M x M matrix of
+    the groups' means, has entries between -1 and 1. The paper's bound (1 + M) / C is never smaller.
+
+    Parameters
+    ----------
+    n_pairs : int
+        K, >= 1.
+    n_groups : int
+        M, >= 1, groups of as many pairs each, whose frequencies are alike; divides K.
+
+    Returns
+    -------
+    float
+
+    Examples
+    --------
+    >>> from amfast import theory
+    >>> theory.muon_alignment(96, 8)
+    0.16666666666666666
+    """
+    k, m = _check.integer(n_pairs, "n_pairs", 1), _check.integer(n_groups, "n_groups", 1)
+    if k % m:
+        raise ValueError(f"n_groups must divide n_pairs, got {m} and {k}")
+    return 2 * m / k
+
+
+def newton_schulz_range(share: float, n_steps: int = 5) -> tuple[float, float]:
+    """Least and greatest singular value that Newton-Schulz makes of those in share .. 1.
+
+    Muon's approximate sign takes ``X = G / |G|_F`` and, n_steps times, every singular value x to
+    ``3.4445 x - 4.7750 x^3 + 2.0315 x^5``. With all of G's at least ``share |G|_F`` and (l, h) what
+    is returned, the step is a preconditioned gradient of condition number at most h / l, within
+    max(1 - l, h - 1) of msgn(G) in the spectral norm, and ``<G, step> >= l |G|_nuclear``. Exact:
+    the image of an interval is the interval between the extremes at its ends and turning points.
+
+    Parameters
+    ----------
+    share : float
+        Least singular value over the Frobenius norm, 0 <= share <= 1.
+    n_steps : int, default 5
+        1 to 1000.
+
+    Returns
+    -------
+    float, float
+
+    Examples
+    --------
+    >>> from amfast import theory
+    >>> [round(x, 3) for x in theory.newton_schulz_range(0.01)]
+    [0.682, 1.134]
+    """
+    low, high = _check.number(share, "share", 0.0), 1.0
+    if low > high:
+        raise ValueError(f"share must be at most 1, got {low:g}")
+    n_steps = _check.integer(n_steps, "n_steps", 1)
+    if n_steps > 1000:
+        raise ValueError(f"n_steps must be at most 1000, got {n_steps}")
+    a, b, c = NEWTON_SCHULZ
+    root = math.sqrt(9 * b * b - 20 * a * c)
+    turns = [math.sqrt((-3 * b + sign * root) / (10 * c)) for sign in (-1, 1)]
+    for _ in range(n_steps):
+        ends = [low, high, *(x for x in turns if low < x < high)]
+        image = [a * x + b * x**3 + c * x**5 for x in ends]
+        low, high = min(image), max(image)
+    return low, high
 
 
 def gd_noiseless_loss(frequency: float, step: float, lr: float = 1.0) -> float:

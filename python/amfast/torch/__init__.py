@@ -27,6 +27,7 @@ except ImportError as error:
 
 from amfast.torch.attention import SimilarityAttention
 from amfast.torch.hopfield import Hopfield, HopfieldLayer, HopfieldPooling, HopfieldRetrieval
+from amfast.torch.muon import Muon
 from amfast.torch.reading import retrieve
 
 __all__ = [
@@ -34,6 +35,7 @@ __all__ = [
     "HopfieldLayer",
     "HopfieldPooling",
     "HopfieldRetrieval",
+    "Muon",
     "SimilarityAttention",
     "retrieve",
 ]

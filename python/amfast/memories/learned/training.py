@@ -8,9 +8,8 @@ import numpy as np
 
 from amfast import theory
 from amfast._typing import Array, Float, Int
+from amfast.theory.learned import NEWTON_SCHULZ
 
-# Muon's quintic: it lifts small singular values fast and leaves them near 1, not at 1.
-NEWTON_SCHULZ = (3.4445, -4.7750, 2.0315)
 # Singular values below this share of the largest count as zero in the exact matrix sign.
 RANK_TOLERANCE = 1e-12
 
@@ -31,8 +30,8 @@ def matrix_sign(matrix: Float) -> Float:
 def newton_schulz(matrix: Float, steps: int = 5) -> Float:
     """Approximate `matrix_sign` by products alone, with the coefficients of Jordan et al.'s Muon.
 
-    X <- a X + (b X X^T + c (X X^T)^2) X from X = matrix / |matrix|_F. After 5 steps singular values
-    above about 0.002 of the norm lie in 0.68..1.21; the sign of a zero matrix is zero.
+    X <- a X + (b X X^T + c (X X^T)^2) X from X = matrix / |matrix|_F. Where singular values end is
+    `theory.newton_schulz_range`; the sign of a zero matrix is zero.
     """
     first, third, fifth = NEWTON_SCHULZ
     wide = matrix.shape[0] <= matrix.shape[1]
