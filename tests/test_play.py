@@ -6,8 +6,10 @@ out where there is none.
 
 from __future__ import annotations
 
+import errno
 import html
 import json
+import os
 import re
 import shutil
 import subprocess
@@ -428,6 +430,8 @@ def test_pictures_of_a_folder(tmp_path, capsys) -> None:
         pixels = rng.integers(0, 255, (60, 40, 3), dtype=np.uint8)
         image.fromarray(pixels).save(folder / f"{name.replace('/', '')}.png")
     (folder / "notes.txt").write_text("no picture")
+    if hasattr(os, "mkfifo"):
+        os.mkfifo(folder / "nobody writes into it.png")
     target = tmp_path / "p.html"
     assert cli.main(["demo", "--html", str(target), "--images", str(folder)]) == 0
     page = target.read_text("utf-8")
@@ -461,3 +465,22 @@ def test_demo_writes_it(tmp_path, capsys) -> None:
     assert capsys.readouterr().out == f"page: {target}\n"
     assert target.read_text("utf-8") == play.page()
     assert list(tmp_path.iterdir()) == [target]
+
+
+def test_a_page_that_cannot_be_written_leaves_the_old_one(tmp_path, monkeypatch) -> None:
+    target = tmp_path / "p.html"
+    target.write_text("old")
+
+    def full(self: Path, text: str, **how: str) -> None:
+        with self.open("w") as file:
+            file.write(text[:1000])
+        raise OSError(errno.ENOSPC, "No space left on device", str(self))
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Path, "write_text", full)
+        with pytest.raises(OSError, match="No space"):
+            play.write(target)
+    assert target.read_text() == "old"
+    assert list(tmp_path.iterdir()) == [target]
+    assert play.write(target) == target
+    assert target.read_text("utf-8") == play.page()

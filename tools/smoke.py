@@ -23,7 +23,7 @@ BLOCKS = 5
 
 
 def told(*arguments: str) -> str:
-    """Return what ``amfast`` prints, or nothing where it does not take these arguments."""
+    """Return what ``amfast`` prints."""
     command = [sys.executable, "-m", "amfast", *arguments]
     return subprocess.run(command, capture_output=True, text=True, encoding="utf-8").stdout
 
@@ -52,7 +52,7 @@ def main() -> None:
     version = importlib.metadata.version("amfast-memory")
     if version != amfast.__version__:
         sys.exit(f"error: the wheel is {version}, the package says {amfast.__version__}")
-    info = told("info", "--json") or told("info")
+    info = told("info", "--json")
     if version not in info or amfast.cpu_info()["isa"] not in info:
         sys.exit(f"error: amfast info names neither version nor instruction set: {info!r}")
     warnings.simplefilter("error", amfast.SeparationWarning)

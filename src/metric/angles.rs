@@ -29,10 +29,21 @@ impl ByteProduct<f64> for ByteCosine {
         let (none, mut sums) = ([0i32; LANES], [0i32; LANES]);
         I::Words::dot_store(acc, 1, none.as_ptr(), 0, sums.as_mut_ptr());
         let (a, more) = unpair(query_term);
-        for (i, &sum) in sums[..I::F32::LANES].iter().enumerate() {
+        let (mut squares, mut dots, mut long) = ([0.0; LANES], [0.0; LANES], false);
+        for i in 0..I::F32::LANES {
             let (b, other) = unpair(*key_terms.add(i));
-            let dot = sum.wrapping_add(more).wrapping_add(other);
-            *out.add(i) = if a * b <= EXACT { cosine(a, b, dot as f64) } else { long_cosine(a, b, dot) };
+            sums[i] = sums[i].wrapping_add(more).wrapping_add(other);
+            (squares[i], dots[i]) = (b, sums[i] as f64);
+            long |= a * b > EXACT;
+        }
+        for i in (0..I::F32::LANES).step_by(I::F64::LANES) {
+            let (b, dot) = (I::F64::load(squares.as_ptr().add(i)), I::F64::load(dots.as_ptr().add(i)));
+            cosines(I::F64::splat(a), b, dot).store(out.add(i));
+        }
+        if long {
+            for i in (0..I::F32::LANES).filter(|&i| a * squares[i] > EXACT) {
+                *out.add(i) = long_cosine(a, squares[i], sums[i]);
+            }
         }
     }
 }
@@ -40,19 +51,25 @@ impl ByteProduct<f64> for ByteCosine {
 /// Whole numbers to here are f64.
 const EXACT: f64 = (1u64 << 53) as f64;
 
-/// The distance by a = |x|^2, b = |k|^2 and their product, if a b is exact.
+/// The distances by a = |x|^2, b = |k|^2 and their products, where a b is exact.
 ///
 /// `a b - (x.k)^2` is exact too, so nothing cancels, and the quotient by b is that of two whole numbers, rounded: keys in the
 /// same direction, however long, have the same bits. Every step rounds in order, so that no two keys change places.
 #[inline(always)]
-fn cosine(a: f64, b: f64, dot: f64) -> f64 {
-    let (all, square) = (a * b, dot * dot);
-    let near = (all - square) / b / a;
-    let far = (square / b / a).sqrt();
-    let sharp = near / (1.0 + (1.0 - near).sqrt());
-    let wide = if dot < 0.0 { 1.0 + far } else { 1.0 - far };
-    let distance = if dot > 0.0 && 2.0 * square >= all { sharp } else { wide };
-    if all == 0.0 { 1.0 } else { distance }
+unsafe fn cosines<V: Vector<E = f64>>(a: V, b: V, dot: V) -> V {
+    let (zero, one) = (V::splat(0.0), V::splat(1.0));
+    let (all, square) = (a.mul(b), dot.mul(dot));
+    let double = square.add(square);
+    let near = all.sub(square).div(b).div(a);
+    let mut distance = near.div(one.add(one.sub(near).sqrt()));
+    // Most are this near, or few are.
+    let every = ((1u64 << V::LANES) - 1) as u32;
+    if double.lt(all) & every != 0 || zero.lt(dot) & every != every {
+        let far = square.div(b).div(a).sqrt();
+        let wide = V::select_lt(dot, zero, one.add(far), one.sub(far));
+        distance = V::select_lt(zero, dot, V::select_lt(double, all, wide, distance), wide);
+    }
+    V::select_lt(zero, all, distance, one)
 }
 
 /// The same if a b is not.

@@ -103,6 +103,9 @@ pub unsafe fn power<V: Vector>(x: V, n: u32) -> V {
 /// Only below [`Isa::call`](super::Isa::call).
 #[inline(always)]
 pub unsafe fn powers<V: Vector, const R: usize>(x: [V; R], n: u32) -> [V; R] {
+    if n == 0 {
+        return [V::splat(V::E::ONE); R];
+    }
     let (mut square, mut left) = (x, n);
     while left & 1 == 0 {
         square = times(square, square);

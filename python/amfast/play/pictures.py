@@ -68,7 +68,8 @@ def from_folder(folder: str | Path) -> Pictures:
         from PIL import Image, ImageOps
     except ImportError as error:
         raise ImportError('pictures need Pillow: pip install "amfast-memory[data]"') from error
-    paths = sorted(p for p in Path(folder).iterdir() if p.suffix.lower() in _SUFFIXES)
+    inside = Path(folder).iterdir()
+    paths = sorted(p for p in inside if p.suffix.lower() in _SUFFIXES and p.is_file())
     if not 2 <= len(paths) <= _MOST:
         raise ValueError(
             f"images must be a folder of 2 to {_MOST} pictures, {folder} has {len(paths)}"

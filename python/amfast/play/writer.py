@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
+import os
 import re
 from importlib import resources
 from pathlib import Path
@@ -56,10 +57,21 @@ def page(images: str | Path | None = None) -> str:
 
 
 def write(path: str | Path, images: str | Path | None = None) -> Path:
-    """Write the page to a file, whose folder must exist, and return its path; as `page`."""
-    target = Path(path)
-    target.write_text(page(images), encoding="utf-8", newline="\n")
-    return target
+    """Write the page to a file, whose folder must exist, and return its path; as `page`.
+
+    A file that cannot be written whole stays as it was.
+    """
+    target, text = Path(os.path.realpath(path)), page(images)
+    special = target.exists() and not target.is_file()  # such as /dev/stdout, which none replaces
+    fresh = target if special else target.with_name(f".{target.name}.{os.getpid()}.tmp")
+    try:
+        fresh.write_text(text, encoding="utf-8", newline="\n")
+        if not special:
+            os.replace(fresh, target)
+    finally:
+        if not special:
+            fresh.unlink(missing_ok=True)
+    return Path(path)
 
 
 def _part(name: str) -> str:
