@@ -217,4 +217,28 @@ def test_the_basis_is_the_lightest() -> None:
     mixed = np.linalg.qr((np.random.default_rng(0).normal(size=(6, 6)) @ a).T)[0].T
     found = sparsest(np.ascontiguousarray(mixed), 1e-6, 1)
     assert scaled(found) == scaled(a)
-    assert most_entries(24, 6) == 12 and most_entries(24, 20) == 4
+    assert [most_entries(24, m) for m in (6, 20, 22, 23)] == [12, 4, 3, 3]
+
+
+@pytest.mark.parametrize(
+    "samples",
+    [
+        np.repeat(np.arange(1, 161).reshape(16, 10) ** 2 % 97, 4, axis=1),
+        np.ones((5, 50)) * np.arange(1.0, 6.0)[:, None],
+        np.ones((3, 10), np.float32) * np.arange(1.0, 4.0, dtype=np.float32)[:, None],
+    ],
+)
+def test_entries_that_are_equal(samples) -> None:
+    memory = learned(samples)
+    found = memory.sparse_constraints
+    assert (np.count_nonzero(found, axis=1) == 2).all() and (found.sum(axis=1) == 0).all()
+    y = samples[:3].astype(np.float64)
+    y[[0, 1, 2], [0, 1, 9]] += 30.0
+    np.testing.assert_allclose(memory.recall(y), samples[:3], atol=1e-6)
+
+
+@pytest.mark.parametrize("scale", [1e-120, 1e140])
+def test_scale_of_samples_does_not_matter(hundred, scale) -> None:
+    _, basis, memory = hundred
+    found = learned(drawn(basis, 90) * scale).sparse_constraints
+    assert scaled(found) == scaled(memory.sparse_constraints)
