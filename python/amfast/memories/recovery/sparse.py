@@ -108,7 +108,8 @@ def _least(asked: Float, weights: Float, rows: tuple[Any, Any], threads: int) ->
     for i, steps in enumerate(_STEPS):
         if i:
             size = np.abs(z)
-            weights = drawn / (size + 0.1 * size.max(axis=1, keepdims=True))
+            top = size.max(axis=1, keepdims=True)
+            weights = drawn / (size + 0.1 * np.where(top == 0, 1.0, top))
             weights *= (drawn.mean(axis=1) / weights.mean(axis=1))[:, None]
         for _ in range(steps):
             inside = dot(z - u, forward, threads)
