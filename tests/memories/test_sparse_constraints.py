@@ -111,6 +111,27 @@ def test_they_are_kept_in_files_and_learned_anew(hundred, tmp_path) -> None:
     assert again.rank == 76
 
 
+def test_forged_files_are_refused(hundred) -> None:
+    _, _, memory = hundred
+    memory.sparse_constraints  # noqa: B018
+    arrays, meta = memory._store.arrays()
+    fresh = am.SparseRecoveryMemory("expander", constraints="learned")
+    fresh._store.restore(arrays, meta)
+    np.testing.assert_array_equal(fresh.sparse_constraints, memory.sparse_constraints)
+    entries = arrays["entries"]
+    for forged, message in (
+        (arrays | {"entries": entries[1:]}, "entries are not 400 finite numbers"),
+        (arrays | {"entries": np.where(entries == 1, np.nan, entries)}, "400 finite numbers"),
+        (arrays | {"entries": entries * 0}, "finite numbers other than 0"),
+        (arrays | {"starts": arrays["starts"][:-1]}, "no sparse matrix of 25 rows"),
+        (arrays | {"starts": np.array([0, 400])}, "no sparse constraints on 100 columns"),
+    ):
+        with pytest.raises(ValueError, match=message):
+            fresh._store.restore(forged, meta)
+    with pytest.raises(ValueError, match="no sparse constraints on 100 columns were learned"):
+        am.SparseRecoveryMemory("bregman")._store.restore(arrays, meta)
+
+
 def test_given_back_they_need_no_samples(hundred) -> None:
     _, basis, memory = hundred
     given = am.SparseRecoveryMemory("expander", constraints=memory.sparse_constraints)
