@@ -344,6 +344,8 @@ def test_what_is_refused_changes_nothing(case):
     empty = case.make()
     with pytest.raises(ValueError, match=r"empty|not trained"):
         case.answers(empty)
+    with pytest.raises(ValueError, match=r"empty|not trained"):
+        empty.chain(case.cues()[0], 2)
     memory = case.stored(1)
     before, size = case.answers(memory), len(memory)
     bad = case.rows(case.n, 2).astype(np.float64)

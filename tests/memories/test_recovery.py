@@ -14,6 +14,7 @@ from conftest import PACKAGE, layouts
 import amfast as am
 from amfast import _core, reference, theory
 from amfast.memories.recovery import decoders
+from amfast.memories.recovery.expander import Columns
 from amfast.memories.recovery.memory import expander
 
 DENSE = ("l1", "omp", "irls", "bregman")
@@ -382,6 +383,32 @@ def test_engine_refuses_what_does_not_fit() -> None:
         _core.peel(np.zeros((1, 1)), starts, np.array([1]), ones, 1, np.zeros(1), errors, 1)
     with pytest.raises(ValueError, match="threads must be at least 1"):
         _core.peel(np.zeros((1, 1)), starts, checks, ones, 1, np.zeros(1), errors, 0)
+    for entries in (np.zeros(1), np.full(1, np.nan), np.ones(2)):
+        with pytest.raises(ValueError, match="not a sparse matrix of 1 rows"):
+            _core.peel(np.zeros((1, 1)), starts, checks, entries, 1, np.zeros(1), errors, 1)
+    for shape, out in (((1, 2), (1, 1)), ((1, 1), (2, 1)), ((1, 1), (1, 2))):
+        with pytest.raises(ValueError, match="must have the matrix's shape"):
+            args = np.zeros(shape), starts, checks, ones, 1, False, np.empty(out), 1
+            _core.sparse_products(*args)
+    # Without a row of the matrix there is nothing to add up.
+    found = np.full((2, 1), np.nan)
+    _core.sparse_products(
+        np.zeros((2, 0)), np.zeros(2, int), checks[:0], ones[:0], 0, True, found, 1
+    )
+    assert not found.any()
+
+
+def test_sparse_products_are_those_of_the_dense_matrix(rng) -> None:
+    a = expander(300, 150) * rng.normal(size=(150, 300))
+    columns = Columns.of(a)
+    x = rng.normal(size=(40, 300))
+    one = columns.syndromes(x, 1)
+    np.testing.assert_allclose(one, x @ a.T, atol=1e-12)
+    np.testing.assert_array_equal(columns.syndromes(x, 2), one)
+    np.testing.assert_array_equal(columns.syndromes(x[7:8], 2)[0], one[7])
+    batch = columns.project(x, 2)
+    np.testing.assert_allclose(batch @ a.T, 0, atol=1e-8)
+    np.testing.assert_array_equal(columns.project(x[7:8], 1)[0], batch[7])
 
 
 # -- theory ---------------------------------------------------------------------------------------

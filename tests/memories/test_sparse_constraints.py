@@ -111,6 +111,27 @@ def test_they_are_kept_in_files_and_learned_anew(hundred, tmp_path) -> None:
     assert again.rank == 76
 
 
+def test_forged_files_are_refused(hundred) -> None:
+    _, _, memory = hundred
+    memory.sparse_constraints  # noqa: B018
+    arrays, meta = memory._store.arrays()
+    fresh = am.SparseRecoveryMemory("expander", constraints="learned")
+    fresh._store.restore(arrays, meta)
+    np.testing.assert_array_equal(fresh.sparse_constraints, memory.sparse_constraints)
+    entries = arrays["entries"]
+    for forged, message in (
+        (arrays | {"entries": entries[1:]}, "entries are not 400 finite numbers"),
+        (arrays | {"entries": np.where(entries == 1, np.nan, entries)}, "400 finite numbers"),
+        (arrays | {"entries": entries * 0}, "finite numbers other than 0"),
+        (arrays | {"starts": arrays["starts"][:-1]}, "no sparse matrix of 25 rows"),
+        (arrays | {"starts": np.array([0, 400])}, "no sparse constraints on 100 columns"),
+    ):
+        with pytest.raises(ValueError, match=message):
+            fresh._store.restore(forged, meta)
+    with pytest.raises(ValueError, match="no sparse constraints on 100 columns were learned"):
+        am.SparseRecoveryMemory("bregman")._store.restore(arrays, meta)
+
+
 def test_given_back_they_need_no_samples(hundred) -> None:
     _, basis, memory = hundred
     given = am.SparseRecoveryMemory("expander", constraints=memory.sparse_constraints)
@@ -217,4 +238,28 @@ def test_the_basis_is_the_lightest() -> None:
     mixed = np.linalg.qr((np.random.default_rng(0).normal(size=(6, 6)) @ a).T)[0].T
     found = sparsest(np.ascontiguousarray(mixed), 1e-6, 1)
     assert scaled(found) == scaled(a)
-    assert most_entries(24, 6) == 12 and most_entries(24, 20) == 4
+    assert [most_entries(24, m) for m in (6, 20, 22, 23)] == [12, 4, 3, 3]
+
+
+@pytest.mark.parametrize(
+    "samples",
+    [
+        np.repeat(np.arange(1, 161).reshape(16, 10) ** 2 % 97, 4, axis=1),
+        np.ones((5, 50)) * np.arange(1.0, 6.0)[:, None],
+        np.ones((3, 10), np.float32) * np.arange(1.0, 4.0, dtype=np.float32)[:, None],
+    ],
+)
+def test_entries_that_are_equal(samples) -> None:
+    memory = learned(samples)
+    found = memory.sparse_constraints
+    assert (np.count_nonzero(found, axis=1) == 2).all() and (found.sum(axis=1) == 0).all()
+    y = samples[:3].astype(np.float64)
+    y[[0, 1, 2], [0, 1, 9]] += 30.0
+    np.testing.assert_allclose(memory.recall(y), samples[:3], atol=1e-6)
+
+
+@pytest.mark.parametrize("scale", [1e-120, 1e140])
+def test_scale_of_samples_does_not_matter(hundred, scale) -> None:
+    _, basis, memory = hundred
+    found = learned(drawn(basis, 90) * scale).sparse_constraints
+    assert scaled(found) == scaled(memory.sparse_constraints)

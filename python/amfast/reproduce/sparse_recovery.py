@@ -38,6 +38,9 @@ SHARES = {
     0.75: (0.35, (0.2, 0.35, 0.4, 0.47, 0.53, 0.6, 0.67)),
     0.5: (0.2, (0.1, 0.2, 0.3, 0.36, 0.42, 0.5, 0.6)),
 }
+# Of what grows with n: widths by level, and shares of m = 0.75 n around the threshold.
+WIDTHS = {"quick": (50, 100, 200), "default": (50, 100, 200, 400), "full": (50, 100, 200, 400, 800)}
+AROUND = (0.35, 0.42, 0.49, 0.56, 0.63, 0.7)
 
 
 @dataclass
@@ -88,6 +91,7 @@ def run(context: Context) -> Outcome:
                 for decoder, line in lines.items()
                 for i, k in enumerate(errors)
             ]
+    _grow(outcome, WIDTHS[context.level], context.pick(20, 40, 40))
     outcome.tables.append(
         Table(
             "recalled",
@@ -193,6 +197,53 @@ def _report(
             ],
             marks=[Mark(expected, f"ρ_W m = {expected:.0f}"), Mark(unique, f"m / 2 = {unique}")],
             y_range=(-0.04, 1.04),
+        )
+    )
+
+
+def _grow(outcome: Outcome, widths: tuple[int, ...], trials: int) -> None:
+    """Measure of how many errors half are recalled, by width, at rank n / 4."""
+    halves = []
+    for n in widths:
+        m = round(0.75 * n)
+        rng = np.random.default_rng(n)
+        basis = rng.normal(size=(n, n - m))
+        memory = am.SparseRecoveryMemory("bregman")
+        memory.store(rng.choice([-1.0, 1.0], (n - m + 5, n - m)) @ basis.T)
+        line, errors = _Line([], []), [round(share * m) for share in AROUND]
+        for k in errors:
+            _measure(line, memory, basis, k, trials)
+        halves.append(_fit.logistic_crossing(errors, line.found, [trials] * len(errors))[0])
+    exponent = _fit.log_slope(widths, halves)
+    share = [half / n for half, n in zip(halves, widths, strict=True)]
+    outcome.checks.append(
+        Check("exponent of n in the number of errors of which half are recalled", exponent, 1, 0.1)
+    )
+    outcome.claims.append(
+        Claim.plain(
+            "a nearly linear number of corrupted coordinates is corrected",
+            ", ".join(f"n = {n}" for n in widths) + ", rank n / 4",
+            abs(exponent - 1) <= 0.1,
+            f"half are recalled at {min(share):.3f} n to {max(share):.3f} n, which is "
+            f"n^{exponent:.2f}; L1 by products and thresholds, errors at random places",
+        )
+    )
+    outcome.panels.append(
+        Panel(
+            "rank n / 4: errors of which half are recalled",
+            "n",
+            "wrong coordinates",
+            [
+                Series("measured", widths, halves, joined=False),
+                Series(
+                    "ρ_W m",
+                    widths,
+                    [theory.l1_capacity(n, round(0.75 * n)) for n in widths],
+                    colour=1,
+                ),
+            ],
+            log_x=True,
+            log_y=True,
         )
     )
 

@@ -88,7 +88,8 @@ class SparseRecoveryMemory(Memory):
     with six entries per column, all are found; where some are not, as in small matrices of 15 x 60,
     lighter ones stand in their place. It is done when first needed and again where samples were
     added since, in seconds at n = 400. Rows are sparse up to n / 2 entries, and up to n - m, since
-    one of n - m + 1 is in every null space.
+    one of n - m + 1 is in every null space; up to n / 8 in any case. Where the sizes of columns
+    differ by orders of magnitude they should be scaled alike first.
 
     Examples
     --------

@@ -9,6 +9,7 @@ import numpy as np
 
 from amfast._engine.flipping import packed
 from amfast._engine.scoring import dot
+from amfast._stores.matrix import interruptible
 from amfast._typing import Float
 
 # Steps of the programs: with the weights that are drawn, then twice with weights by what was found.
@@ -31,9 +32,9 @@ _APART = 10.0
 def most_entries(n: int, m: int) -> int:
     """How many entries a sparse vector in a space of m of n dimensions may have.
 
-    One of n - m + 1 entries is in every such space.
+    One of n - m + 1 entries is in every such space, which says something only if these are few.
     """
-    return min(n // 2, n - m)
+    return max(min(n // 2, n - m), n // 8, 2)
 
 
 def sparsest(constraints: Float, tolerance: float, threads: int) -> Float:
@@ -76,7 +77,7 @@ def sparsest(constraints: Float, tolerance: float, threads: int) -> Float:
     idle = 0
     while idle < _PATIENCE:
         if len(found) == m:
-            asked = np.linalg.inv(dot(found, constraints, threads)).T
+            asked = interruptible(np.linalg.inv, dot(found, constraints, threads)).T
         else:
             asked = columns - dot(columns, inside, threads) @ inside
         size = np.linalg.norm(asked, axis=1)
@@ -107,7 +108,8 @@ def _least(asked: Float, weights: Float, rows: tuple[Any, Any], threads: int) ->
     for i, steps in enumerate(_STEPS):
         if i:
             size = np.abs(z)
-            weights = drawn / (size + 0.1 * size.max(axis=1, keepdims=True))
+            top = size.max(axis=1, keepdims=True)
+            weights = drawn / (size + 0.1 * np.where(top == 0, 1.0, top))
             weights *= (drawn.mean(axis=1) / weights.mean(axis=1))[:, None]
         for _ in range(steps):
             inside = dot(z - u, forward, threads)
