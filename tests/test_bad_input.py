@@ -69,7 +69,7 @@ BAD_KEYS = [
     ("keys", TypeError, "keys must be real numbers"),
     (None, TypeError, "keys must be real numbers"),
     ({1: 2}, TypeError, "keys must be real numbers"),
-    (np.ma.masked_equal(X, 7.0), ValueError, "keys have masked entries"),
+    (np.ma.masked_equal(X, 7.0), ValueError, "masked entries in keys"),
     (with_entry(2**53 + 1, np.int64), ValueError, "integer 9007199254740993"),
     (with_entry(2**64 - 1, np.uint64), ValueError, "integer 18446744073709551615"),
     ([[2**53 + 1, 0.5, 0.0, 0.0]], ValueError, "integer 9007199254740993"),

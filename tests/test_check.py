@@ -41,7 +41,7 @@ def test_none_one_number_and_one_each(reader) -> None:
         (True, TypeError, "w must be .*, got a bool"),
         (["a", "b", "c"], TypeError, "w must be real numbers, got dtype <U1"),
         ("1", TypeError, "w must be real numbers"),
-        (np.ma.masked_equal([1, 2, 3], 2), ValueError, "w have masked entries"),
+        (np.ma.masked_equal([1, 2, 3], 2), ValueError, "masked entries in w;"),
     ):
         with pytest.raises(error, match=text):
             reader(bad, 3, "w")
@@ -135,6 +135,10 @@ def test_integers_end_where_floats_do() -> None:
 
 
 def test_numbers_between_two_ends() -> None:
+    assert _check.number(1e-9, "f", 0.0, above=True) == 1e-9
+    for bad in (0, 0.0, -1.0):
+        with pytest.raises(ValueError, match="f must be a finite number > 0, got "):
+            _check.number(bad, "f", 0.0, above=True)
     assert _check.number(0, "f", 0.0, 1.0) == 0 and _check.number(1, "f", 0.0, 1.0) == 1
     for bad in (-1e-9, 1.0000001, np.nan, np.inf, 10**400):
         with pytest.raises(ValueError, match=r"f must be a number in 0\.\.1, got"):
@@ -267,7 +271,7 @@ def test_an_object_is_asked_before_its_memory_is() -> None:
     assert _check.read(Capsule(signed), "x").tolist() == [1.0, -1.0]
     masked = np.ma.masked_equal(signed, -1.0)
     for bad in (Foreign(masked), masked, [masked, masked]):
-        with pytest.raises(ValueError, match="x have masked entries"):
+        with pytest.raises(ValueError, match="masked entries in x;"):
             _check.read(bad, "x")
 
 

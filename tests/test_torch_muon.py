@@ -118,3 +118,14 @@ def test_state_goes_on(rng):
 def test_refused(given, message):
     with pytest.raises(ValueError, match=message):
         at.Muon(**{"params": [torch.nn.Parameter(torch.ones(2, 2))], **given})
+
+
+def test_rare_facts_are_learned_first_by_muon():
+    from amfast.reproduce import muon_pretraining as pretraining
+
+    rare = pretraining.GROUPS[pretraining.RARE]
+    muon = pretraining._train(pretraining.MUON, 0.1, 0)
+    sign = pretraining._train(pretraining.SIGN, 3e-3, 0)
+    assert muon.recall[0].mean() < 0.05 and muon.recall[-1].mean() > 0.95
+    assert pretraining._steps(muon, rare) < 0.7 * pretraining._steps(sign, rare)
+    assert 0 < muon.loss[-1] < 0.1 * muon.loss[0]

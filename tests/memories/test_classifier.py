@@ -235,6 +235,10 @@ def test_bad_data(X, y, match):
         ({"temperature": (1.0, -1.0)}, ValueError),
         ({"learning_rate": 0.0}, ValueError),
         ({"learning_rate": np.nan}, ValueError),
+        ({"learning_rate": 1e300}, ValueError),
+        # Which overflow, and are told without NumPy's warnings.
+        ({"temperature": 1e-300}, ValueError),
+        ({"temperature": 1e300}, ValueError),
         ({"decay": 1.5}, ValueError),
         ({"momentum": 1.0}, ValueError),
         ({"n_epochs": 0}, ValueError),

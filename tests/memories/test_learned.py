@@ -281,6 +281,20 @@ def test_equal_answers_share(rng) -> None:
     np.testing.assert_allclose(memory.predict_proba(queries[1])[:2], 0.5, atol=1e-6)
 
 
+@pytest.mark.parametrize("optimizer", ["muon", "signgd"])
+def test_differences_of_logits_that_overflow_are_a_divergence(optimizer) -> None:
+    """Every logit is finite, but not the distance between two of them."""
+    memory = am.LinearAssociativeMemory(optimizer, lr=1e308, n_steps=5)
+    with pytest.raises(ValueError, match="diverged at step 1: lr=1e.308"):
+        memory.fit(np.eye(4), np.eye(4))
+    assert len(memory) == 0
+
+
+def test_groups_are_of_one_kind() -> None:
+    with pytest.raises(TypeError, match="groups must be labels of one kind"):
+        am.LinearAssociativeMemory(n_steps=1).fit(np.eye(2), np.eye(2), groups=[1, None])
+
+
 def test_step_sizes_that_diverge(rng) -> None:
     queries = orthonormal(rng, 4, 4)
     with pytest.warns(RuntimeWarning, match=r"lr=20 .* above 2 .* take lr <= 8"):
@@ -302,8 +316,8 @@ def test_bad_input() -> None:
     eye = np.eye(3)
     for arguments, message in [
         ({"optimizer": "adam"}, "optimizer must be one of 'muon', 'gd', 'ngd', 'signgd'"),
-        ({"lr": 0}, "lr must be > 0"),
-        ({"lr": -1.0}, "lr must be a finite number >= 0"),
+        ({"lr": 0}, "lr must be a finite number > 0, got 0"),
+        ({"lr": -1.0}, "lr must be a finite number > 0, got -1"),
         ({"lr": np.nan}, "lr must be a finite"),
         ({"n_steps": 0}, "n_steps must be an int >= 1"),
         ({"label_noise": 1.0}, "label_noise must be below 1"),

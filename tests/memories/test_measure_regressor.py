@@ -154,12 +154,15 @@ def test_files(model, tmp_path):
         (lambda m, q, y: (m, q * np.nan, y), "queries"),
         (lambda m, q, y: (m, q, y * np.inf), "y"),
         (lambda m, q, y: (m, q, y * 0 + 2), "y must vary"),
-        (lambda m, q, y: (m, q, y * 1e200), "too large"),
+        (lambda m, q, y: (m, q, y * 1e200), "y are too large"),
+        (lambda m, q, y: (m, q, y * 1e-300), "y are too small to be squared; scale them"),
+        (lambda m, q, y: (m, q * 1e200, y), "queries are too large"),
+        (lambda m, q, y: (m, q * 1e-200, y), "queries are too small"),
+        (lambda m, q, y: (m[:1], q[:1], y[:1]), "y must vary, all its rows are equal"),
         (lambda m, q, y: ([am.Measure([[1.0]]), *m[1:]], q, y), "points of measure 1"),
         (lambda m, q, y: ([*m[1:], am.Measure(TAGS)], q, y), "values of measure 19"),
     ],
 )
-@pytest.mark.filterwarnings("ignore:overflow:RuntimeWarning", "ignore:invalid:RuntimeWarning")
 def test_bad_contexts(change, named):
     measures, queries, y, _ = contexts(20)
     with pytest.raises(ValueError, match=named):

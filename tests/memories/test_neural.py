@@ -378,7 +378,7 @@ def test_own_similarities_take_their_gradient(rng):
         (("dot",), {"visible": "tanh"}, ValueError, "visible"),
         (("kl",), {"visible": "sign"}, ValueError, "which signs are not"),
         (("dot",), {"tau_v": 0.0}, ValueError, "tau_v must be a finite number > 0"),
-        (("dot",), {"tau_h": -1.0}, ValueError, "tau_h"),
+        (("dot",), {"tau_h": -1.0}, ValueError, "tau_h must be a finite number > 0"),
         (("dot",), {"tau_h": np.nan}, ValueError, "tau_h"),
         (("dot",), {"tau_v": np.inf}, ValueError, "tau_v"),
         (("dot",), {"tau_v": "fast"}, TypeError, "tau_v"),
@@ -519,3 +519,31 @@ def test_steps_by_manhattan_end_at_weighted_medians(rng) -> None:
             # A convex function falls before its least point and grows behind it.
             assert shift >= 0 or (below < 1e-9).all()
             assert shift <= 0 or (above > -1e-9).all()
+
+
+@pytest.mark.parametrize("t", [0, -1.0, np.nan, np.inf])
+def test_one_text_for_every_horizon_that_is_none(rng, t) -> None:
+    memory = filled(rng)
+    with pytest.raises(ValueError, match="t must be a finite number > 0, got "):
+        memory.run(rng.random(10), t=t)
+
+
+@pytest.mark.parametrize("t", [1e-300, 1e6, 1e300])
+def test_horizons_however_short_or_long_do_not_raise_the_energy(rng, t) -> None:
+    path = filled(rng).run(rng.random((2, 10)), t=t)
+    assert np.isfinite(path.visible).all() and not path.rises.any()
+
+
+def test_what_only_a_user_can_get_wrong_is_told(rng) -> None:
+    cue = rng.random(10)
+    for slopes, message in (
+        (lambda cues, keys: cues, "must return shape"),
+        (lambda cues, keys: np.full((len(cues), len(keys), 10), np.nan), "returned a NaN"),
+    ):
+        memory = filled(rng, am.Similarity(chebyshev, larger_is_better=False, gradient=slopes))
+        with pytest.raises(ValueError, match=message):
+            memory.run(cue)
+    with pytest.raises(ValueError, match="cues have 3 columns, the memory stores 10"):
+        filled(rng).run(cue[:3])
+    with pytest.raises(ValueError, match="the memory is empty"):
+        am.NeuralDynamics("dot").chain(cue, 3)

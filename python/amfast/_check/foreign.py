@@ -115,7 +115,7 @@ def refuse_masked(x: Any, name: str) -> None:
         else isinstance(mask, np.ndarray) and mask.any()
     )
     if masked:
-        raise ValueError(f"{name} have masked entries; fill or drop them first")
+        raise ValueError(f"masked entries in {name}; fill or drop them first")
 
 
 # -- lists ----------------------------------------------------------------------------------------

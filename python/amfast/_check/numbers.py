@@ -56,14 +56,23 @@ def seed(given: object, name: str = "seed") -> int:
     return integer(given, name, 0, MAX_SEED)
 
 
-def number(given: object, name: str, low: float = -math.inf, high: float = math.inf) -> float:
-    """Read a finite real number in ``low..high``, which are included."""
-    if type(given) is float and low <= given <= high and math.isfinite(given):
+def number(
+    given: object,
+    name: str,
+    low: float = -math.inf,
+    high: float = math.inf,
+    *,
+    above: bool = False,
+) -> float:
+    """Read a finite real number in ``low..high``, which are included; ``above`` leaves low out."""
+    if type(given) is float and low < given <= high and math.isfinite(given):
         return given
     if high < math.inf:
         limits = f"a number in {low:g}..{high:g}"
+    elif low == -math.inf:
+        limits = "a finite number"
     else:
-        limits = "a finite number" if low == -math.inf else f"a finite number >= {low:g}"
+        limits = f"a finite number {'>' if above else '>='} {low:g}"
     real = isinstance(given, int | float | np.integer | np.floating) or (
         isinstance(given, np.ndarray) and given.ndim == 0 and given.dtype.kind in "uif"
     )
@@ -75,7 +84,7 @@ def number(given: object, name: str, low: float = -math.inf, high: float = math.
         value = float(given)  # type: ignore[arg-type]
     except OverflowError:
         value = math.inf
-    if not math.isfinite(value) or not low <= value <= high:
+    if not math.isfinite(value) or not low <= value <= high or (above and value == low):
         raise ValueError(f"{name} must be {limits}, got {shown(given)}")
     return value
 

@@ -347,18 +347,23 @@ def _units(contexts: _Contexts, y: Float) -> dict[str, Float]:
     """Return one number by which each kind of input is divided, and the means of values and y."""
     there = contexts.log_mass > -np.inf
     values = contexts.values[there]
-    mean, y_mean = values.mean(axis=0), y.mean(axis=0)
-    sizes = {
-        "points": np.sqrt((contexts.points[there] ** 2).sum(axis=1).mean()),
-        "queries": np.sqrt((contexts.queries**2).sum(axis=1).mean()),
-        "values": np.sqrt(((values - mean) ** 2).mean()),
-        "y": np.sqrt(((y - y_mean) ** 2).mean()),
-    }
-    if not sizes["y"] > 0:
+    if (y == y[0]).all():
         raise ValueError("y must vary, all its rows are equal")
+    with np.errstate(over="ignore"):
+        mean, y_mean = values.mean(axis=0), y.mean(axis=0)
+        kinds = {
+            "points": contexts.points[there], "queries": contexts.queries,
+            "values": values - mean, "y": y - y_mean,
+        }  # fmt: skip
+        squares = {
+            name: x**2 if name in ("values", "y") else (x**2).sum(axis=1)
+            for name, x in kinds.items()
+        }
+        sizes = {name: np.sqrt(x.mean()) for name, x in squares.items()}
     for name, size in sizes.items():
-        if not np.isfinite(size):
-            raise ValueError(f"{name} are too large to be squared; scale them")
+        if not np.isfinite(size) or (size == 0 and kinds[name].any()):
+            far = "small" if size == 0 else "large"
+            raise ValueError(f"{name} are too {far} to be squared; scale them")
     found = {name: np.asarray(size if size > 0 else 1.0) for name, size in sizes.items()}
     return found | {"values_mean": mean, "y_mean": y_mean}
 

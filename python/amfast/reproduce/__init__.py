@@ -36,6 +36,7 @@ from amfast.reproduce import (  # noqa: F401  (importing an experiment registers
     modern_onestep,
     muon_longtail,
     muon_noiseless,
+    muon_pretraining,
     muon_scaling,
     sdm_attention,
     sdm_critical,

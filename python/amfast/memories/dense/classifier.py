@@ -56,8 +56,8 @@ class DenseAssociativeClassifier(Savable):
         over the training inputs, so that it needs no change with the number of pixels. None: from
         0.9 to 0.2 at n <= 2, 0.9 to 0.25 at n <= 4, 0.7 to 0.6 at n < 15, 0.87 above.
     learning_rate : float, optional
-        Largest change of an entry in a step, in the first epoch. None: 0.04 at n <= 4, 0.02 at
-        n < 15, 0.01 above.
+        Largest change of an entry in a step, in the first epoch, 1e-12 to 1000. None: 0.04 at
+        n <= 4, 0.02 at n < 15, 0.01 above.
     decay : float, default 0.998
         Factor on the learning rate per epoch.
     momentum : float, optional
@@ -299,6 +299,8 @@ class DenseAssociativeClassifier(Savable):
         done = min(len(self.loss_) / max(settings.n_epochs - 1, 1), 1.0)
         network.temperature = self.temperature_ = (first + (last - first) * done) * network.unit
 
+    # What overflows leaves no gradient, of which the error tells.
+    @np.errstate(over="ignore", invalid="ignore", divide="ignore")
     def _epoch(self, v: Array, targets: Array) -> None:
         network, settings = self.network_, self.network_.settings
         self._set_temperature()
@@ -489,7 +491,7 @@ class DenseAssociativeClassifier(Savable):
         unknown = np.flatnonzero(self.classes_[place] != labels)
         if len(unknown):
             raise ValueError(
-                f"y[{unknown[0]}] is {labels[unknown[0]]!r}, "
+                f"y[{unknown[0]}] is {labels[unknown].tolist()[0]!r}, "
                 f"the classes are {self.classes_.tolist()}"
             )
         targets = np.full((len(labels), len(self.classes_)), -1, self.network_.dtype)

@@ -90,7 +90,7 @@ class Settings:
         if given.temperature is not None:
             heat = _ramp(given.temperature)
         if given.learning_rate is not None:
-            rate = _positive(given.learning_rate, "learning_rate")
+            rate = _check.number(given.learning_rate, "learning_rate", 1e-12, 1e3)
         if given.momentum is not None:
             momentum = _check.number(given.momentum, "momentum", 0.0)
         if momentum >= 1:
@@ -311,8 +311,8 @@ def _ramp(given: float | Sequence[float]) -> tuple[float, float]:
 
 
 def _positive(given: object, name: str, most: float = math.inf) -> float:
-    value = _check.number(given, name, 0.0)
-    if value == 0 or value > most:
+    value = _check.number(given, name)
+    if not 0 < value <= most:
         limit = "" if most == math.inf else f" and at most {most:g}"
         raise ValueError(f"{name} must be above 0{limit}, got {given!r}")
     return value

@@ -144,9 +144,7 @@ class LinearAssociativeMemory(Attributes, Memory):
         progress: bool = False,
     ) -> None:
         self.optimizer: str = _check.choice(optimizer, "optimizer", OPTIMIZERS)
-        self.lr = None if lr is None else _check.number(lr, "lr", 0.0)
-        if self.lr == 0:
-            raise ValueError("lr must be > 0, got 0")
+        self.lr = None if lr is None else _check.number(lr, "lr", 0.0, above=True)
         self.n_steps = _check.integer(n_steps, "n_steps", 1)
         self.basis: str = _check.choice(basis, "basis", ("ambient", "task"))
         if self.basis == "task" and self.optimizer != "signgd":
@@ -275,7 +273,8 @@ class LinearAssociativeMemory(Attributes, Memory):
         with bar as done, np.errstate(over="ignore", invalid="ignore"):
             for step in range(n_steps + 1):
                 logits = a @ w @ e.T
-                if not np.isfinite(logits).all():
+                # Their differences and the sums of these must be finite, too.
+                if not np.isfinite(2.0 * len(logits) * logits).all():
                     raise ValueError(
                         f"training diverged at step {step}: lr={lr:g} takes W out of the range of "
                         f"floats; lower lr"

@@ -31,5 +31,8 @@ def labels(given: Any, k: int) -> tuple[Array, Int]:
     given = _check.read(given, "groups")
     if given.shape != (k,):
         raise ValueError(f"groups must have shape ({k},), got {given.shape}")
-    names, index = np.unique(given, return_inverse=True)
+    try:
+        names, index = np.unique(given, return_inverse=True)
+    except TypeError:
+        raise TypeError("groups must be labels of one kind, e.g. all ints or all strings") from None
     return names, index.astype(np.int64)

@@ -146,7 +146,10 @@ class NeuralDynamics(Memory):
         self._visible = _check.choice(visible, "visible", VISIBLE)
         if visible == "sign" and self._model.distributions:
             raise ValueError(f"{part.metric} compares distributions, which signs are not")
-        self._taus = _positive(tau_v, "tau_v"), _positive(tau_h, "tau_h")
+        self._taus = (
+            _check.number(tau_v, "tau_v", 0.0, above=True),
+            _check.number(tau_h, "tau_h", 0.0, above=True),
+        )
         self._local = _check.flag(local, "local")
         self._store = self._model.items()
         if max_items is not None:
@@ -241,7 +244,7 @@ class NeuralDynamics(Memory):
         MemoryError
             If the path does not fit.
         """
-        t = _positive(t, "t")
+        t = _check.number(t, "t", 0.0, above=True)
         n_steps = _check.integer(n_steps, "n_steps", 1)
         details = _check.flag(details, "details")
         now, network = self._network(threads)
@@ -399,14 +402,6 @@ class NeuralDynamics(Memory):
         if given is None:
             return network.scores(network.output(v))
         return _beside(given, "h", (len(v), network.items.n_items), kind, one_for_all=False)
-
-
-def _positive(given: object, name: str) -> float:
-    """Read a finite number > 0."""
-    x = _check.number(given, name, 0.0)
-    if x == 0:
-        raise ValueError(f"{name} must be a finite number > 0, got {given!r}")
-    return x
 
 
 def _beside(given: Any, name: str, shape: tuple[int, ...], kind: Kind, one_for_all: bool) -> Float:
