@@ -53,8 +53,9 @@ class DenseAssociativeClassifier(Savable):
         m of the loss, >= 1. None: 2 up to n = 2, n up to n = 14, 30 above.
     temperature : float or (float, float), optional
         T at the first and last epoch, linear in between, in units of the mean of ``sum_i |v_i|``
-        over the training inputs, so that it needs no change with the number of pixels. None: from
-        0.9 to 0.2 at n <= 2, 0.9 to 0.25 at n <= 4, 0.7 to 0.6 at n < 15, 0.87 above.
+        over the training inputs, so that it needs no change with the number of pixels. Inputs that
+        share much, such as a dark background, want less: their overlaps differ by a small part of
+        it. None: 0.9 to 0.2 at n <= 2, 0.9 to 0.25 at n <= 4, 0.7 to 0.6 at n < 15, 0.87 above.
     learning_rate : float, optional
         Largest change of an entry in a step, in the first epoch. None: 0.04 at n <= 4, 0.02 at
         n < 15, 0.01 above.
