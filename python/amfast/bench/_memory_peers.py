@@ -327,7 +327,7 @@ def dense_step(n: int) -> tuple[Contender, ...]:
             velocity[...] = momentum * velocity + np.hstack([shared.T @ v, by_unit])
             fastest = np.abs(velocity).max(axis=1, keepdims=True)
             memories += rate * velocity / fastest
-            return np.clip(memories, -1, 1)
+            return np.asarray(np.clip(memories, -1, 1))
 
         return call
 

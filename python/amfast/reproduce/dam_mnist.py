@@ -10,6 +10,9 @@ from amfast.reproduce._registry import Check, Context, Outcome, experiment
 
 # Hundreds of pixels that are dark in every image leave overlaps a small share of their number.
 TEMPERATURE = {2: (0.15, 0.05), 3: (0.15, 0.05), 20: (0.6, 0.6), 30: (0.6, 0.6)}
+# What classes save is a sum over the memories: 2000 of order 3 answer all images alike after eight
+# epochs that begin at 0.15 or 0.32, and 13 % of them wrongly after six at 0.54.
+OF_MANY = {2: (0.54, 0.135), 3: (0.54, 0.135), 20: (0.6, 0.6), 30: (0.6, 0.6)}
 
 # Test errors that the settings of each level reach, with their slack; those of "full" are the
 # paper's. The quick ones come of a twelfth of the images and of 40 epochs.
@@ -22,7 +25,7 @@ EXPECTED = {
 
 @experiment("dam-mnist", "dense associative classifiers on MNIST (needs the data)")
 def run(context: Context) -> Outcome:
-    """Train orders 2 to 30; ``full`` takes the paper's 2000 memories."""
+    """Train orders 2 to 30; ``full`` takes 2000 memories, as the paper, and about an hour."""
     n_train = context.pick(5000, 60_000, 60_000)
     split = _training.load(context, "mnist", n_train, context.pick(2000, 10_000, 10_000))
     models = {n: partial(_model, n, context) for n in TEMPERATURE}
@@ -39,13 +42,14 @@ def run(context: Context) -> Outcome:
 
 
 def _model(n: int, context: Context, seed: int) -> am.DenseAssociativeClassifier:
+    temperature = OF_MANY if context.level == "full" else TEMPERATURE
     return am.DenseAssociativeClassifier(
         context.pick(100, 200, 2000),
         n,
-        n_epochs=context.pick(40, 60, 3000),
+        n_epochs=context.pick(40, 60, 400),
         batch_size=context.pick(100, 250, 1000),
-        temperature=TEMPERATURE[n],
+        temperature=temperature[n],
         learning_rate=0.04,
-        decay={"quick": 0.95, "default": 0.97, "full": 0.998}[context.level],
+        decay={"quick": 0.95, "default": 0.97, "full": 0.985}[context.level],
         seed=seed,
     )
