@@ -37,9 +37,10 @@ class DenseAssociativeClassifier(Savable):
     with o_mu = w_mu . v - sum_a u_mu,a the overlap of memory (w_mu, u_mu) with the state,
     F(x) = x^n (for "rectified", 0 below 0) and temperature T. Training lowers
     sum_a (c_a - t_a)^(2m) over minibatches, targets t = +-1, with momentum; each memory's step is
-    divided by its own largest entry, and memories are clipped to [-1, 1]. Small n learn features,
-    large n prototypes: see `dominance`. Equations: D. Krotov, J. J. Hopfield, *Dense Associative
-    Memory for Pattern Recognition*, NeurIPS 2016, section 4 and appendix.
+    divided by its own largest entry, and memories are clipped to [-1, 1]. Answers within 0.001 of
+    their targets pull nothing. Small n learn features, large n prototypes: see `dominance`.
+    Equations: D. Krotov, J. J. Hopfield, *Dense Associative Memory for Pattern Recognition*,
+    NeurIPS 2016, section 4 and appendix.
 
     Parameters
     ----------
