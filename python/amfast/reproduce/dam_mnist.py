@@ -1,4 +1,10 @@
-"""Krotov & Hopfield's MNIST figures: errors of orders 2, 3, 20 and 30."""
+"""Krotov & Hopfield's MNIST figures: errors of orders 2, 3, 20 and 30.
+
+The paper has 1.5 to 1.8 % for 2000 memories. 200 memories have 2.8, 2.4, 2.5 and 2.8 % at the
+default level. 1000 of order 20 have 1.7 % after 100 epochs in batches of 500, at a temperature of
+0.6 and a decay of 0.97; 2000 of order 3 still have 4.2 % after 40 epochs in batches of 1000, of 60
+steps each, and learn on.
+"""
 
 from __future__ import annotations
 
