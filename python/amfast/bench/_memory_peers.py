@@ -274,3 +274,61 @@ def dense_sweep(n: int) -> tuple[Contender, ...]:
         return call
 
     return Contender("amfast", "amfast", ours), Contender("NumPy", "numpy", numpy)
+
+
+def dense_step(n: int) -> tuple[Contender, ...]:
+    """Return those who take one training step of a dense classifier from its start, amfast first.
+
+    Cues are the inputs, of ten classes in turn; there are as many memories as keys.
+    """
+    momentum, rate = 0.6, 0.02
+
+    def start(data: Data) -> tuple[Any, Array, Array]:
+        from amfast.memories.dense.classifier import DenseAssociativeClassifier
+        from amfast.memories.dense.training import Network, Settings
+
+        model = DenseAssociativeClassifier(
+            len(data.keys), n, loss_power=2, momentum=momentum, dtype="float32"
+        )
+        network = Network(Settings.of(model), data.cues, 10)
+        network.temperature = network.unit
+        targets = np.full((len(data.cues), 10), -1, np.float32)
+        targets[np.arange(len(targets)), np.arange(len(targets)) % 10] = 1
+        return network, network.scaled(data.cues), targets
+
+    def ours(am: Any, data: Data) -> Call:
+        network, v, targets = start(data)
+        first = network.memories.copy()
+
+        def call() -> Array:
+            network.memories[...], network.velocity[...] = first, 0
+            network.step(v, targets, rate, data.threads)
+            return np.asarray(network.memories)
+
+        return call
+
+    def numpy(_module: Any, data: Data) -> Call:
+        network, v, targets = start(data)
+        first, velocity, d = network.memories, np.zeros_like(network.memories), v.shape[1]
+        heat = np.float32(network.temperature)
+
+        def call() -> Array:
+            memories = first.copy()
+            velocity[...] = 0
+            units = memories[:, d:]
+            off = (v @ memories[:, :d].T - units.sum(axis=1)) / heat
+            on = off[:, None] + 2 / heat * units.T
+            off, on = np.maximum(off, 0), np.maximum(on, 0)
+            answers = np.tanh((on**n - (off**n)[:, None]).sum(axis=2))
+            pull = (targets - answers) ** 3 * (1 - answers**2)
+            slopes = on ** (n - 1)
+            shared = np.einsum("qc,qck->qk", pull, slopes - (off ** (n - 1))[:, None])
+            by_unit = 2 * np.einsum("qc,qck->kc", pull, slopes) - shared.sum(axis=0)[:, None]
+            velocity[...] = momentum * velocity + np.hstack([shared.T @ v, by_unit])
+            fastest = np.abs(velocity).max(axis=1, keepdims=True)
+            memories += rate * velocity / fastest
+            return np.asarray(np.clip(memories, -1, 1))
+
+        return call
+
+    return Contender("amfast", "amfast", ours), Contender("NumPy", "numpy", numpy)

@@ -185,6 +185,14 @@ ROWS: tuple[Case, ...] = (
         20, "dense-sweep", "DAM asynchronous sweep, n = 4", Size(1, 2000, 100), _MILLISECONDS,
         _memory_peers.dense_sweep(4), 40.0, data="signs",
     ),
+    Speed(
+        20, "dense-step", "training step of a dense classifier, n = 3", Size(1000, 2000, 784),
+        _MILLISECONDS, _memory_peers.dense_step(3), 5.0,
+    ),
+    Speed(
+        20, "dense-step-20", "training step of a dense classifier, n = 20", Size(1000, 2000, 784),
+        _MILLISECONDS, _memory_peers.dense_step(20), 5.0,
+    ),
     Memory(21, "memory", "memory of retrieve", Size(10_000, 100_000, 64), 200.0),
     Growth(
         22, "growth-keys", "retrieve, 4x the keys", Size(500, 20_000, 64), Size(500, 80_000, 64),

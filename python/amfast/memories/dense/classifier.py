@@ -37,9 +37,10 @@ class DenseAssociativeClassifier(Savable):
     with o_mu = w_mu . v - sum_a u_mu,a the overlap of memory (w_mu, u_mu) with the state,
     F(x) = x^n (for "rectified", 0 below 0) and temperature T. Training lowers
     sum_a (c_a - t_a)^(2m) over minibatches, targets t = +-1, with momentum; each memory's step is
-    divided by its own largest entry, and memories are clipped to [-1, 1]. Small n learn features,
-    large n prototypes: see `dominance`. Equations: D. Krotov, J. J. Hopfield, *Dense Associative
-    Memory for Pattern Recognition*, NeurIPS 2016, section 4 and appendix.
+    divided by its own largest entry, and memories are clipped to [-1, 1]. Answers within 0.001 of
+    their targets pull nothing. Small n learn features, large n prototypes: see `dominance`.
+    Equations: D. Krotov, J. J. Hopfield, *Dense Associative Memory for Pattern Recognition*,
+    NeurIPS 2016, section 4 and appendix.
 
     Parameters
     ----------
@@ -53,8 +54,9 @@ class DenseAssociativeClassifier(Savable):
         m of the loss, >= 1. None: 2 up to n = 2, n up to n = 14, 30 above.
     temperature : float or (float, float), optional
         T at the first and last epoch, linear in between, in units of the mean of ``sum_i |v_i|``
-        over the training inputs, so that it needs no change with the number of pixels. None: from
-        0.9 to 0.2 at n <= 2, 0.9 to 0.25 at n <= 4, 0.7 to 0.6 at n < 15, 0.87 above.
+        over the training inputs, so that it needs no change with the number of pixels. Inputs that
+        share much, such as a dark background, want less: their overlaps differ by a small part of
+        it. None: 0.9 to 0.2 at n <= 2, 0.9 to 0.25 at n <= 4, 0.7 to 0.6 at n < 15, 0.87 above.
     learning_rate : float, optional
         Largest change of an entry in a step, in the first epoch, 1e-12 to 1000. None: 0.04 at
         n <= 4, 0.02 at n < 15, 0.01 above.
