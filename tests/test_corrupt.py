@@ -207,7 +207,7 @@ def test_seeds(function) -> None:
         (lambda x: corrupt.mask([[1.0, 2.0], [1.0]]), ValueError, "images cannot be read"),
         (lambda x: corrupt.mask("abc"), TypeError, "images must be real numbers"),
         (lambda x: corrupt.mask(None), TypeError, "images must be real numbers, got dtype object"),
-        (lambda x: corrupt.mask(np.ma.masked_equal(x, 1)), ValueError, "images have masked"),
+        (lambda x: corrupt.mask(np.ma.masked_equal(x, 1)), ValueError, "masked entries in images"),
         (lambda x: corrupt.gaussian(np.ma.masked_equal(x, 1), 0.1), ValueError, "masked"),
         (lambda x: corrupt.mask(x * np.nan), ValueError, "images row 0 has a NaN or infinite"),
         (
