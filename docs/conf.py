@@ -92,7 +92,7 @@ STYLE = {
 
 
 def draw_memories(app):
-    """Run the Python block of every page of a memory, and keep the picture that it draws."""
+    """Run the block below "Picture" on every page of a memory, and keep what it draws."""
     folder = HERE / "memories" / "pictures"
     folder.mkdir(exist_ok=True)
     for page in sorted((HERE / "memories").glob("*.md")):
@@ -102,7 +102,7 @@ def draw_memories(app):
             picture.exists() and picture.stat().st_mtime > newest
         ):
             continue
-        block = text.partition("```python\n")[2].partition("\n```")[0]
+        block = text.partition("\n## Picture\n")[2].partition("```python\n")[2].partition("\n```")[0]
         with matplotlib.rc_context(STYLE | {"backend": "agg"}):
             drawn = {}
             exec(compile(block, str(page), "exec"), drawn)
