@@ -102,7 +102,8 @@ def draw_memories(app):
             picture.exists() and picture.stat().st_mtime > newest
         ):
             continue
-        block = text.partition("\n## Picture\n")[2].partition("```python\n")[2].partition("\n```")[0]
+        below = text.partition("\n## Picture\n")[2]
+        block = below.partition("```python\n")[2].partition("\n```")[0]
         with matplotlib.rc_context(STYLE | {"backend": "agg"}):
             drawn = {}
             exec(compile(block, str(page), "exec"), drawn)
