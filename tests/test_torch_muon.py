@@ -67,7 +67,7 @@ def test_as_torchs_own(rng):
         pytest.skip("torch has Muon from 2.9 on")
     gradients = rng.normal(size=(5, 8, 6))
     theirs = torch.nn.Parameter(torch.ones(8, 6, dtype=torch.float64))
-    optimizer = torch.optim.Muon([theirs], lr=0.1, momentum=0.9, weight_decay=0.2)
+    optimizer = torch.optim.at.Muon([theirs], lr=0.1, momentum=0.9, weight_decay=0.2)
     for gradient in gradients:
         theirs.grad = torch.from_numpy(gradient)
         optimizer.step()
@@ -129,3 +129,62 @@ def test_rare_facts_are_learned_first_by_muon():
     assert muon.recall[0].mean() < 0.05 and muon.recall[-1].mean() > 0.95
     assert pretraining._steps(muon, rare) < 0.7 * pretraining._steps(sign, rare)
     assert 0 < muon.loss[-1] < 0.1 * muon.loss[0]
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64, torch.bfloat16])
+@pytest.mark.parametrize("power", [-200, -170, -38, -25, -8, 20, 25, 170])
+def test_gradients_of_any_size_turn_the_same_way(dtype, power) -> None:
+    torch.manual_seed(0)
+    start = torch.randn(6, 9, dtype=dtype)
+    shape = torch.randn(6, 9, dtype=torch.float64)
+    scaled = (shape * 10.0**power).to(dtype)
+    if not scaled.isfinite().all() or not scaled.all():
+        pytest.skip("out of the type's range")
+    steps = []
+    for gradient in (shape.to(dtype), scaled):
+        w = start.clone().requires_grad_()
+        w.grad = gradient
+        at.Muon([w], lr=0.1, momentum=0.0).step()
+        steps.append((w.detach() - start).double())
+    coarse = 0.03 if dtype == torch.bfloat16 or power <= -38 else 1e-5
+    assert (steps[0] - steps[1]).abs().max() < coarse
+    assert steps[1].abs().max() > 0.01
+
+
+def test_a_layer_that_died_stays_finite() -> None:
+    w = torch.randn(16, 16, requires_grad=True)
+    optimizer = at.Muon([w], lr=0.02)
+    w.grad = torch.randn(16, 16)
+    optimizer.step()
+    for _ in range(3000):
+        w.grad = torch.zeros(16, 16)
+        optimizer.step()
+    assert w.isfinite().all()
+
+
+def test_every_group_is_checked() -> None:
+    def parameter() -> torch.Tensor:
+        return torch.zeros(2, 3, requires_grad=True)
+
+    for wrong in (
+        {"lr": -1.0},
+        {"momentum": 1.5},
+        {"newton_schulz_steps": 2.5},
+        {"nesterov": "no"},
+        {"weight_decay": float("nan")},
+    ):
+        name = next(iter(wrong))
+        with pytest.raises((TypeError, ValueError), match=name):
+            at.Muon([{"params": [parameter()], **wrong}])
+        optimizer = at.Muon([parameter()])
+        with pytest.raises((TypeError, ValueError), match=name):
+            optimizer.add_param_group({"params": [parameter()], **wrong})
+        assert len(optimizer.param_groups) == 1
+
+
+@pytest.mark.parametrize("shape", [(0, 3), (3, 0), (0, 0)])
+def test_a_matrix_of_nothing_stays_nothing(shape) -> None:
+    w, other = torch.zeros(shape, requires_grad=True), torch.ones(2, 2, requires_grad=True)
+    w.grad, other.grad = torch.zeros(shape), torch.ones(2, 2)
+    at.Muon([other, w], lr=0.1).step()
+    assert (other < 1).all()

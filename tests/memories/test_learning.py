@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+import amfast as am
 from amfast import reference
 from amfast._engine import learning
 
@@ -139,3 +140,17 @@ def test_what_is_too_small_is_nothing():
     pace = {"momentum": 0.01, "unit": 1.0, "rate": 1.0, "least": 1e-30}
     assert learning.follow(products, memories, velocity, **pace, threads=1) == 0
     assert velocity == 0 and memories == 0
+
+
+@pytest.mark.parametrize(("n", "temperature"), [(40, 0.05), (30, 0.03), (20, 0.02), (3, 0.05)])
+def test_low_temperatures_learn_as_they_do_in_double_precision(n, temperature) -> None:
+    rng = np.random.default_rng(0)
+    y = np.arange(90) % 3
+    x = rng.choice([-1.0, 1.0], (3, 32))[y] * np.where(rng.random((90, 32)) < 0.05, -1, 1)
+    scores = []
+    for dtype in ("auto", "float64"):
+        model = am.DenseAssociativeClassifier(
+            30, n=n, temperature=temperature, n_epochs=10, scale=None, dtype=dtype
+        )
+        scores.append(model.fit(x, y).score(x, y))
+    assert abs(scores[0] - scores[1]) < 0.05

@@ -401,6 +401,12 @@ def test_engine_refuses_what_does_not_fit() -> None:
 def test_sparse_products_are_those_of_the_dense_matrix(rng) -> None:
     a = expander(300, 150) * rng.normal(size=(150, 300))
     columns = Columns.of(a)
+    scaled = columns.dense()
+    largest = np.abs(scaled).max(axis=1, keepdims=True)
+    assert ((largest >= 1) & (largest < 2)).all()
+    factor = scaled.max(axis=1) / a.max(axis=1)
+    np.testing.assert_array_equal(scaled, a * factor[:, None])
+    a = scaled
     x = rng.normal(size=(40, 300))
     one = columns.syndromes(x, 1)
     np.testing.assert_allclose(one, x @ a.T, atol=1e-12)

@@ -263,3 +263,50 @@ def test_scale_of_samples_does_not_matter(hundred, scale) -> None:
     _, basis, memory = hundred
     found = learned(drawn(basis, 90) * scale).sparse_constraints
     assert scaled(found) == scaled(memory.sparse_constraints)
+
+
+@pytest.mark.parametrize("scale", [1e-300, 1e-9, 1e-6, 1.0, 3.0, 1e9, 1e300])
+def test_constraints_hold_at_any_scale(rng, scale) -> None:
+    a = am.expander(60, 30, degree=4, seed=3) * rng.uniform(0.5, 2, (30, 60))
+    a *= scale * np.logspace(-3, 3, 30)[:, None] ** (0.5 < scale < 2)
+    memory = am.SparseRecoveryMemory("expander", constraints=a)
+    x = memory.project(rng.normal(size=60))
+    assert np.abs(a / scale @ x).max() < 1e-9
+    memory.store(x)
+    spoilt = x.copy()
+    spoilt[[3, 40]] += [5, -2]
+    found = memory.recall(spoilt, details=True)
+    assert found.certified and found.n_errors == 2
+    np.testing.assert_allclose(found.state, x, atol=1e-12)
+    with pytest.raises(ValueError, match="breaks the constraints"):
+        memory.store(spoilt)
+
+
+@pytest.mark.parametrize("power", [-200, -160, 160, 200])
+def test_projections_have_the_scale_of_patterns(rng, power) -> None:
+    memory = am.SparseRecoveryMemory("expander", constraints=am.expander(60, 30, seed=3))
+    x = rng.normal(size=60)
+    want = memory.project(x)
+    np.testing.assert_allclose(memory.project(x * 10.0**power) / 10.0**power, want, atol=1e-12)
+
+
+@pytest.mark.parametrize("rank_tol", [1e-6, 1e-3, 1e-2])
+def test_learned_entries_that_are_nearly_one_stay_what_samples_say(rank_tol) -> None:
+    rng = np.random.default_rng(0)
+    true = am.expander(60, 20, degree=3, seed=1) * (1 + 0.004 * rng.uniform(-1, 1, (20, 60)))
+    samples = am.SparseRecoveryMemory("expander", constraints=true).project(
+        rng.normal(size=(200, 60))
+    )
+    memory = am.SparseRecoveryMemory("expander", constraints="learned", rank_tol=rank_tol)
+    memory.store(samples)
+    assert np.abs(samples @ memory.sparse_constraints.T).max() < 1e-9
+    found = memory.recall(samples, details=True)
+    assert not found.n_errors.any()
+
+
+def test_learned_constraints_that_are_dense_are_told_as_learned(rng) -> None:
+    x = rng.normal(size=(40, 1))
+    memory = am.SparseRecoveryMemory("expander", constraints="learned")
+    memory.store(np.hstack([x, x]))
+    with pytest.raises(ValueError, match="null space of the 40 samples is not sparse"):
+        memory.recall([1.0, 2.0])

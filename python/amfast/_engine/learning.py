@@ -15,7 +15,7 @@ class Overlaps(NamedTuple):
     """What makes powers of the products of Q inputs with K memories of C classes."""
 
     scale: Array
-    """(Q,) what the overlaps of an input are multiplied by: none is beyond 1 then."""
+    """(Q,) what the overlaps of an input are multiplied by; their powers must be finite then."""
     off: Array
     """(K,) what the units add to a product while all are off."""
     switched: Array

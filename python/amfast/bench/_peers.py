@@ -199,13 +199,14 @@ def embeddings(k: int) -> tuple[Contender, ...]:
 
 
 def bytes_against_floats(kernel: str) -> tuple[Contender, ...]:
-    """Return amfast on uint8 rows, and the same on their float32 copies."""
+    """Return amfast on uint8 rows, and on their float32 copies as they are, never coded."""
 
     def run(am: Any, data: Data) -> Call:
+        cues, keys, threads = data.cues, data.keys, data.threads
         if kernel == "pairwise":
-            return lambda: am.pairwise(data.cues, data.keys, "manhattan", threads=data.threads)
+            return lambda: am.pairwise(cues, keys, "manhattan", threads=threads)
         k = 1 if kernel == "top1" else 10
-        return lambda: am.topk(data.cues, data.keys, k, "manhattan", threads=data.threads)[0]
+        return lambda: am.topk(cues, keys, k, "manhattan", codes=False, threads=threads)[0]
 
     def floats(am: Any, data: Data) -> Call:
         copies = Data(data.cues.astype(np.float32), data.keys.astype(np.float32), data.threads)

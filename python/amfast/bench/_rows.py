@@ -187,11 +187,11 @@ ROWS: tuple[Case, ...] = (
     ),
     Speed(
         20, "dense-step", "training step of a dense classifier, n = 3", Size(1000, 2000, 784),
-        _MILLISECONDS, _memory_peers.dense_step(3), 5.0,
+        _MILLISECONDS, _memory_peers.dense_step(3), 10.0,
     ),
     Speed(
         20, "dense-step-20", "training step of a dense classifier, n = 20", Size(1000, 2000, 784),
-        _MILLISECONDS, _memory_peers.dense_step(20), 5.0,
+        _MILLISECONDS, _memory_peers.dense_step(20), 10.0,
     ),
     Memory(21, "memory", "memory of retrieve", Size(10_000, 100_000, 64), 200.0),
     Growth(

@@ -68,28 +68,23 @@ class Muon(torch.optim.Optimizer):
         weight_decay: float = 0.0,
         newton_schulz_steps: int = 5,
     ) -> None:
-        if _check.number(momentum, "momentum", 0.0) >= 1:
-            raise ValueError(f"momentum must be below 1, got {momentum:g}")
         defaults = {
-            "lr": _check.number(lr, "lr", 0.0),
+            "lr": lr,
             "momentum": momentum,
-            "nesterov": _check.flag(nesterov, "nesterov"),
-            "weight_decay": _check.number(weight_decay, "weight_decay", 0.0),
-            "newton_schulz_steps": _check.integer(newton_schulz_steps, "newton_schulz_steps", 1),
+            "nesterov": nesterov,
+            "weight_decay": weight_decay,
+            "newton_schulz_steps": newton_schulz_steps,
         }
         super().__init__(params, defaults)
 
     def add_param_group(self, param_group: dict[str, Any]) -> None:
         """Add a group of parameters, all of them matrices."""
         super().add_param_group(param_group)
-        for w in self.param_groups[-1]["params"]:
-            if w.ndim != 2 or w.is_complex():
-                kind = "of complex numbers" if w.is_complex() else f"of shape {tuple(w.shape)}"
-                self.param_groups.pop()
-                raise ValueError(
-                    f"Muon steps real matrices, got a parameter {kind}; give it to another "
-                    "optimizer"
-                )
+        try:
+            _fit(self.param_groups[-1])
+        except (TypeError, ValueError):
+            self.param_groups.pop()
+            raise
 
     @torch.no_grad()
     def step(self, closure: Callable[[], Any] | None = None) -> Any:  # type: ignore[override]
@@ -100,7 +95,7 @@ class Muon(torch.optim.Optimizer):
                 loss = closure()
         for group in self.param_groups:
             for w in group["params"]:
-                if w.grad is not None:
+                if w.grad is not None and w.numel():
                     self._move(w, group)
         return loss
 
@@ -113,12 +108,31 @@ class Muon(torch.optim.Optimizer):
         w.sub_(newton_schulz(ahead, group["newton_schulz_steps"]), alpha=group["lr"] * tall)
 
 
+def _fit(group: dict[str, Any]) -> None:
+    """Check the numbers and the parameters of a group."""
+    _check.number(group["lr"], "lr", 0.0)
+    if _check.number(group["momentum"], "momentum", 0.0) >= 1:
+        raise ValueError(f"momentum must be below 1, got {group['momentum']:g}")
+    _check.flag(group["nesterov"], "nesterov")
+    _check.number(group["weight_decay"], "weight_decay", 0.0)
+    _check.integer(group["newton_schulz_steps"], "newton_schulz_steps", 1)
+    for w in group["params"]:
+        if w.ndim != 2 or w.is_complex():
+            kind = "of complex numbers" if w.is_complex() else f"of shape {tuple(w.shape)}"
+            raise ValueError(
+                f"Muon steps real matrices, got a parameter {kind}; give it to another optimizer"
+            )
+
+
 def newton_schulz(matrix: Tensor, steps: int = 5) -> Tensor:
     """Approximate the sign U V^T of a matrix U S V^T by products; that of zero is zero."""
     first, third, fifth = NEWTON_SCHULZ
     wide = matrix.shape[0] <= matrix.shape[1]
     x = matrix if wide else matrix.T
-    x = x / x.norm().clamp_min(torch.finfo(x.dtype).tiny)
+    # By the largest entry first: squares of what has nearly vanished would be 0.
+    largest = x.abs().amax()
+    x = x / torch.where(largest > 0, largest, 1)
+    x = x / x.norm().clamp_min(1)
     for _ in range(steps):
         gram = x @ x.T
         x = first * x + (third * gram + fifth * gram @ gram) @ x

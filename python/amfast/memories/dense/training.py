@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 
 # A gradient that nothing in the data can have made any more, only rounding.
 SMALLEST_STEP = 1e-30
+# Powers of ten that float32 has between the slopes of overlaps of which none may be lost.
+_SPAN = 20.0
 # An answer this near its target pulls nothing, nor does an input that no memory takes notice of.
 # Each memory's step is as long as the rate says, whatever pulls it: where these alone did, it would
 # wander off from what it has learned.
@@ -97,6 +99,9 @@ class Settings:
             raise ValueError(f"momentum must be below 1, got {given.momentum!r}")
         if given.patience is not None:
             patience = _check.integer(given.patience, "patience", 1)
+        # Powers of the largest overlap are then too far from those of one at the temperature.
+        cold = n * math.log10(1 / min(heat)) > _SPAN
+        wide = dtype == "float64" or (dtype == "auto" and cold)
         return cls(
             n_memories=_check.integer(given.n_memories, "n_memories", 1, 2**63 - 1),
             n=n,
@@ -110,7 +115,7 @@ class Settings:
             batch_size=_check.integer(given.batch_size, "batch_size", 1),
             scaled=given.scale is not None,
             patience=patience,
-            dtype=np.dtype(np.float64 if dtype == "float64" else np.float32),
+            dtype=np.dtype(np.float64 if wide else np.float32),
             any_dtype=dtype == "auto",
             seed=_check.integer(given.seed, "seed", 0),
             verbose=_check.flag(given.verbose, "verbose"),
@@ -181,8 +186,9 @@ class Network:
         made = cls.__new__(cls)
         made.settings, made.n_inputs, made.n_classes = settings, d, n_classes
         made.dtype, shape = settings.dtype, (settings.n_memories, d + n_classes)
-        if settings.any_dtype and arrays["memories"].dtype == np.float64:
-            made.dtype = np.dtype(np.float64)  # which "auto" has stood for, too
+        own_type = arrays["memories"].dtype
+        if settings.any_dtype and own_type in (np.float32, np.float64):
+            made.dtype = own_type  # whichever "auto" stood for
         for name in ("memories", "velocity"):
             x = arrays[name]
             if x.shape != shape or x.dtype != made.dtype:
@@ -220,7 +226,11 @@ class Network:
         units = self.memories[:, self.n_inputs :]
         reach = np.maximum(products.max(axis=1), -products.min(axis=1))
         reach += np.abs(units).sum(axis=1).max()
-        scale = 1 / np.maximum(reach, np.finfo(self.dtype).tiny)
+        # In units of the temperature, so that what is 1 there is not lost, but none beyond what has
+        # a power, and the largest not below 1.
+        inverse = 1 / np.maximum(reach, np.finfo(self.dtype).tiny).astype(np.float64)
+        most = float(np.finfo(self.dtype).max) ** (0.5 / self.settings.n)
+        scale = np.clip(1 / self.temperature, inverse, most * inverse).astype(self.dtype)
         off, switched = -units.sum(axis=1), np.ascontiguousarray(2 * units.T)
         settings = self.settings
         made = learning.Overlaps(scale, off, switched, settings.n, settings.rectified)
@@ -281,7 +291,7 @@ class Network:
             self.memories,
             self.velocity,
             momentum=self.settings.momentum,
-            unit=min(unit, math.sqrt(np.finfo(self.dtype).max)),
+            unit=min(unit, float(np.finfo(self.dtype).max) ** 0.25),
             rate=rate,
             least=SMALLEST_STEP,
             threads=threads,

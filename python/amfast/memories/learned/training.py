@@ -36,6 +36,7 @@ def newton_schulz(matrix: Float, steps: int = 5) -> Float:
     first, third, fifth = NEWTON_SCHULZ
     wide = matrix.shape[0] <= matrix.shape[1]
     x = matrix if wide else matrix.T
+    x = x / (float(np.abs(x).max(initial=0.0)) or 1.0)
     x = x / (float(np.linalg.norm(x)) or 1.0)
     for _ in range(steps):
         gram = x @ x.T

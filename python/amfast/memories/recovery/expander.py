@@ -32,7 +32,7 @@ class Columns:
 
     @classmethod
     def of(cls, given: Any) -> Columns:
-        """Read a dense or SciPy sparse matrix, or take one that was read."""
+        """Read a dense or SciPy sparse matrix, rows at a common scale; or take one that was."""
         if isinstance(given, Columns):
             return given
         if hasattr(given, "tocsc"):
@@ -58,7 +58,13 @@ class Columns:
                 f"constraints must be sparse for decoder='expander', at most half of them nonzero; "
                 f"got {len(checks)} of {shape[0]} x {shape[1]}; 'bregman' takes dense ones"
             )
-        return cls(int(shape[0]), starts, checks.astype(np.int64), entries.astype(np.float64))
+        entries = entries.astype(np.float64)
+        # What is small is so beside the largest entry of a row, which is 1 to 2 from here on. A
+        # constraint holds at any scale, and powers of two round nothing.
+        largest = np.zeros(shape[0])
+        np.maximum.at(largest, checks, np.abs(entries))
+        entries = np.ldexp(entries, 1 - np.frexp(largest)[1][checks])
+        return cls(int(shape[0]), starts, checks.astype(np.int64), entries)
 
     def __eq__(self, other: object) -> bool:
         """Whether the other is the same matrix."""

@@ -254,8 +254,9 @@ class SparseRecoveryMemory(Memory):
     def sparse_constraints(self) -> Float:
         """Sparse constraints (m, n) of "expander", read-only: those given, or the learned ones.
 
-        Learned ones have a largest entry of 1; where all entries are nearly -1 or 1, they are just
-        that. A memory is given them by ``constraints=`` where it need not learn them again.
+        Learned ones have a largest entry of 1; what is nearly 0 or 1 is just that, where samples
+        obey it. Rows of given ones are scaled by powers of two, to a largest entry of 1 to 2. A
+        memory is given them by ``constraints=`` where it need not learn them again.
 
         Raises
         ------
@@ -313,13 +314,15 @@ class SparseRecoveryMemory(Memory):
         (N, n) or (n,) array
         """
         x, kind, dtype = self._cues(patterns, "patterns")
+        unit = _unit(x)
+        x = x / unit
         sparse: Columns | None = self._store.columns()
         if sparse is not None:
             near = sparse.project(x, get_num_threads())
         else:
             a, n = self._store.known().constraints, get_num_threads()
             near = x - dot(dot(x, a, n), np.ascontiguousarray(a.T), n)
-        return np.asarray(kind.answer(near.astype(dtype)))
+        return np.asarray(kind.answer((near * unit).astype(dtype)))
 
     # -- recalling --------------------------------------------------------------------------------
 
@@ -364,8 +367,7 @@ class SparseRecoveryMemory(Memory):
         details = _check.flag(details, "details")
         n_threads = resolve_threads(threads)
         y, kind, dtype = self._cues(cues, "cues")
-        # By powers of two, so that nothing rounds: decoders see numbers near 1.
-        unit = np.ldexp(1.0, np.frexp(np.abs(y).max(axis=1, initial=0.0))[1] - 1)[:, None]
+        unit = _unit(y)
         y = y / unit
         sparse: Columns | None = self._store.columns()
         instead: Mask | None = None
@@ -480,3 +482,10 @@ def _dense(constraints: Any) -> Float:
     if not given.any():
         raise ValueError(f"constraints are all zero, shape {given.shape}")
     return given.astype(np.float64)
+
+
+def _unit(rows: Float) -> Float:
+    """(Q, 1) powers of two that bring rows near 1, and round nothing: so decoders see them."""
+    return np.asarray(
+        np.ldexp(1.0, np.frexp(np.abs(rows).max(axis=1, initial=0.0))[1] - 1)[:, None]
+    )

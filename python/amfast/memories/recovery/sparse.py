@@ -27,6 +27,10 @@ _SHARES = (0.0, 0.02, 0.1)
 _DEPENDENT = 1e-5
 # On its support there must be no other vector of the space: the next is this many tolerances off.
 _APART = 10.0
+# Entries become 0 or 1 only where a vector is then no farther from the space than this many times
+# what noise had it, or than rounding.
+_NOISE = 10.0
+_ROUNDED = 1e-9
 
 
 def most_entries(n: int, m: int) -> int:
@@ -94,7 +98,9 @@ def sparsest(constraints: Float, tolerance: float, threads: int) -> Float:
         gained = len(found) > grown or np.count_nonzero(found) < before
         idle = 0 if gained else idle + 1
     ones = np.abs(np.abs(found) - 1.0) <= tolerance
-    found[ones] = np.sign(found[ones])
+    whole = np.where(ones, np.sign(found), found)
+    near = _off(whole, free) <= np.maximum(_NOISE * _off(found, free), _ROUNDED)
+    found = np.where(near[:, None], whole, found)
     first = (found != 0).argmax(axis=1)[:, None]
     return np.asarray(found * np.sign(np.take_along_axis(found, first, axis=1)))
 
@@ -133,9 +139,15 @@ def _exact(x: Float, free: Float, tolerance: float) -> Iterator[Float]:
             if size[0] <= tolerance**2 and apart:
                 row = np.zeros(n)
                 row[support] = vectors[:, 0] / vectors[np.abs(vectors[:, 0]).argmax(), 0]
-                row[np.abs(row) <= tolerance] = 0.0
-                yield row
+                bare = np.where(np.abs(row) <= tolerance, 0.0, row)
+                most = max(_NOISE * float(_off(row, free)), _ROUNDED)
+                yield bare if _off(bare, free) <= most else row
                 return
+
+
+def _off(rows: Float, free: Float) -> Float:
+    """How far rows are from the space, as a sine."""
+    return np.asarray(np.linalg.norm(rows @ free, axis=-1) / np.linalg.norm(rows, axis=-1))
 
 
 def _lightest(rows: Float, constraints: Float, threads: int) -> tuple[Float, Float]:

@@ -20,6 +20,8 @@ from amfast.memories.recovery.sparse import most_entries, sparsest
 CLEAR_GAP = 10.0
 # What rounding may leave of a sparse vector outside the null space.
 _RESOLVED = 1e-6
+# Singular values of noise, as a share of the least of the samples, times this bound its angle.
+_TURNED = 10.0
 
 
 @dataclass(frozen=True)
@@ -201,12 +203,22 @@ class SampleStore:
 
     def _sparsest(self, known: Learned, count: int) -> Columns:
         m, n = known.constraints.shape
-        rows = sparsest(known.constraints, max(self.rank_tol, _RESOLVED), get_num_threads())
+        # How far noise has turned the space: no more than rank_tol allows, and mostly much less.
+        spectrum = known.spectrum
+        noise = _TURNED * spectrum[n - m] / spectrum[n - m - 1] if m < n else 0.0
+        tolerance = max(min(self.rank_tol, noise), _RESOLVED)
+        rows = sparsest(known.constraints, tolerance, get_num_threads())
         if len(rows) < m:
             raise ValueError(
                 f"the null space of the {count} samples is not sparse: {m} constraints of at most "
                 f"{most_entries(n, m)} of {n} entries were expected, {len(rows)} were found; "
                 f"other decoders learn dense constraints"
+            )
+        entries = np.count_nonzero(rows)
+        if 2 * entries > rows.size:
+            raise ValueError(
+                f"the null space of the {count} samples is not sparse: of {m} x {n} entries of its "
+                f"lightest basis {entries} are nonzero; other decoders learn dense constraints"
             )
         free = np.flatnonzero(~rows.any(axis=0))
         if len(free):
