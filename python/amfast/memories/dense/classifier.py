@@ -74,8 +74,7 @@ class DenseAssociativeClassifier(Savable):
     patience : int, optional
         Stop early when the training error has not improved for so many epochs. None: never.
     dtype : {"auto", "float32", "float64"}, default "auto"
-        Type of the arithmetic. "auto": float32, whose errors are those of float64, but at so low a
-        temperature t that powers leave its range, ``n log10(1 / t) > 20``.
+        Type of the arithmetic. "auto": float32 if ``n log10(1/temperature) <= 20``, else float64.
     seed : int, default 0
         For the first memories and the order of the inputs.
     verbose : bool, default False

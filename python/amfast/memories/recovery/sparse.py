@@ -140,8 +140,8 @@ def _exact(x: Float, free: Float, tolerance: float) -> Iterator[Float]:
                 row = np.zeros(n)
                 row[support] = vectors[:, 0] / vectors[np.abs(vectors[:, 0]).argmax(), 0]
                 bare = np.where(np.abs(row) <= tolerance, 0.0, row)
-                most = max(_NOISE * float(_off(row, free)), _ROUNDED)
-                yield bare if _off(bare, free) <= most else row
+                near = _off(bare, free) <= max(_NOISE * float(_off(row, free)), _ROUNDED)
+                yield bare if near else row
                 return
 
 
