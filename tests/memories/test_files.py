@@ -168,7 +168,7 @@ def test_classifier(labels, tmp_path):
         # It goes on learning as the one that was saved.
         a, b = twin.partial_fit(X, y), again(model, tmp_path / "model").partial_fit(X, y)
         np.testing.assert_array_equal(a.decision_function(X), b.decision_function(X))
-    odd = am.DenseAssociativeClassifier(2, n_epochs=1)
+    odd = am.DenseAssociativeClassifier(6, n_epochs=1)
     odd.classes_, odd.network_ = np.array([b"a", b"b"]), model.network_
     odd.shape_, odd.loss_, odd.error_ = (8,), [], []
     with pytest.raises(TypeError, match="classes_ are"):

@@ -154,3 +154,17 @@ def test_low_temperatures_learn_as_they_do_in_double_precision(n, temperature) -
         )
         scores.append(model.fit(x, y).score(x, y))
     assert abs(scores[0] - scores[1]) < 0.05
+
+
+@pytest.mark.filterwarnings("ignore::RuntimeWarning")
+@pytest.mark.parametrize("changed", [{"n_memories": 7}, {"n": 5}, {"interaction": "power"}])
+def test_what_was_changed_since_training_is_not_saved_with_it(tmp_path, changed) -> None:
+    x = np.random.default_rng(0).normal(size=(20, 6))
+    model = am.DenseAssociativeClassifier(4, n_epochs=2).fit(x, np.arange(20) % 2)
+    model.save(tmp_path / "m")
+    before = {name: getattr(model, name) for name in changed}
+    with pytest.raises(ValueError, match=f"{next(iter(changed))} changed since"):
+        model.set_params(**changed).save(tmp_path / "m")
+    model.set_params(**before, temperature=0.5).save(tmp_path / "m")
+    again = am.load(tmp_path / "m")
+    np.testing.assert_array_equal(again.decision_function(x), model.decision_function(x))

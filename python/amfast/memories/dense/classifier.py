@@ -428,7 +428,7 @@ class DenseAssociativeClassifier(Savable):
         parameters, arrays = encoded(self.get_params())
         if not hasattr(self, "network_"):
             return {"parameters": parameters}, arrays
-        kept, own = self.network_.arrays()
+        kept, own = self.network_.arrays(Settings.of(self))
         learned = {"shape": list(self.shape_), "loss": self.loss_, "error": self.error_}
         if self.classes_.dtype.kind in "biuf":
             kept["classes"] = self.classes_

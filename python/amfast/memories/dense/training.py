@@ -163,8 +163,22 @@ class Network:
         twin.settings = settings
         return twin
 
-    def arrays(self) -> tuple[dict[str, Array], dict[str, Any]]:
-        """Return what `restored` makes the same network of: arrays, and names and numbers."""
+    def arrays(self, settings: Settings) -> tuple[dict[str, Array], dict[str, Any]]:
+        """Return what `restored` makes the same network of: arrays, and names and numbers.
+
+        ValueError if the settings that go with them now are of another network.
+        """
+        names = {"n_memories": "n_memories", "n": "n", "rectified": "interaction"}
+        changed = [
+            told
+            for name, told in names.items()
+            if getattr(settings, name) != getattr(self.settings, name)
+        ]
+        if changed:
+            raise ValueError(
+                f"{' and '.join(changed)} changed since the memories were trained; fit again "
+                "before saving, or set it back"
+            )
         own = {
             "range": [float(x) for x in self.range],
             "unit": self.unit,
