@@ -7,11 +7,13 @@
 //! meet slopes in [`pull`]; memory is asked for in [`error::room`].
 //!
 //! [`hebbian`] sums products of columns with the same loop, [`counters`] adds up counters at what a radius search finds.
-//! [`coded`] finds the same best keys by a first pass over bytes. [`flips`] lets units of -1 and +1 settle, one at a time or together, under energies of interchangeable kinds;
-//! [`peel`] decodes sparse errors, [`dense`] is how memories of a dense associative memory learn.
+//! [`coded`] finds the same best keys by a first pass over bytes. [`flips`] lets units of -1 and +1 settle, one at a time or
+//! together, under energies of interchangeable kinds; [`peel`] decodes sparse errors, [`dense`] is how memories of a dense
+//! associative memory learn.
 //!
 //! A folder or file names only what stands below it, from the ground up: `error`; `parallel`, `simd`; `table`, `peel`, `probe`;
-//! `metric`, `flips`; `tile`; `pack`; `separation`, `projection`, `sweep`; `pull`; `sink`; `hebbian`, `counters`, `coded`, `dense`; `py`.
+//! `metric`, `flips`; `tile`; `pack`; `separation`, `projection`, `sweep`; `pull`; `sink`; `hebbian`, `counters`, `coded`,
+//! `dense`; `py`.
 //!
 //! None of this knows Python; `py/` (feature `python`) checks arguments, releases the interpreter and calls in here.
 

@@ -5,10 +5,11 @@
 //! error g of some coordinate explains more than half of its checks, that is, their nonzero gaps are g times the entries,
 //! g is that coordinate's error: what it does is subtracted from the coordinate's checks. More checks then become zero than
 //! stop being zero, so no cue takes more steps than there are checks, and only the coordinates that share a check with the
-//! corrected one need another look: O(n d) in all for errors that stay local, instead of O(n d) per step.
+//! corrected one need another look: O(n d) in all for errors that stay local, instead of O(n d) per step. (Sipser and
+//! Spielman's decoding in the real-valued form of Xu and Hassibi, *Efficient compressive sensing with deterministic guarantees
+//! using expander graphs*, 2007.)
 //!
-//! [`products`] by the matrix alone serve other decoders. (Sipser and Spielman's decoding in the real-valued form of Xu and Hassibi, *Efficient compressive sensing with
-//! deterministic guarantees using expander graphs*, 2007.)
+//! [`products`] by the matrix alone serve other decoders.
 
 use crate::error::Error;
 use crate::error::room;

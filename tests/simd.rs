@@ -4,7 +4,7 @@ mod common;
 
 use _core::simd::math;
 use _core::simd::{Bits, Float, Vector, Words};
-use _core::simd::{Isa, Level, Work};
+use _core::simd::{Isa, Level, Work, second_level};
 use common::{Random, Real, cases};
 
 /// A check that any register must pass.
@@ -394,4 +394,10 @@ fn wishes() {
     }
     let error = Level::detect(Some("mmx")).unwrap_err().to_string();
     assert!(error.contains("mmx") && error.contains("portable"), "{error}");
+}
+
+#[test]
+fn the_second_level_of_caches_has_a_likely_size() {
+    let bytes = second_level();
+    assert!((1 << 20..=64 << 20).contains(&bytes) && bytes.is_multiple_of(64 << 10), "{bytes}");
 }

@@ -288,8 +288,8 @@ pub fn retrieve_heads<E: Real>(
         assert!(search.queries.len() == q && search.keys.len() == n && search.block == first.block);
         assert!(retrieval.values.len() == n && retrieval.values.width() == width && retrieval.weighing.fits(n));
     }
-    let fit = 3 * (second_level() / 4) / ((first.keys.width() + width) * size_of::<E>()).max(1);
     // Queries and sums of a group take three quarters of the cache at most.
+    let fit = 3 * (second_level() / 4) / ((first.keys.width() + width) * size_of::<E>()).max(1);
     let most = (fit / 60 * 60).clamp(60, GROUP);
     // The same number of groups for every thread, all about as large. Which groups there are changes no bit.
     let count = q.div_ceil(most).next_multiple_of(if q > most { context.threads } else { 1 });
