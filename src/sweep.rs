@@ -2,9 +2,9 @@
 
 use crate::error::{Error, Side};
 use crate::metric::Score;
-use crate::pack::{CACHED, Kernel, Keys, PackBuffer, Queries, Strided, Table};
+use crate::pack::{CACHED, Kernel, Keys, Layout, PackBuffer, Queries, Strided, Table};
 use crate::parallel::Stop;
-use crate::simd::{Isa, Matrices, prefetch};
+use crate::simd::{Isa, Matrices, prefetch, second_level};
 use crate::tile::Place;
 use std::ops::Range;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -84,6 +84,8 @@ pub struct Search<'a, T> {
     pub keys: Keys<'a, T>,
     /// Keys in a block.
     pub block: usize,
+    /// Bytes that a key takes besides its own.
+    pub extra: usize,
     /// Whether panels are made and met one by one wherever they would be filled up to a block: for one query and a few keys.
     pub singly: bool,
     /// Whether a score was not finite: see [`Search::check`].
@@ -116,13 +118,18 @@ impl<'a, T: Score> Search<'a, T> {
         let queries = queries.into();
         let kernel = kernel.suited(queries.len(), &keys);
         let block = kernel.block(keys.width(), extra, CACHE, most);
-        Search { kernel, queries, keys, block, singly: false, odd: AtomicBool::new(false) }
+        Search { kernel, queries, keys, block, extra, singly: false, odd: AtomicBool::new(false) }
     }
 
-    /// Tile steps in all.
+    /// Tile steps in all; of few queries as many as take the time of reading the keys.
     pub fn cost(&self) -> usize {
-        let steps = self.kernel.layout.words(self.keys.width()) * self.keys.len().div_ceil(self.kernel.layout.lanes);
-        self.queries.len().saturating_mul(steps.max(1))
+        let Layout { lanes, .. } = self.kernel.layout;
+        let (n, width) = (self.keys.len(), self.keys.width());
+        let steps = self.kernel.layout.words(width) * n.div_ceil(lanes);
+        let bytes = n * (self.kernel.layout.panel(width) / lanes + self.extra);
+        let far = if 4 * bytes > 3 * second_level() { FAR } else { 0 };
+        let turned = if self.keys.turned(&self.kernel) { TURNED } else { 0 };
+        (self.queries.len() + far + turned).saturating_mul(steps.max(1))
     }
 
     /// Every query of `group` against every key of `chunk`. To be inlined into the task's [`Isa::call`].
@@ -235,6 +242,11 @@ impl<'a, T: Score> Search<'a, T> {
         if self.odd.load(Ordering::Relaxed) { Err(Error::ScoreOverflow) } else { Ok(()) }
     }
 }
+
+/// Steps that a register of keys costs besides its queries' where it has to come from beyond the second-level cache,
+const FAR: usize = 3;
+/// and where it has to be put together from rows.
+const TURNED: usize = 4;
 
 /// Room for a block of keys: a quarter of a second-level cache of one megabyte; the queries, the next block and the values
 /// want theirs.

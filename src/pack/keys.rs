@@ -75,6 +75,10 @@ impl<T: Score> Keys<'_, T> {
             Keys::Packed(panels) => panels.width,
         }
     }
+    /// Whether panels are made of them on the way.
+    pub fn turned(&self, kernel: &Kernel<T>) -> bool {
+        !kernel.in_place && !matches!(self, Keys::Packed(_))
+    }
     /// The first keys of `range` whose panels stand together, or are to be made at a time; `once` says that one tile reads each.
     pub fn part(&self, kernel: &Kernel<T>, range: Range<usize>, once: bool) -> Range<usize> {
         let end = match self {

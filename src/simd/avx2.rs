@@ -286,6 +286,17 @@ impl Words for Avx2 {
         _mm256_loadu_si256(p.cast())
     }
     #[inline(always)]
+    unsafe fn signs(bytes: *const u8) -> (u64, bool) {
+        // Of every eight the last one first.
+        let order = _mm256_broadcastsi128_si256(_mm_set_epi64x(0x0809_0a0b_0c0d_0e0f, 0x0001_0203_0405_0607));
+        let halves = [0, 32].map(|at| {
+            let x = _mm256_loadu_si256(bytes.add(at).cast());
+            let fine = _mm256_cmpeq_epi8(_mm256_abs_epi8(x), _mm256_set1_epi8(1));
+            (!_mm256_movemask_epi8(_mm256_shuffle_epi8(x, order)) as u32, _mm256_movemask_epi8(fine) == -1)
+        });
+        (halves[0].0 as u64 | (halves[1].0 as u64) << 32, halves[0].1 && halves[1].1)
+    }
+    #[inline(always)]
     unsafe fn less(p: *const i32, than: i32) -> u32 {
         let below = _mm256_cmpgt_epi32(_mm256_set1_epi32(than), _mm256_loadu_si256(p.cast()));
         _mm256_movemask_ps(_mm256_castsi256_ps(below)) as u32

@@ -254,6 +254,15 @@ impl Words for Avx512 {
         _mm512_dpbusd_epi32(acc, _mm512_loadu_si512(key.cast()), _mm512_set1_epi32(query as i32))
     }
     #[inline(always)]
+    unsafe fn signs(bytes: *const u8) -> (u64, bool) {
+        let x = _mm512_loadu_si512(bytes.cast());
+        let fine = _mm512_cmpeq_epi8_mask(_mm512_abs_epi8(x), _mm512_set1_epi8(1));
+        // Of every eight the last one first.
+        let order = _mm_set_epi64x(0x0809_0a0b_0c0d_0e0f, 0x0001_0203_0405_0607);
+        let turned = _mm512_shuffle_epi8(x, _mm512_broadcast_i32x4(order));
+        (!_mm512_movepi8_mask(turned), fine == !0)
+    }
+    #[inline(always)]
     unsafe fn least(acc: __m512i, key: *const u8, query: u32) -> __m512i {
         let least = _mm512_min_epu8(_mm512_loadu_si512(key.cast()), _mm512_set1_epi32(query as i32));
         _mm512_dpbusd_epi32(acc, least, _mm512_set1_epi8(1))

@@ -162,6 +162,20 @@ pub trait Words {
     unsafe fn multiply(_keys: *const u8, _column: usize, _queries: *const u8, _words: usize, _sums: *mut i32) {
         unreachable!("no level of this instruction set multiplies")
     }
+    /// Which of 64 bytes are 1, eight a byte, the first in the highest bit (`numpy.packbits`), and whether all others are -1.
+    #[inline(always)]
+    unsafe fn signs(bytes: *const u8) -> (u64, bool) {
+        const ONES: u64 = 0x0101_0101_0101_0101;
+        let (mut packed, mut odd) = ([0; 8], 0);
+        for (i, byte) in packed.iter_mut().enumerate() {
+            let x = u64::from_le(bytes.add(8 * i).cast::<u64>().read_unaligned());
+            let negative = (x >> 7) & ONES;
+            odd |= x ^ (ONES + negative * 0xfe);
+            // The product moves the lowest bit of byte i to bit 7 - i of the highest byte.
+            *byte = ((negative ^ ONES).wrapping_mul(0x8040_2010_0804_0201) >> 56) as u8;
+        }
+        (u64::from_ne_bytes(packed), odd == 0)
+    }
     /// Bit i is set where `p[i] < than`, for as many as a [`Words::Dot`] has lanes.
     unsafe fn less(p: *const i32, than: i32) -> u32;
 }

@@ -256,8 +256,10 @@ pub(crate) fn retrieve_some<E: Real>(
     all.finish(retrieval, 0..1, out, log_scale)
 }
 
-/// The most queries in a group; a multiple of the heights of the common tiles.
-const GROUP: usize = 240;
+/// What the heights of the common tiles divide.
+const TILE: usize = 12;
+/// The most queries in a group.
+const GROUP: usize = 21 * TILE;
 /// Into how many chunks many keys are cut: so many workers can share one query.
 const CHUNKS: usize = 16;
 
@@ -288,9 +290,9 @@ pub fn retrieve_heads<E: Real>(
         assert!(search.queries.len() == q && search.keys.len() == n && search.block == first.block);
         assert!(retrieval.values.len() == n && retrieval.values.width() == width && retrieval.weighing.fits(n));
     }
-    // Queries and sums of a group take three quarters of the cache at most.
-    let fit = 3 * (second_level() / 4) / ((first.keys.width() + width) * size_of::<E>()).max(1);
-    let most = (fit / 60 * 60).clamp(60, GROUP);
+    // Queries and sums of a group take four fifths of the cache at most.
+    let fit = 4 * (second_level() / 5) / ((first.keys.width() + width) * size_of::<E>()).max(1);
+    let most = (fit / TILE * TILE).clamp(60, GROUP);
     // The same number of groups for every thread, all about as large. Which groups there are changes no bit.
     let count = q.div_ceil(most).next_multiple_of(if q > most { context.threads } else { 1 });
     let groups = pieces(q, q.div_ceil(count.max(1)).next_multiple_of(4).min(most));

@@ -3,7 +3,7 @@
 use crate::error::Error;
 use crate::error::room;
 use crate::parallel::{Context, Shared, Stop, map, pieces};
-use crate::simd::{Isa, Level, Work};
+use crate::simd::{Isa, Level, Words, Work};
 use crate::table::{Dtype, Rows};
 use std::ops::Range;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -38,7 +38,7 @@ impl Source<'_> {
 
     /// Packs pattern `i`, zeros behind it; false if an element is neither 1 nor -1.
     #[inline(always)]
-    unsafe fn pack(&self, i: usize, out: &mut [u64]) -> bool {
+    unsafe fn pack<W: Words>(&self, i: usize, out: &mut [u64]) -> bool {
         match self {
             Source::Packed(rows, _) => {
                 let bytes = rows.width();
@@ -46,45 +46,32 @@ impl Source<'_> {
                 std::ptr::copy_nonoverlapping(rows.row(i), out.as_mut_ptr().cast(), bytes);
                 true
             }
-            Source::Bytes(rows) => pack_signs(std::slice::from_raw_parts(rows.row(i), rows.width()), out),
+            Source::Bytes(rows) => pack_signs::<W>(std::slice::from_raw_parts(rows.row(i), rows.width()), out),
         }
     }
 }
 
 /// Packs bytes 1 and -1 as `numpy.packbits` would pack their being positive; false if there is another byte.
 #[inline(always)]
-fn pack_signs(row: &[u8], out: &mut [u64]) -> bool {
-    let mut odd = 0;
-    let mut pack = |bytes: [u8; 8]| {
-        let x = u64::from_le_bytes(bytes);
-        let negative = (x >> 7) & ONES;
-        odd |= x ^ (ONES + negative * 0xfe);
-        // The product moves the lowest bit of byte i to bit 7 - i of the highest byte.
-        ((negative ^ ONES).wrapping_mul(0x8040_2010_0804_0201) >> 56) as u8
-    };
+unsafe fn pack_signs<W: Words>(row: &[u8], out: &mut [u64]) -> bool {
+    let mut fine = true;
     let mut words = out.iter_mut();
-    let mut full = row.chunks_exact(64);
-    for (bytes, word) in full.by_ref().zip(words.by_ref()) {
-        let mut packed = [0; 8];
-        for (byte, eight) in packed.iter_mut().zip(bytes.as_chunks::<8>().0) {
-            *byte = pack(*eight);
-        }
-        *word = u64::from_ne_bytes(packed);
+    let mut pack = |word: &mut u64, bytes: &[u8; 64]| {
+        let (packed, signs) = W::signs(bytes.as_ptr());
+        *word = packed;
+        fine &= signs;
+    };
+    let (full, rest) = row.as_chunks();
+    for (bytes, word) in full.iter().zip(words.by_ref()) {
+        pack(word, bytes);
     }
-    let rest = full.remainder();
     if let Some(word) = words.next() {
-        let mut packed = [0; 8];
-        for (byte, eight) in packed.iter_mut().zip(rest.chunks(8)) {
-            let mut padded = [0xff; 8];
-            padded[..eight.len()].copy_from_slice(eight);
-            *byte = pack(padded);
-        }
-        *word = u64::from_ne_bytes(packed);
+        let mut padded = [0xff; 64];
+        padded[..rest.len()].copy_from_slice(rest);
+        pack(word, &padded);
     }
-    odd == 0
+    fine
 }
-
-const ONES: u64 = 0x0101_0101_0101_0101;
 
 /// 64 columns of bits, a word each.
 pub struct Square([u64; 64]);
@@ -189,7 +176,7 @@ impl Work for Turn<'_> {
             let n = (patterns.end - first).min(64);
             for (i, row) in scratch.chunks_exact_mut(across).enumerate() {
                 if i < n {
-                    fine &= source.pack(first + i, row);
+                    fine &= source.pack::<I::Words>(first + i, row);
                 } else {
                     row.fill(0);
                 }
