@@ -9,7 +9,8 @@ use crate::error::Error;
 use crate::error::room;
 use crate::metric::MetricName;
 use crate::projection::{List, STRIDE, listed};
-use crate::simd::{Float, Isa, Line, Vector, Work};
+use crate::separation::Real;
+use crate::simd::{Float, Isa, Level, Line, Vector, Work};
 use crate::table::{Element, Rows};
 use std::marker::PhantomData;
 use std::ops::Range;
@@ -72,22 +73,67 @@ impl Slope for Sign {
     }
 }
 
-/// Something to do with the slope of a metric.
-pub trait WithSlope {
-    /// What comes of it.
-    type Out;
-    /// Does it.
-    fn with<S: Slope>(self) -> Self::Out;
+/// A [`Slope`] as a table of functions, for one instruction set: so is but little compiled for every slope.
+#[derive(Clone, Copy)]
+pub struct Pull<E> {
+    /// See [`Slope::FACTOR`].
+    pub factor: f64,
+    /// See [`Slope::BY_LENGTH`].
+    pub by_length: bool,
+    pulls_cues: bool,
+    /// Of [`STEP`] cues, and of as many as registers hold.
+    striped: [Striped<E>; 2],
+    /// The same of two stripes at a time, where nothing pulls cues.
+    twice: [Striped<E>; 2],
 }
 
-/// Does it with the slope of that metric, if there is one.
-pub fn with_slope<W: WithSlope>(metric: MetricName, work: W) -> Option<W::Out> {
-    match metric {
-        MetricName::Dot => Some(work.with::<Product>()),
-        MetricName::SqEuclidean => Some(work.with::<Difference<false>>()),
-        MetricName::Euclidean => Some(work.with::<Difference<true>>()),
-        MetricName::Manhattan => Some(work.with::<Sign>()),
-        _ => None,
+type Striped<E> = unsafe fn(&Stripe<E>);
+
+impl<E: Real> Pull<E> {
+    /// That of a metric, if its slope is known.
+    pub fn by(level: Level, metric: MetricName) -> Option<Self> {
+        level.run(Find(metric, PhantomData))
+    }
+    /// That of [`Onto`].
+    pub fn onto(level: Level) -> Self {
+        level.run(FindOnto(PhantomData))
+    }
+    fn of<I: Isa, S: Slope>() -> Self {
+        Pull {
+            factor: S::FACTOR,
+            by_length: S::BY_LENGTH,
+            pulls_cues: S::PULLS_CUES,
+            striped: both::<I, E::Register<I>, S, 1>(),
+            twice: if S::PULLS_CUES { both::<I, E::Register<I>, S, 1>() } else { both::<I, E::Register<I>, S, 2>() },
+        }
+    }
+}
+
+fn both<I: Isa, V: Vector + 'static, S: Slope, const C: usize>() -> [Striped<V::E>; 2] {
+    [enter::<I, V, S, STEP, C>, if V::ROWS == 8 { enter::<I, V, S, 8, C> } else { enter::<I, V, S, STEP, C> }]
+}
+
+struct Find<E>(MetricName, PhantomData<E>);
+impl<E: Real> Work for Find<E> {
+    type Out = Option<Pull<E>>;
+    #[inline(always)]
+    unsafe fn run<I: Isa>(self) -> Self::Out {
+        match self.0 {
+            MetricName::Dot => Some(Pull::of::<I, Product>()),
+            MetricName::SqEuclidean => Some(Pull::of::<I, Difference<false>>()),
+            MetricName::Euclidean => Some(Pull::of::<I, Difference<true>>()),
+            MetricName::Manhattan => Some(Pull::of::<I, Sign>()),
+            _ => None,
+        }
+    }
+}
+
+struct FindOnto<E>(PhantomData<E>);
+impl<E: Real> Work for FindOnto<E> {
+    type Out = Pull<E>;
+    #[inline(always)]
+    unsafe fn run<I: Isa>(self) -> Pull<E> {
+        Pull::of::<I, Onto>()
     }
 }
 
@@ -166,14 +212,16 @@ impl<E: Element + Float> Stripes<E> {
     }
 }
 
-/// Pulls cues and keys by the weights of their pairs: `cues` rows of weights, [`STRIDE`] apart, for the first `n` of `keys`.
+/// Pulls cues and keys by the weights of their pairs, as `by` does it: `cues` rows of weights, [`STRIDE`] apart, for the first `n` of `keys`.
 /// Rows of weights up to the next multiple of [`STEP`] are there and zero. Without anything that pulls cues there need be no room
 /// for it.
 ///
 /// # Safety
-/// Only below [`Isa::call`]; weights readable to the end of their registers, stripes of one width, as tall as it takes.
+/// Only below [`Isa::call`] of the instruction set that `by` is for; weights readable to the end of their registers, stripes of
+/// one width, as tall as it takes.
 #[inline(always)]
-pub unsafe fn pull<I: Isa, V: Vector + 'static, S: Slope>(
+pub unsafe fn pull<V: Vector>(
+    by: &Pull<V::E>,
     weights: *const V::E,
     cues: Range<usize>,
     n: usize,
@@ -185,7 +233,7 @@ pub unsafe fn pull<I: Isa, V: Vector + 'static, S: Slope>(
 {
     assert!(from_cues.width == from_keys.width && n <= from_keys.rows);
     assert!(cues.start.is_multiple_of(STEP) && cues.end <= from_cues.rows);
-    assert!(to_keys.same(from_keys) && (!S::PULLS_CUES || to_cues.same(from_cues)));
+    assert!(to_keys.same(from_keys) && (!by.pulls_cues || to_cues.same(from_cues)));
     let mut cue = cues.start;
     while cue < cues.end {
         let weights = weights.add((cue - cues.start) * STRIDE);
@@ -204,13 +252,8 @@ pub unsafe fn pull<I: Isa, V: Vector + 'static, S: Slope>(
                 apart: [from_cues.rows * V::LANES, from_keys.rows * V::LANES],
             };
             // Where nothing pulls cues, registers are left for a second stripe.
-            let two = !S::PULLS_CUES && column + V::LANES < from_cues.width;
-            match (eight, two) {
-                (true, true) => enter::<I, V, S, 8, 2>(&stripe),
-                (true, false) => enter::<I, V, S, 8, 1>(&stripe),
-                (false, true) => enter::<I, V, S, STEP, 2>(&stripe),
-                (false, false) => enter::<I, V, S, STEP, 1>(&stripe),
-            }
+            let two = !by.pulls_cues && column + V::LANES < from_cues.width;
+            (if two { &by.twice } else { &by.striped })[usize::from(eight)](&stripe);
             column += if two { 2 * V::LANES } else { V::LANES };
         }
         cue += rows;

@@ -14,12 +14,11 @@ use crate::metric::MetricName;
 use crate::pack::{Keys, Scored, Strided};
 use crate::parallel::{Context, Shared, Stop, map, pieces};
 use crate::projection::{BLOCK, List, STRIDE};
-use crate::pull::{Onto, STEP, Slope, Stripes, WithSlope, pull, with_slope};
+use crate::pull::{Pull, STEP, Stripes, pull};
 use crate::separation::Real;
 use crate::simd::{Float, Isa, Level, Vector, Work, math};
 use crate::sweep::{Search, Sink, Worker};
 use crate::table::Rows;
-use std::marker::PhantomData;
 use std::ops::Range;
 
 /// A retrieval by softmax, what it gave, and how much each entry of that matters.
@@ -94,6 +93,8 @@ struct Prepared<'a, E> {
     gains: Search<'a, E>,
     log_weight: Vec<E>,
     sign: E,
+    /// What pulls cues and keys, and what pulls values.
+    pulls: [Pull<E>; 2],
 }
 
 impl<'a, E: Scored + Real> Prepared<'a, E> {
@@ -101,6 +102,7 @@ impl<'a, E: Scored + Real> Prepared<'a, E> {
         let kernel = |metric, rows: &Rows| E::kernel(level, metric, E::DTYPE, E::DTYPE, rows.width());
         // A block's keys and values stand there as stripes, too.
         let extra = (head.keys.width() + head.values.width()) * size_of::<E>();
+        let unknown = || Error::Argument(format!("the slope of {metric:?} is not known"));
         let of_metric = kernel(metric, &head.keys);
         let product = kernel(MetricName::Dot, &head.values);
         let log_weight = head.log_weight.unwrap_or(&[]);
@@ -110,6 +112,7 @@ impl<'a, E: Scored + Real> Prepared<'a, E> {
             gains: Search::new(product, head.grad, Keys::Rows(head.values), extra, BLOCK),
             log_weight: room::collected(log_weight.iter().map(|&b| E::from_f64(b)))?,
             sign: E::from_f64(if metric.larger_is_better() { 1.0 } else { -1.0 }),
+            pulls: [Pull::by(level, metric).ok_or_else(unknown)?, Pull::onto(level)],
         })
     }
 
@@ -173,7 +176,7 @@ struct To<E> {
 }
 
 /// Some cues of a head against some of its keys.
-struct Task<'a, 'b, E, S> {
+struct Task<'a, 'b, E> {
     of: &'a Prepared<'b, E>,
     hand: &'a mut Hand<E>,
     cues: Range<usize>,
@@ -183,15 +186,14 @@ struct Task<'a, 'b, E, S> {
     /// Memory that is likely to be read next: keys and values, cues and gradients.
     next: [[Strided; 2]; 2],
     stop: &'a Stop<'a>,
-    slope: PhantomData<S>,
 }
 
-impl<E: Scored + Real, S: Slope> Work for Task<'_, '_, E, S> {
+impl<E: Scored + Real> Work for Task<'_, '_, E> {
     /// The derivative by beta, and whether all others are finite.
     type Out = Result<(f64, bool), Error>;
     #[inline(always)]
     unsafe fn run<I: Isa>(self) -> Self::Out {
-        let Task { of, hand, cues, keys, causal, to, next, stop, .. } = self;
+        let Task { of, hand, cues, keys, causal, to, next, stop } = self;
         let head = &of.head;
         let (width, out_width) = (head.keys.width(), head.values.width());
         hand.cues.load::<E::Register<I>>(&head.cues, cues.clone())?;
@@ -231,12 +233,14 @@ impl<E: Scored + Real, S: Slope> Work for Task<'_, '_, E, S> {
                     let mut sink = Held { scores, group: own.start, block: block.start, follows };
                     search.sweep::<I, _>(worker, own.clone(), met.clone(), &mut sink, stop)?;
                 }
-                beta += weighed::<E::Register<I>, S>(of, hand, cues.start, own, &met, causal);
+                beta += weighed::<E::Register<I>>(of, hand, cues.start, own, &met, causal);
                 for (i, sum) in hand.to_log_weight[..n].iter_mut().enumerate() {
                     *to.log_weight.add(place + i) += sum.to_f64();
                     *sum = E::ZERO;
                 }
-                pull::<I, E::Register<I>, Onto>(
+                let [slope, onto] = &of.pulls;
+                pull::<E::Register<I>>(
+                    onto,
                     hand.scores.1.as_ptr(),
                     group.clone(),
                     n,
@@ -244,7 +248,8 @@ impl<E: Scored + Real, S: Slope> Work for Task<'_, '_, E, S> {
                     [&mut Stripes::default(), &mut hand.to_values],
                     &mut hand.list,
                 );
-                pull::<I, E::Register<I>, S>(
+                pull::<E::Register<I>>(
+                    slope,
                     hand.gains.1.as_ptr(),
                     group.clone(),
                     n,
@@ -285,7 +290,7 @@ unsafe fn relative<V: Vector<E: Real>>(head: &Head, cue: usize) -> [V::E; 3] {
 /// Turns scores and gains of a group and some keys into weights, where the scores were, and into what cues and keys are pulled
 /// by, where the gains were. Adds to the derivatives by log-weights and returns that by beta.
 #[inline(always)]
-unsafe fn weighed<V: Vector<E: Real>, S: Slope>(
+unsafe fn weighed<V: Vector<E: Real>>(
     of: &Prepared<V::E>,
     hand: &mut Hand<V::E>,
     first: usize,
@@ -295,7 +300,8 @@ unsafe fn weighed<V: Vector<E: Real>, S: Slope>(
 ) -> f64 {
     let zero = V::splat(V::E::ZERO);
     let (sign, beta) = (V::splat(of.sign), V::splat(V::E::from_f64(of.head.beta)));
-    let steep = V::splat(V::E::from_f64(of.head.beta * S::FACTOR));
+    let Pull { factor, by_length, .. } = of.pulls[0];
+    let steep = V::splat(V::E::from_f64(of.head.beta * factor));
     let tiny = V::splat(V::E::MIN_POSITIVE);
     let terms = of.log_weight.get(keys.start..).filter(|terms| !terms.is_empty());
     let mut by_beta = 0.0;
@@ -323,7 +329,7 @@ unsafe fn weighed<V: Vector<E: Real>, S: Slope>(
                 V::load(to).add(slope).store(to);
                 sum = slope.fma(score, sum);
                 let mut pulled = slope.mul(steep);
-                if S::BY_LENGTH {
+                if by_length {
                     pulled = V::select_lt(score, tiny, zero, pulled.div(tiny.max(score)));
                 }
                 weight.store(scores.add(i));
@@ -346,20 +352,11 @@ pub fn slopes<E: Scored + Real>(
     causal: bool,
     into: Slopes<E>,
 ) -> Result<(), Error> {
-    struct Call<'a, E>(&'a Context<'a>, Level, MetricName, &'a [Head<'a>], bool, Slopes<'a, E>);
-    impl<E: Scored + Real> WithSlope for Call<'_, E> {
-        type Out = Result<(), Error>;
-        fn with<S: Slope>(self) -> Self::Out {
-            let Call(context, level, metric, heads, causal, into) = self;
-            let mut prepared = room::list(heads.len())?;
-            for &head in heads {
-                prepared.push(Prepared::new(level, metric, head)?);
-            }
-            run::<E, S>(context, level, &prepared, causal, into)
-        }
+    let mut prepared = room::list(heads.len())?;
+    for &head in heads {
+        prepared.push(Prepared::new(level, metric, head)?);
     }
-    with_slope(metric, Call(context, level, metric, heads, causal, into))
-        .unwrap_or_else(|| Err(Error::Argument(format!("the slope of {metric:?} is not known"))))
+    run(context, level, &prepared, causal, into)
 }
 
 /// What a task has found of rows that other tasks have found something of, too.
@@ -372,7 +369,7 @@ struct Piece<E> {
     finite: bool,
 }
 
-fn run<E: Scored + Real, S: Slope>(
+fn run<E: Scored + Real>(
     context: &Context,
     level: Level,
     heads: &[Prepared<E>],
@@ -432,8 +429,8 @@ fn run<E: Scored + Real, S: Slope>(
             [[of(k, keys), of(v, keys)], [of(q, cues), of(g, cues)]]
         });
         let (of, next) = (&heads[head], next.unwrap_or([[Strided::of(&[]); 2]; 2]));
-        let (cues, keys, slope) = (some.clone(), met.clone(), PhantomData::<S>);
-        (piece.beta, piece.finite) = level.run(Task { of, hand, cues, keys, causal, to, next, stop, slope })?;
+        let (cues, keys) = (some.clone(), met.clone());
+        (piece.beta, piece.finite) = level.run(Task { of, hand, cues, keys, causal, to, next, stop })?;
         Ok(piece)
     };
     let cost = 3 * heads.len() * (first.scores.cost() + first.gains.cost());
