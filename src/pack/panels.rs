@@ -1,7 +1,7 @@
 //! Keys turned into panels, block by block or once for all: a panel is a register's worth of keys, word after word.
 
 use super::kernel::{Kernel, Layout};
-use super::turn::{turn, turn_short};
+use super::turn::{read, turn, turn_short};
 use crate::error::room;
 use crate::error::{Error, Side};
 use crate::metric::{Facing, Metric, Score};
@@ -108,7 +108,7 @@ unsafe fn pack_block<I: Isa, M: Metric<I>>(
             // The rows of later panels stand right behind these: fetched while these are turned.
             let later = (AHEAD / (lanes * bytes) + 1) * lanes;
             let ahead = if far && first + later + lanes <= rows.len() { later * bytes } else { 0 };
-            turn::<M::Carrier>(rows.row(first), bytes, bytes, dst, ahead);
+            turn::<I, M::Carrier>(rows.row(first), bytes, bytes, dst, ahead);
         } else {
             // A few long rows are taken one by one: a register's worth of them may be far more than there are.
             let alone = have < lanes && stride > LONG;
@@ -122,7 +122,7 @@ unsafe fn pack_block<I: Isa, M: Metric<I>>(
             for i in 0..have {
                 let at = base.add(if alone { 0 } else { i * stride });
                 let row = std::slice::from_raw_parts_mut(at.cast(), rows.width());
-                rows.read::<M::Element>(first + i, row);
+                read::<I, M::Element>(rows, first + i, row);
                 if M::PREPARES {
                     *to.terms.add(p * lanes + i) =
                         M::prepare(row, facing).map_err(|what| Error::NotADistribution(Side::Key, first + i, what))?;
@@ -134,7 +134,7 @@ unsafe fn pack_block<I: Isa, M: Metric<I>>(
                 }
             }
             if !alone {
-                turn::<M::Carrier>(base, stride, stride, dst, 0);
+                turn::<I, M::Carrier>(base, stride, stride, dst, 0);
             }
         }
     }

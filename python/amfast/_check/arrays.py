@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import math
-
 import numpy as np
 
 from amfast._check.elements import number_type
@@ -137,7 +135,7 @@ def finite(x: Array, name: str) -> None:
         return
     if x.ndim == 0:
         x = x[None]
-    step = max(1, _SCAN_BYTES // (math.prod(x.shape[1:]) * x.itemsize))
+    step = len(x) if x.nbytes <= _SCAN_BYTES else max(1, _SCAN_BYTES // (x.nbytes // len(x)))
     for start in range(0, len(x), step):
         fine = np.isfinite(x[start : start + step])
         if np.count_nonzero(fine) == fine.size:
