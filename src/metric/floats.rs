@@ -337,6 +337,24 @@ impl<V: Vector, const KNOWN: bool> FloatMetric<V> for Manhattan<KNOWN> {
     }
 }
 
+/// Sums of squares of which none that matters has overflowed or vanished.
+const SAFE: std::ops::Range<f64> = 1e-200..1e200;
+
+/// The sum of the squares of what `of` makes of the entries, many at a time.
+#[inline(always)]
+fn squared<E: Float>(row: &[E], of: impl Fn(f64) -> f64) -> f64 {
+    let mut sums = [0.0; 16];
+    let mut add = |some: &[E]| {
+        for (sum, x) in sums.iter_mut().zip(some) {
+            *sum += of(x.to_f64()) * of(x.to_f64());
+        }
+    };
+    let (whole, rest) = row.as_chunks::<16>();
+    whole.iter().for_each(|some| add(some));
+    add(rest);
+    sums.iter().sum()
+}
+
 /// 1 - x . k / (|x| |k|), between 0 and 2; a zero row is at distance 1 from everything. Where the two directions are close
 /// that difference cancels; half the squared distance of the rows scaled to length 1 is the same and does not.
 pub struct Cosine;
@@ -348,12 +366,22 @@ impl<V: Vector> FloatMetric<V> for Cosine {
     }
     #[inline(always)]
     unsafe fn prepare(row: &mut [V::E], _side: Side) -> Result<V::E, &'static str> {
+        let sum = squared(row, |x| x);
+        if SAFE.contains(&sum) {
+            let (length, inverse) = (sum.sqrt(), 1.0 / sum.sqrt());
+            for x in row {
+                // A product is near enough where what it is rounded to has half the digits.
+                let single = size_of::<V::E>() == 4;
+                *x = V::E::from_f64(if single { x.to_f64() * inverse } else { x.to_f64() / length });
+            }
+            return Ok(V::E::ZERO);
+        }
         // Scaled by the largest entry first, so that no square overflows or vanishes.
         let largest = row.iter().fold(0.0f64, |m, x| m.max(x.to_f64().abs()));
         if largest > 0.0 {
-            let norm = row.iter().map(|x| (x.to_f64() / largest).powi(2)).sum::<f64>().sqrt();
+            let length = squared(row, |x| x / largest).sqrt();
             for x in row {
-                *x = V::E::from_f64(x.to_f64() / largest / norm);
+                *x = V::E::from_f64(x.to_f64() / largest / length);
             }
         }
         Ok(V::E::ZERO)
