@@ -109,7 +109,7 @@ class Settings:
             loss_power=power,
             temperature=heat,
             learning_rate=rate,
-            decay=_positive(given.decay, "decay", 1.0),
+            decay=_check.number(given.decay, "decay", 0.0, 1.0, above=True),
             momentum=momentum,
             n_epochs=_check.integer(given.n_epochs, "n_epochs", 1),
             batch_size=_check.integer(given.batch_size, "batch_size", 1),
@@ -150,6 +150,12 @@ class Network:
         self.dtype = settings.dtype
         self.unit = float(np.abs(self.scaled(inputs)).sum(axis=1, dtype=np.float64).mean())
         """The unit of temperatures: the mean of sum_i |v_i|."""
+        if self.unit == 0:
+            most = max(-low, high)
+            raise ValueError(
+                f"X must have entries that {self.dtype} tells from 0 with scale=None, got none "
+                f"above {most:g}; rescale it"
+            )
         self.rng = np.random.default_rng(settings.seed)
         shape = settings.n_memories, self.n_inputs + n_classes
         _check.fits(shape, np.dtype(np.float64), "the memories")
@@ -211,19 +217,21 @@ class Network:
         low, high = (_check.number(x, "range") for x in own["range"])
         if not low < high:
             raise ValueError(f"range must ascend, got {low:g}..{high:g}")
-        made.range, made.unit = (low, high), _positive(own["unit"], "unit")
-        made.temperature = _positive(own["temperature"], "temperature")
+        made.range, made.unit = (low, high), _check.number(own["unit"], "unit", 0.0, above=True)
+        made.temperature = _check.number(own["temperature"], "temperature", 0.0, above=True)
         made.rng = np.random.default_rng()
         made.rng.bit_generator.state = own["chance"]
         return made
 
     def scaled(self, inputs: Array) -> Array:
         """Return inputs as states in [-1, 1], in the type of the arithmetic."""
+        if not self.settings.scaled:
+            if inputs.size and max(inputs.max(), -inputs.min()) > 1:
+                raise ValueError(
+                    f"X must lie in [-1, 1] with scale=None, got {inputs.min():g}..{inputs.max():g}"
+                )
+            return inputs.astype(self.dtype)
         low, high = self.range
-        if not self.settings.scaled and inputs.size and max(inputs.max(), -inputs.min()) > 1:
-            raise ValueError(
-                f"X must lie in [-1, 1] with scale=None, got {inputs.min():g}..{inputs.max():g}"
-            )
         # In the inputs' own precision: they may differ by little beside what they share.
         wide = np.promote_types(inputs.dtype, self.dtype)
         return ((inputs.astype(wide) - low) * (2 / (high - low)) - 1).astype(self.dtype)
@@ -331,12 +339,5 @@ def _ramp(given: float | Sequence[float]) -> tuple[float, float]:
     ends = tuple(given) if isinstance(given, tuple | list) else (given, given)
     if len(ends) != 2:
         raise ValueError(f"temperature must be one number or (first, last), got {given!r}")
-    return _positive(ends[0], "temperature"), _positive(ends[1], "temperature")
-
-
-def _positive(given: object, name: str, most: float = math.inf) -> float:
-    value = _check.number(given, name)
-    if not 0 < value <= most:
-        limit = "" if most == math.inf else f" and at most {most:g}"
-        raise ValueError(f"{name} must be above 0{limit}, got {given!r}")
-    return value
+    first, last = (_check.number(end, "temperature", 0.0, above=True) for end in ends)
+    return first, last
