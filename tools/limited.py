@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import doctest
 import errno
+import faulthandler
 import inspect
 import os
 import resource
@@ -62,6 +63,7 @@ def still(signum: int, frame: Any) -> None:
 
 def child(example: doctest.DocTest, more: int | None) -> int:
     """Run examples with so much more memory; return 0 if they pass, REFUSED if not."""
+    faulthandler.enable()
     signal.signal(signal.SIGALRM, still)
     signal.alarm(SECONDS)
     am.topk([[1.0]], [[1.0]], 1, "l1")  # what the engine makes once, for which glibc would abort

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
@@ -127,6 +128,12 @@ class MeasureRegressor(Savable):
         self._units: dict[str, Float] = {}
         self._single = True
 
+    def _parameters(self) -> dict[str, Any]:
+        """Return the constructor's arguments, which it checks again: they may have been set."""
+        given = {name: getattr(self, name) for name in inspect.signature(type(self)).parameters}
+        type(self)(**given)
+        return given
+
     def __repr__(self) -> str:
         """Say what it is and whether it has learned."""
         state = "fitted" if self._weights else "not fitted"
@@ -157,6 +164,7 @@ class MeasureRegressor(Savable):
         TypeError
             For entries that are no `Measure`.
         """
+        self._parameters()
         contexts = _read(measures, queries)
         targets = _check.array(y, "y")
         single = targets.ndim == 1
@@ -292,8 +300,12 @@ class MeasureRegressor(Savable):
     # -- files ------------------------------------------------------------------------------------
 
     def _saved(self) -> tuple[dict[str, Any], dict[str, Array]]:
-        names = ("n_hidden", "n_epochs", "batch_size", "learning_rate", "decay", "seed", "verbose")
-        plain, _ = encoded({name: getattr(self, name) for name in names})
+        if self._weights and self.n_hidden != len(self._weights["b"]):
+            raise ValueError(
+                "n_hidden changed since the network was trained; fit again before it can be saved, "
+                "or set it back"
+            )
+        plain, _ = encoded(self._parameters())
         arrays = {f"weights.{name}": x for name, x in self._weights.items()}
         arrays |= {f"units.{name}": x for name, x in self._units.items()}
         return {"parameters": plain, "single": self._single, "loss": self.loss_}, arrays

@@ -164,7 +164,8 @@ class Network:
         self.temperature = 1.0
 
     def copy(self, settings: Settings) -> Network:
-        """Return a network that learns on from here, with other settings."""
+        """Return a network that learns on from here, with other settings if these fit it."""
+        self._refuse_changed(settings, ("n_memories", "scale", "dtype"), "it can learn on")
         twin = copy.deepcopy(self)
         twin.settings = settings
         return twin
@@ -174,17 +175,8 @@ class Network:
 
         ValueError if the settings that go with them now are of another network.
         """
-        names = {"n_memories": "n_memories", "n": "n", "rectified": "interaction"}
-        changed = [
-            told
-            for name, told in names.items()
-            if getattr(settings, name) != getattr(self.settings, name)
-        ]
-        if changed:
-            raise ValueError(
-                f"{' and '.join(changed)} changed since the memories were trained; fit again "
-                "before saving, or set it back"
-            )
+        changes = ("n_memories", "n", "interaction", "scale", "dtype")
+        self._refuse_changed(settings, changes, "it can be saved")
         own = {
             "range": [float(x) for x in self.range],
             "unit": self.unit,
@@ -192,6 +184,23 @@ class Network:
             "chance": self.rng.bit_generator.state,
         }
         return {"memories": self.memories, "velocity": self.velocity}, own
+
+    def _refuse_changed(self, settings: Settings, names: tuple[str, ...], what: str) -> None:
+        """Refuse settings that differ in some parameters from what the memories were made with."""
+        mine, type_now = self.settings, self.dtype if settings.any_dtype else settings.dtype
+        same = {
+            "n_memories": settings.n_memories == len(self.memories),
+            "n": settings.n == mine.n,
+            "interaction": settings.rectified == mine.rectified,
+            "scale": settings.scaled == mine.scaled,
+            "dtype": type_now == self.dtype,
+        }
+        changed = " and ".join(name for name in names if not same[name])
+        if changed:
+            raise ValueError(
+                f"{changed} changed since the memories were trained; fit again before {what}, or "
+                "set it back"
+            )
 
     @classmethod
     def restored(

@@ -139,6 +139,11 @@ class SampleStore:
         moments = self.now.moments
         return None if moments is None else moments.width
 
+    def learn_anew(self, rank_tol: float) -> None:
+        """Take another tolerance, by which what was learned need not hold any more."""
+        self.now = self.now._replace(learned=None)
+        self.rank_tol = rank_tol
+
     def append(self, batch: Batch) -> Int:
         """Add checked samples, unless what then is known leaves no null space."""
         x = batch.keys
