@@ -157,6 +157,7 @@ def test_files(model, tmp_path):
         (lambda m, q, y: (m, q, y * 0 + 2), "y must vary"),
         (lambda m, q, y: (m, q, y * 1e200), "y are too large"),
         (lambda m, q, y: (m, q, y * 1e-300), "y are too small to be squared; scale them"),
+        (lambda m, q, y: (m, q, y * 1e-160), "y are too small to be squared; scale them"),
         (lambda m, q, y: (m, q * 1e200, y), "queries are too large"),
         (lambda m, q, y: (m, q * 1e-200, y), "queries are too small"),
         (lambda m, q, y: (m[:1], q[:1], y[:1]), "y must vary, all its rows are equal"),
@@ -220,3 +221,9 @@ def test_what_is_set_later_is_checked_before_it_counts(tmp_path):
     model.n_hidden = 32
     model.save(tmp_path / "m")
     assert (am.load(tmp_path / "m").predict(measures, queries) == before).all()
+
+
+def test_a_network_beyond_all_memory_is_refused():
+    measures, queries, y, _ = contexts(4)
+    with pytest.raises(MemoryError, match="the network of shape .* take"):
+        am.MeasureRegressor(10**12).fit(measures, queries, y)

@@ -102,6 +102,9 @@ def test_data_without_a_null_space(rng) -> None:
     assert len(few) == 15
     with pytest.raises(ValueError, match="samples are all zero"):
         am.SparseRecoveryMemory().store(np.zeros((30, 4)))
+    for size in (1e-159, 1e-162, 1e-300):  # where the rank was read off what rounding left
+        with pytest.raises(ValueError, match="too small to be squared"):
+            am.SparseRecoveryMemory().store(size * rng.normal(size=(30, 2)) @ np.eye(2, 4))
     with pytest.raises(ValueError, match="no null space: all 1 singular"):
         am.SparseRecoveryMemory().store(np.ones((3, 1)))
 

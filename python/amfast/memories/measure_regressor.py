@@ -18,6 +18,8 @@ from amfast.memories.measure import Measure
 _FADES, _TINY = (0.9, 0.999), 1e-8
 # First weights of the attention, small beside those that tell tags apart.
 _FIRST = 0.1
+# Below it squares lose their digits, and then themselves.
+_LEAST = float(np.sqrt(np.finfo(np.float64).tiny))
 
 
 class _Contexts(NamedTuple):
@@ -185,6 +187,7 @@ class MeasureRegressor(Savable):
 
     def _first(self, contexts: _Contexts, n_out: int, rng: np.random.Generator) -> dict[str, Float]:
         d, e, o = (x.shape[-1] for x in (contexts.points, contexts.queries, contexts.values))
+        _check.fits((o + n_out, self.n_hidden), np.dtype(np.float64), "the network")
         return {
             "A": rng.normal(0.0, _FIRST, (d, e)),
             "W": rng.normal(0.0, 1.0 / np.sqrt(o), (o, self.n_hidden)),
@@ -373,8 +376,9 @@ def _units(contexts: _Contexts, y: Float) -> dict[str, Float]:
         }
         sizes = {name: np.sqrt(x.mean()) for name, x in squares.items()}
     for name, size in sizes.items():
-        if not np.isfinite(size) or (size == 0 and kinds[name].any()):
-            far = "small" if size == 0 else "large"
+        small = size < _LEAST and kinds[name].any()
+        if small or not np.isfinite(size):
+            far = "small" if small else "large"
             raise ValueError(f"{name} are too {far} to be squared; scale them")
     found = {name: np.asarray(size if size > 0 else 1.0) for name, size in sizes.items()}
     return found | {"values_mean": mean, "y_mean": y_mean}
