@@ -32,7 +32,8 @@ def read_classes(labels: Array, given: object) -> Array:
         labels = _each_equal(_check.labels(given, name, None, "class"), name)
     classes, _ = _check.distinct(labels, name)
     if len(classes) < 2:
-        raise ValueError(f"{name} must hold at least 2 classes, got {classes.tolist()}")
+        one = "1 class" if len(classes) else "none"
+        raise ValueError(f"{name} must hold at least 2 classes, got {one}: {classes.tolist()}")
     return classes
 
 
