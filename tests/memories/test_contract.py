@@ -416,10 +416,19 @@ def test_parameters_are_checked_when_set_and_never_ignored(case):
             setattr(memory, name, value)
         else:
             with pytest.raises(AttributeError, match=f"{name} is what this .* was made with"):
-                setattr(memory, name, value)
+                setattr(memory, name, "another")
     memory.labels = ["what", "a", "user", "keeps", "with", "it"]
     assert repr(memory) == told
     np.testing.assert_array_equal(case.answers(memory), before)
+
+
+def test_a_subclass_may_keep_what_it_was_given():
+    class Mine(am.UniversalHopfield):
+        def __init__(self, beta: float) -> None:
+            super().__init__("dot", beta=beta)
+            self.beta = beta
+
+    assert Mine(2.0).beta == 2.0
 
 
 @pytest.mark.parametrize("case", EVERY)

@@ -78,13 +78,18 @@ class Memory(Savable):
     if not TYPE_CHECKING:  # for type checkers an attribute that is not declared stays a mistake
 
         def __setattr__(self, name: str, value: Any) -> None:
-            """Set an attribute; of a parameter the value is checked, or refused if it is fixed."""
-            if name[0] != "_" and "_store" in self.__dict__ and name in self._parameters():
-                if name not in self._settable:
+            """Set an attribute; of a parameter the value is checked, or refused if it is fixed.
+
+            Subclasses of others may keep under such a name what they want.
+            """
+            ours = type(self).__module__.startswith("amfast.") and name[0] != "_"
+            if ours and "_store" in self.__dict__ and name in self._parameters():
+                if name in self._settable:
+                    value = getattr(type(self)(**self._parameters() | {name: value}), name)
+                else:
                     raise AttributeError(
                         f"{name} is what this {type(self).__name__} was made with; make another one"
                     )
-                value = getattr(type(self)(**self._parameters() | {name: value}), name)
             super().__setattr__(name, value)
 
     # -- what a memory has to say -----------------------------------------------------------------
