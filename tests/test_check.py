@@ -143,6 +143,11 @@ def test_numbers_between_two_ends() -> None:
     for bad in (-1e-9, 1.0000001, np.nan, np.inf, 10**400):
         with pytest.raises(ValueError, match=r"f must be a number in 0\.\.1, got"):
             _check.number(bad, "f", 0.0, 1.0)
+        with pytest.raises(ValueError, match="f must be a number above 0 and at most 1, got"):
+            _check.number(bad, "f", 0.0, 1.0, above=True)
+    assert _check.number(1, "f", 0.0, 1.0, above=True) == 1
+    with pytest.raises(ValueError, match="f must be a number above 0 and at most 1, got 0"):
+        _check.number(0, "f", 0.0, 1.0, above=True)
 
 
 def test_what_cannot_be_printed_is_still_refused_by_name() -> None:

@@ -26,7 +26,7 @@ PACKAGE, ENGINE = ROOT / "python" / "amfast", ROOT / "src"
 FLOORS = [
     "_typing _core _docs reference",
     "_check _console _homes",
-    "_threads bits theory corrupt datasets",
+    "_beside _threads bits theory corrupt datasets",
     "parts",
     "_engine",
     "_stores",

@@ -77,6 +77,8 @@ def test_vote_sums_weights_by_label(rng, labels):
     assert memory.vote(cues[0], labels) == names[sums[0].argmax()]
     with pytest.raises(ValueError, match=r"labels must have shape \(6,\)"):
         memory.vote(cues, labels[:5])
+    with pytest.raises(TypeError, match="labels must be of one kind that sorts, .* int and str"):
+        memory.vote(cues, [0, 1, 2, "a", "b", "c"])
 
 
 def test_vote_of_bits():

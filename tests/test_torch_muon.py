@@ -188,3 +188,12 @@ def test_a_matrix_of_nothing_stays_nothing(shape) -> None:
     w.grad, other.grad = torch.zeros(shape), torch.ones(2, 2)
     at.Muon([other, w], lr=0.1).step()
     assert (other < 1).all()
+
+
+def test_sparse_gradients_are_refused_by_name() -> None:
+    table = torch.nn.Embedding(5, 3, sparse=True)
+    before = table.weight.detach().clone()
+    table(torch.tensor([0, 1])).sum().backward()
+    with pytest.raises(ValueError, match=r"no sparse gradients, got one of shape \(5, 3\)"):
+        at.Muon(table.parameters()).step()
+    assert (table.weight == before).all()

@@ -3,21 +3,20 @@
 Each docstring's examples run in a child of their own, which may take some more memory than it has
 when they begin: none at all, then a little more, until they pass. They may end with a MemoryError.
 A child that dies or stands still, or an error of another kind, is a finding. Counted apart is what
-others do: CPython's `Thread.start` waits for ever for a thread that had no memory to begin, and
-OpenBLAS ends the process, and so does glibc when a thread has no room for its own variables.
+others do: OpenBLAS ends the process, and so does glibc when a thread has no room for its own
+variables.
 """
 
 from __future__ import annotations
 
 import doctest
 import errno
+import faulthandler
 import inspect
 import os
 import resource
 import signal
 import sys
-import threading
-import time
 import traceback
 import warnings
 from collections.abc import Iterator
@@ -34,7 +33,6 @@ ALLOWED = (MemoryError, ImportError)
 REFUSED, OTHERS, FAILED, STILL = 10, 11, 12, 13  # how a child ends
 LAST_WORDS = ("OpenBLAS error", "thread-local data: ABORT", "register TLS destructor")  # of others
 SECONDS = 60
-END = 0.0  # when a child has had them
 
 
 def names() -> Iterator[tuple[str, Any]]:
@@ -56,14 +54,7 @@ def used() -> int:
 
 
 def still(signum: int, frame: Any) -> None:
-    """Say where a child stands still, or that it is refused in CPython's own way."""
-    starts = frame
-    while starts is not None and starts.f_code is not threading.Thread.start.__code__:
-        starts = starts.f_back
-    if starts is not None:
-        os._exit(OTHERS)
-    if time.monotonic() < END:
-        return
+    """Say where a child stands still."""
     resource.setrlimit(resource.RLIMIT_AS, (resource.RLIM_INFINITY,) * 2)
     stack = traceback.extract_stack(frame)
     print("".join(stack.format()), file=sys.stderr, flush=True)
@@ -72,10 +63,9 @@ def still(signum: int, frame: Any) -> None:
 
 def child(example: doctest.DocTest, more: int | None) -> int:
     """Run examples with so much more memory; return 0 if they pass, REFUSED if not."""
+    faulthandler.enable()
     signal.signal(signal.SIGALRM, still)
-    signal.setitimer(signal.ITIMER_REAL, 3, 3)
-    global END
-    END = time.monotonic() + SECONDS
+    signal.alarm(SECONDS)
     am.topk([[1.0]], [[1.0]], 1, "l1")  # what the engine makes once, for which glibc would abort
     codes = [compile(part.source, f"<{example.name}>", "single") for part in example.examples]
     sys.displayhook = repr  # as a prompt does, and nothing is printed

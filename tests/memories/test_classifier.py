@@ -221,6 +221,55 @@ def test_bad_data(X, y, match):
         am.DenseAssociativeClassifier(2).fit(X, y)
 
 
+MIXED = "(y|classes) must be of one kind that sorts, such as numbers or text, got "
+
+
+@pytest.mark.parametrize(
+    ("y", "error", "match"),
+    [
+        ([1, "a", None, 1], TypeError, MIXED + "NoneType and int and str"),
+        ([1, "a", 1, "a"], TypeError, MIXED + "int and str"),  # of which NumPy makes text
+        (np.array([1, "a"] * 2, object), TypeError, MIXED + "int and str"),
+        ([None] * 4, TypeError, MIXED + "NoneType"),
+        ([[1], [1, 2]] * 2, ValueError, "one label for each .*, got ragged lists"),
+        (np.array([0, 1] * 2, "i4,i4"), TypeError, "one label for each .*, got records"),
+        (np.array(["2020", "NaT"] * 2, "M8[D]"), ValueError, r"\[1\] is NaT, which equals no"),
+        (np.array([0.0, np.nan] * 2, object), ValueError, r"\[1\] is nan, which equals no"),
+        (np.ma.array([0, 1] * 2, mask=[0, 1] * 2), ValueError, "masked entries in"),
+    ],
+)
+def test_labels_are_of_one_kind(y, error, match):
+    model = am.DenseAssociativeClassifier(2)
+    for learn in (model.fit, model.partial_fit, lambda X, y: model.partial_fit(X[:1], [0], y)):
+        with pytest.raises(error, match=match):
+            learn(XOR, y)
+
+
+def test_labels_of_another_kind_are_no_classes():
+    """Whether or not the two kinds can be compared."""
+    named = am.DenseAssociativeClassifier(2, n_epochs=1).partial_fit(XOR, ["a", "b"] * 2)
+    counted = am.DenseAssociativeClassifier(2, n_epochs=1).partial_fit(XOR, XOR_LABELS)
+    for model, y in (
+        (named, np.array([0, 1] * 2, object)),
+        (counted, ["a", "b"] * 2),
+        (counted, np.array(["a", "b"] * 2, object)),
+        (counted, np.array(["2020", "2021"] * 2, "M8[Y]")),
+    ):
+        with pytest.raises(ValueError, match=r"y\[0\] is .*, the classes are \["):
+            model.partial_fit(XOR, y)
+
+
+def test_inputs_near_0_are_taken_as_they_are():
+    """With ``scale=None``: nothing is added to them that they would be lost beside."""
+    for size, told in (
+        (1e-20, "every gradient is zero.* the mean magnitude 2e-20 of the inputs, is too low"),
+        (1e-40, "every gradient is zero.* the mean magnitude 2e-40 of the inputs, is too low"),
+        (1e-46, "X must have entries that float32 tells from 0 .*, got none above 1e-46"),
+    ):
+        with pytest.raises(ValueError, match=told):
+            am.DenseAssociativeClassifier(4, scale=None).fit(XOR * size, XOR_LABELS)
+
+
 @pytest.mark.parametrize(
     ("arguments", "error"),
     [

@@ -406,6 +406,32 @@ def test_every_verb_answers_or_says_why_not(case):
 
 
 @pytest.mark.parametrize("case", EVERY)
+def test_parameters_are_checked_when_set_and_never_ignored(case):
+    memory = case.stored(1)
+    before, told = case.answers(memory), repr(memory)
+    for name, value in memory._parameters().items():
+        with pytest.raises((AttributeError, TypeError, ValueError), match=name):
+            setattr(memory, name, object())
+        if name in memory._settable:
+            setattr(memory, name, value)
+        else:
+            with pytest.raises(AttributeError, match=f"{name} is what this .* was made with"):
+                setattr(memory, name, "another")
+    memory.labels = ["what", "a", "user", "keeps", "with", "it"]
+    assert repr(memory) == told
+    np.testing.assert_array_equal(case.answers(memory), before)
+
+
+def test_a_subclass_may_keep_what_it_was_given():
+    class Mine(am.UniversalHopfield):
+        def __init__(self, beta: float) -> None:
+            super().__init__("dot", beta=beta)
+            self.beta = beta
+
+    assert Mine(2.0).beta == 2.0
+
+
+@pytest.mark.parametrize("case", EVERY)
 def test_stores_come_back_from_their_arrays(case):
     memory, other = case.stored(1), case.make()
     other._store.restore(*memory._store.arrays())

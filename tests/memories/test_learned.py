@@ -291,7 +291,7 @@ def test_differences_of_logits_that_overflow_are_a_divergence(optimizer) -> None
 
 
 def test_groups_are_of_one_kind() -> None:
-    with pytest.raises(TypeError, match="groups must be labels of one kind"):
+    with pytest.raises(TypeError, match="groups must be of one kind"):
         am.LinearAssociativeMemory(n_steps=1).fit(np.eye(2), np.eye(2), groups=[1, None])
 
 

@@ -157,7 +157,10 @@ def test_low_temperatures_learn_as_they_do_in_double_precision(n, temperature) -
 
 
 @pytest.mark.filterwarnings("ignore::RuntimeWarning")
-@pytest.mark.parametrize("changed", [{"n_memories": 7}, {"n": 5}, {"interaction": "power"}])
+@pytest.mark.parametrize(
+    "changed",
+    [{"n_memories": 7}, {"n": 5}, {"interaction": "power"}, {"scale": None}, {"dtype": "float64"}],
+)
 def test_what_was_changed_since_training_is_not_saved_with_it(tmp_path, changed) -> None:
     x = np.random.default_rng(0).normal(size=(20, 6))
     model = am.DenseAssociativeClassifier(4, n_epochs=2).fit(x, np.arange(20) % 2)
@@ -166,5 +169,18 @@ def test_what_was_changed_since_training_is_not_saved_with_it(tmp_path, changed)
     with pytest.raises(ValueError, match=f"{next(iter(changed))} changed since"):
         model.set_params(**changed).save(tmp_path / "m")
     model.set_params(**before, temperature=0.5).save(tmp_path / "m")
+    again = am.load(tmp_path / "m")
+    np.testing.assert_array_equal(again.decision_function(x), model.decision_function(x))
+
+
+@pytest.mark.filterwarnings("ignore::RuntimeWarning")
+@pytest.mark.parametrize("changed", [{"n_memories": 7}, {"scale": None}, {"dtype": "float64"}])
+def test_what_memories_are_made_of_is_not_changed_while_they_learn(tmp_path, changed) -> None:
+    x, y = np.random.default_rng(0).normal(size=(20, 6)), np.arange(20) % 2
+    model = am.DenseAssociativeClassifier(4, n_epochs=2).partial_fit(x, y)
+    before = {name: getattr(model, name) for name in changed}
+    with pytest.raises(ValueError, match=f"{next(iter(changed))} changed since"):
+        model.set_params(**changed).partial_fit(x, y)
+    model.set_params(**before, n=5).partial_fit(x, y).save(tmp_path / "m")
     again = am.load(tmp_path / "m")
     np.testing.assert_array_equal(again.decision_function(x), model.decision_function(x))

@@ -81,10 +81,13 @@ class Verbs(RuleBasedStateMachine):
         bad[1, 1] = np.nan
         assert refuses(lambda: self.case.fill(self.memory, bad)) is not None
 
+    def cues(self) -> np.ndarray:
+        return self.case.rows(4, 1)
+
     @invariant()
     def answers_are_those_of_what_is_left(self) -> None:
         assert len(self.memory) == len(self.rows)
-        cues = self.case.rows(4, 1)
+        cues = self.cues()
         if not len(self.rows):
             assert refuses(lambda: self.case.answers(self.memory, cues)) is not None
             return
@@ -100,12 +103,23 @@ class Verbs(RuleBasedStateMachine):
             same(self.case, *found)
 
 
-# What a cue beyond its reach decodes to depends on the basis that was computed.
-UNSURE = ("SparseRecoveryMemory",)
+class Corrections(Verbs):
+    """Of a memory that corrects errors: what it makes of cues beyond its reach depends on rounding.
+
+    Its cues are its own samples, each with a coordinate that is wrong.
+    """
+
+    def cues(self) -> np.ndarray:
+        cues = np.resize(self.rows, (4, D))
+        cues[range(4), [0, 7, 13, 23]] += 3.0
+        return cues
+
+
 for name, cases in CASES.items():
+    kind = Corrections if name == "SparseRecoveryMemory" else Verbs
     for i, case in enumerate(cases):
-        if not case.trained and name not in UNSURE:
-            machine = type(f"{name}{i}", (Verbs,), {"case": case})
+        if not case.trained:
+            machine = type(f"{name}{i}", (kind,), {"case": case})
             machine.TestCase.settings = settings(
                 max_examples=settings.default.max_examples // 40, stateful_step_count=10
             )

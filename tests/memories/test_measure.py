@@ -269,7 +269,7 @@ def test_closed_forms() -> None:
         (lambda: theory.measure_beta(3, margin=0), "margin must be > 0"),
         (lambda: theory.measure_weight(-1, 3), "beta must be a finite number >= 0, got -1"),
         (lambda: theory.measure_excess_risk(0.5, 1), "n must be a finite number >= 1, got 0.5"),
-        (lambda: theory.measure_excess_risk(10, 0), "alpha must be > 0, got 0"),
+        (lambda: theory.measure_excess_risk(10, 0), "alpha must be a finite number > 0, got 0"),
         (lambda: theory.measure_sampling_error(0, 1), "n_features must be an int >= 1, got 0"),
     ):
         with pytest.raises(ValueError, match=message):

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 import amfast as am
+from amfast.memories import measure_regressor
 from amfast.memories.measure_regressor import _forward, _gradient, _read
 
 TAGS = np.eye(4)
@@ -156,6 +157,7 @@ def test_files(model, tmp_path):
         (lambda m, q, y: (m, q, y * 0 + 2), "y must vary"),
         (lambda m, q, y: (m, q, y * 1e200), "y are too large"),
         (lambda m, q, y: (m, q, y * 1e-300), "y are too small to be squared; scale them"),
+        (lambda m, q, y: (m, q, y * 1e-160), "y are too small to be squared; scale them"),
         (lambda m, q, y: (m, q * 1e200, y), "queries are too large"),
         (lambda m, q, y: (m, q * 1e-200, y), "queries are too small"),
         (lambda m, q, y: (m[:1], q[:1], y[:1]), "y must vary, all its rows are equal"),
@@ -195,11 +197,33 @@ def test_asking_before_and_beside_what_was_learned(model):
         model.predict([am.Measure(TAGS)], queries[:1])
 
 
-def test_a_training_that_diverges_leaves_what_was_learned():
+def test_a_training_that_diverges_leaves_what_was_learned(monkeypatch):
+    measures, queries, y, _ = contexts(40)
+    model = am.MeasureRegressor(n_epochs=2).fit(measures, queries, y)
+    before = model.predict(measures, queries)
+    monkeypatch.setattr(measure_regressor, "_gradient", lambda *_: (np.inf, {}))
+    with pytest.raises(ValueError, match="left the range of floats"):
+        model.fit(measures, queries, y)
+    assert (model.predict(measures, queries) == before).all()
+
+
+def test_what_is_set_later_is_checked_before_it_counts(tmp_path):
     measures, queries, y, _ = contexts(40)
     model = am.MeasureRegressor(n_epochs=2).fit(measures, queries, y)
     before = model.predict(measures, queries)
     model.learning_rate = 1e300
-    with np.errstate(all="ignore"), pytest.raises(ValueError, match="left the range of floats"):
-        model.fit(measures, queries, y)
-    assert (model.predict(measures, queries) == before).all()
+    for use in (lambda: model.fit(measures, queries, y), lambda: model.save(tmp_path / "m")):
+        with pytest.raises(ValueError, match="learning_rate must be a number in"):
+            use()
+    model.learning_rate, model.n_hidden = 0.1, 5
+    with pytest.raises(ValueError, match="n_hidden changed since the network was trained"):
+        model.save(tmp_path / "m")
+    model.n_hidden = 32
+    model.save(tmp_path / "m")
+    assert (am.load(tmp_path / "m").predict(measures, queries) == before).all()
+
+
+def test_a_network_beyond_all_memory_is_refused():
+    measures, queries, y, _ = contexts(4)
+    with pytest.raises(MemoryError, match="the network of shape .* take"):
+        am.MeasureRegressor(10**12).fit(measures, queries, y)

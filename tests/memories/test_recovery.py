@@ -102,6 +102,9 @@ def test_data_without_a_null_space(rng) -> None:
     assert len(few) == 15
     with pytest.raises(ValueError, match="samples are all zero"):
         am.SparseRecoveryMemory().store(np.zeros((30, 4)))
+    for size in (1e-159, 1e-162, 1e-300):  # where the rank was read off what rounding left
+        with pytest.raises(ValueError, match="too small to be squared"):
+            am.SparseRecoveryMemory().store(size * rng.normal(size=(30, 2)) @ np.eye(2, 4))
     with pytest.raises(ValueError, match="no null space: all 1 singular"):
         am.SparseRecoveryMemory().store(np.ones((3, 1)))
 
@@ -119,6 +122,26 @@ def test_noise_in_the_samples(rng) -> None:
         np.testing.assert_allclose(memory.recall(cue), samples[0], atol=0.1)
     with pytest.warns(UserWarning, match="no clear gap in the spectrum: singular values 15 and 16"):
         am.SparseRecoveryMemory(rank=15).store(samples + 2 * rng.normal(size=samples.shape))
+
+
+def test_another_tolerance_learns_anew(rng, tmp_path) -> None:
+    """Whatever was learned with the one before, here and in a file."""
+    _, samples = patterns(rng, count=200)
+    memory = am.SparseRecoveryMemory("irls", rank_tol=0.01)
+    memory.store(samples + 1e-3 * rng.normal(size=samples.shape))
+    assert memory.rank == 15
+    memory.rank_tol = 1e-6
+    for same in (memory, am.load(memory.save(tmp_path / "m"))):
+        with pytest.raises(ValueError, match="no null space"):
+            same.recall(samples[0])
+    memory.rank_tol = 0.01
+    assert memory.rank == 15
+    for name, bad in (("rank_tol", 0.0), ("tol", -1.0), ("fallback", 1)):
+        with pytest.raises((ValueError, TypeError), match=f"{name} must be"):
+            setattr(memory, name, bad)
+    with pytest.raises(AttributeError, match="decoder is what this SparseRecoveryMemory was made"):
+        memory.decoder = "omp"
+    assert memory.rank == 15
 
 
 # -- recalling ------------------------------------------------------------------------------------

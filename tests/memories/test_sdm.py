@@ -382,7 +382,7 @@ def test_rows_go_on_while_a_location_answers():
         ({"radius": 9, "p": 0.1}, ValueError, "exclude each other"),
         ({"p": 0.0}, ValueError, "above 0"),
         ({"p": 1.1}, ValueError, "at most 1"),
-        ({"p": float("nan")}, ValueError, "finite"),
+        ({"p": float("nan")}, ValueError, "above 0 and at most 1, got nan"),
         ({"n_bits": 0}, ValueError, "n_bits"),
         ({"n_locations": 0}, ValueError, "n_locations"),
         ({"n_locations": 2**32}, ValueError, "n_locations"),

@@ -310,3 +310,15 @@ def test_learned_constraints_that_are_dense_are_told_as_learned(rng) -> None:
     memory.store(np.hstack([x, x]))
     with pytest.raises(ValueError, match="null space of the 40 samples is not sparse"):
         memory.recall([1.0, 2.0])
+
+
+def test_learned_constraints_follow_the_tolerance(rng, tmp_path) -> None:
+    """A file held those of another rank, and was refused."""
+    x = rng.normal(size=(60, 2)) * [1.0, 1e-4]
+    memory = am.SparseRecoveryMemory("expander", constraints="learned")
+    memory.store(np.repeat(x, 6, axis=1))
+    assert memory.sparse_constraints.shape == (10, 12)
+    memory.rank_tol = 0.01
+    again = am.load(memory.save(tmp_path / "m"))
+    for same in (memory, again):
+        assert same.rank == 1 and same.sparse_constraints.shape == (11, 12)

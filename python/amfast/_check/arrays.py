@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from typing import Any
+
 import numpy as np
 
 from amfast._check.elements import number_type
 from amfast._check.foreign import foreign, refuse_masked, stacked
 from amfast._check.outputs import retyped
-from amfast._typing import Array, Float
+from amfast._typing import Array, Float, Int
 
 _SCAN_BYTES = 1 << 23
 # Types that are kept, in native byte order.
@@ -95,15 +98,40 @@ def _layout(x: Array, name: str) -> Array:
     return contiguous(x, name)
 
 
-def labels(x: object, length: int) -> tuple[Array, Array]:
-    """Read ``length`` labels of any kind that sorts: the different ones, and which each is."""
-    given = np.asarray(x)
-    if given.shape != (length,):
+def labels(x: object, name: str, length: int | None, each: str) -> Array:
+    """Read labels of any kind, one for ``each`` of ``length``, of which None means any number."""
+    try:
+        given = read(x, name)
+    except ValueError as error:
+        if not (isinstance(x, list | tuple) and isinstance(error.__cause__, ValueError)):
+            raise
+        raise ValueError(f"{name} must be one label for each {each}, got ragged lists") from None
+    if given.shape != (length,) and (length is not None or given.ndim != 1):
+        want = f"({'n' if length is None else length},)"
         raise ValueError(
-            f"labels must have shape ({length},), one per stored item, got {given.shape}"
+            f"{name} must have shape {want}, one label for each {each}, got {given.shape}"
         )
-    names, index = np.unique(given, return_inverse=True)
-    return names, index
+    if given.dtype.kind == "V":
+        raise TypeError(f"{name} must be one label for each {each}, got records, {given.dtype}")
+    # NumPy makes text of numbers that stand in a list with text.
+    if given.dtype.kind in "US" and isinstance(x, list | tuple):
+        if not all(isinstance(entry, str | bytes) for entry in x):
+            raise TypeError(_of_kinds(x, name))
+    return given
+
+
+def distinct(given: Array, name: str) -> tuple[Array, Int]:
+    """Return the different ones of some labels in order, and which of them each is."""
+    try:
+        names, index = np.unique(given, return_inverse=True)
+    except TypeError:
+        raise TypeError(_of_kinds(given.tolist(), name)) from None
+    return names, index.astype(np.int64, copy=False)
+
+
+def _of_kinds(entries: Sequence[Any], name: str) -> str:
+    kinds = " and ".join(sorted({type(entry).__name__ for entry in entries}))
+    return f"{name} must be of one kind that sorts, such as numbers or text, got {kinds}"
 
 
 def contiguous(x: Array, name: str) -> Array:

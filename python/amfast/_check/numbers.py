@@ -67,7 +67,9 @@ def number(
     """Read a finite real number in ``low..high``, which are included; ``above`` leaves low out."""
     if type(given) is float and low < given <= high and math.isfinite(given):
         return given
-    if high < math.inf:
+    if high < math.inf and above:
+        limits = f"a number above {low:g} and at most {high:g}"
+    elif high < math.inf:
         limits = f"a number in {low:g}..{high:g}"
     elif low == -math.inf:
         limits = "a finite number"

@@ -11,14 +11,11 @@ and whatever is wrong is a `FileFormatError` that names the file and the field.
 
 from __future__ import annotations
 
-import contextlib
-import errno
 import json
 import math
 import mmap as memory_map
 import os
 import re
-import secrets
 import stat
 import zlib
 from collections.abc import Callable, Iterator
@@ -28,6 +25,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from amfast._check.elements import bfloat16, is_bfloat16
+from amfast._check.replacing import replaced
 from amfast._typing import Array
 
 FORMAT, VERSION = "amfast", 1
@@ -116,39 +114,13 @@ def write(
 
     Notes
     -----
-    Beside the arrays, 32 MB are in memory. A process that is killed leaves the old file, and may
-    leave new files ``beside`` it, and a part of its own as ``.NAME.*.tmp``, which nobody reads.
+    Beside the arrays, 32 MB are in memory. What a process leaves that is killed: see `replaced`.
     """
-    target = Path(os.path.realpath(path))
-    if target.is_dir():
-        raise IsADirectoryError(f"{target} is a folder; give the name of a file")
-    if target.exists() and not target.is_file():
-        raise OSError(f"{target} is no file that could be replaced, but a device, pipe or socket")
-    if not target.parent.is_dir():
-        raise FileNotFoundError(errno.ENOENT, "there is no such folder", str(target.parent))
-    fresh = target.with_name(f".{target.name}.{os.getpid()}-{secrets.token_hex(4)}.tmp")
-    made: list[Path] = []
-    try:
-        with contextlib.ExitStack() as opened:
-            for place, what in (*beside, (fresh, content)):
-                file = opened.enter_context(_created(place))
-                made.append(place)
-                _fill(file, what)
-                os.fsync(file.fileno())
-        os.replace(fresh, target)
-    except BaseException:
-        if fresh.exists() or fresh not in made:  # else it is in place, and what is beside it counts
-            for place in made:
-                place.unlink(missing_ok=True)
-        raise
-    _settle_folder(target.parent)
+    with replaced(path) as create:
+        for place, what in beside:
+            _fill(create(place), what)
+        _fill(create(), content)
     return Path(path)
-
-
-def _created(path: Path) -> Any:
-    """Open a file that is not there yet."""
-    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0)
-    return open(os.open(path, flags, 0o666), "wb")
 
 
 def _fill(file: Any, content: Content) -> None:
@@ -165,7 +137,6 @@ def _fill(file: Any, content: Content) -> None:
         crcs[name] = f"{crc:08x}"
     file.seek(0)
     file.write(_header(content, order, crcs))
-    file.flush()
 
 
 def _header(content: Content, order: list[str], crcs: dict[str, str]) -> bytes:
@@ -229,18 +200,6 @@ def _pieces(x: Array) -> Iterator[memoryview]:
 def _bytes_of(x: Array) -> memoryview:
     """View a C-contiguous array's bytes."""
     return memoryview(x.reshape(-1).view(np.uint8).data)
-
-
-def _settle_folder(folder: Path) -> None:
-    """Make a new name in a folder last, where the system can."""
-    try:
-        descriptor = os.open(folder, os.O_RDONLY)
-    except OSError:
-        return  # Windows opens no folders
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
 
 
 # -- reading --------------------------------------------------------------------------------------

@@ -8,7 +8,7 @@ leaves the old sum or the new one, and whoever reads it meanwhile has one that d
 from __future__ import annotations
 
 import contextlib
-import contextvars
+import itertools
 import math
 import threading
 from collections.abc import Callable, Iterator
@@ -18,6 +18,7 @@ from typing import Any, TypeVar
 import numpy as np
 
 from amfast import _check
+from amfast._beside import Ahead
 from amfast._engine.summing import is_exact, largest, total
 from amfast._typing import Array, Float
 from amfast.bits import BitMatrix
@@ -25,8 +26,6 @@ from amfast.bits import BitMatrix
 _INT32 = 2**31 - 1
 # Sums that may not exceed this cannot overflow, whatever was lost by rounding on the way.
 SAFE = 1e300
-# Seconds after which a wait looks for Ctrl-C, where the wait itself does not notice it.
-_LOOK = 0.2
 _T = TypeVar("_T")
 _TOO_LARGE = "sums of outer products leave the range of float64; scale the rows or their weights"
 
@@ -260,31 +259,10 @@ def interruptible(work: Callable[..., _T], *args: Any) -> _T:
     Neither can be stopped within a call, which takes seconds for a few thousand columns, so a
     thread beside does the work while this one waits. After Ctrl-C it goes on until its call is
     done, and what it finds is dropped: ``work`` must have no other effect. The interpreter waits
-    for it before it ends (no daemon): BLAS hangs or crashes where the process exits under it.
+    for it before it ends: BLAS hangs or crashes where the process exits under it.
     """
     if threading.current_thread() is not threading.main_thread():
         return work(*args)  # Ctrl-C comes to the main thread alone
-    found: list[_T] = []
-    errors: list[BaseException] = []
-    done = threading.Event()
-
-    def run() -> None:
-        try:
-            found.append(work(*args))
-        except BaseException as error:
-            errors.append(error)
-        finally:
-            done.set()
-
-    beside = threading.Thread(target=contextvars.copy_context().run, args=(run,))
-    try:
-        beside.start()
-    except RuntimeError:  # no room for a thread, or the interpreter is about to end
-        return work(*args)
-    # No join: one that Ctrl-C leaves takes the thread for ended (before Python 3.13), and then the
-    # interpreter would not wait for it.
-    while not done.wait(_LOOK):
-        pass
-    if errors:
-        raise errors[0]
-    return found[0]
+    beside = Ahead(itertools.starmap(work, itertools.repeat(args)))
+    beside.leave()
+    return next(beside)

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
+import itertools
 from collections.abc import Callable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any, NoReturn
 
 from amfast import _check
+from amfast._beside import Ahead
 from amfast._typing import Array
 from amfast.bits import BitMatrix
 from amfast.kernels.sources import Piece, Rows, cut, opened
@@ -116,16 +118,12 @@ class Blocks:
         """
         blocks, start = self._blocks(), 0
         first: tuple[Any, ...] = ()
-        with ThreadPoolExecutor(1, "amfast-blocks") as reader:
-            ahead: Future[Block | None] | None = reader.submit(next, blocks, None)
-            number = 0
-            while ahead is not None:
+        # While one is computed with the next is read; together they are the two in memory.
+        with contextlib.closing(Ahead(blocks)) as ahead:
+            for number in itertools.count():
                 block = _taken(ahead, number, start)
-                ahead = None
                 if block is None:
                     break
-                # While this one is computed with; together they are the two that are in memory.
-                ahead = reader.submit(next, blocks, None)
                 keys, values = block
                 kinds = _kind(keys), None if values is None else _kind(values)
                 first = first or kinds
@@ -133,7 +131,6 @@ class Blocks:
                 if len(keys):
                     work(start, keys, values)
                 start += len(keys)
-                number += 1
                 del block, keys, values
         if start == 0:
             raise ValueError("keys have no rows in any block; at least one is needed")
@@ -211,9 +208,9 @@ def _piece(x: Any, name: str) -> Piece | None:
     return found
 
 
-def _taken(ahead: Future[Block | None], number: int, start: int) -> Block | None:
+def _taken(ahead: Ahead[Block], number: int, start: int) -> Block | None:
     try:
-        return ahead.result()
+        return next(ahead, None)
     except Exception as error:
         if hasattr(error, "add_note"):
             error.add_note(f"while block {number} was read, from row {start} on")

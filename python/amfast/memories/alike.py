@@ -60,3 +60,10 @@ def equal(mine: Any, theirs: Any) -> bool:
     if isinstance(mine, np.ndarray) or isinstance(theirs, np.ndarray):
         return np.array_equal(mine, theirs)
     return bool(mine == theirs)
+
+
+def shown(value: Any) -> str:
+    """Return a parameter as `repr` shows it: long arrays by three dots."""
+    if isinstance(value, np.ndarray):
+        return "..." if value.ndim else f"{float(value):g}"
+    return repr(value)

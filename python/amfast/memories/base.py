@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 import inspect
-from typing import Any, ClassVar, NoReturn, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, ClassVar, NoReturn, Protocol, TypeVar
 
 import numpy as np
 
@@ -12,7 +12,7 @@ from amfast import _check, _docs
 from amfast._check.savable import Savable
 from amfast._stores.items import Batch, Items, Stored
 from amfast._typing import Array, Float, Int
-from amfast.memories.alike import as_rows, check_alike, equal, one_row
+from amfast.memories.alike import as_rows, check_alike, equal, one_row, shown
 from amfast.memories.chains import chained
 from amfast.memories.files import decoded, encoded
 from amfast.memories.votes import voted
@@ -64,12 +64,33 @@ class Memory(Savable):
     _made_of: ClassVar[str] = "parameters"
     """What tells two memories of one class apart."""
 
+    _settable: ClassVar[tuple[str, ...]] = ()
+    """Parameters that may be set anew, to what the constructor takes beside the others."""
+
     _store: Any
+    """What is kept; the constructor sets it last."""
 
     def __init_subclass__(cls) -> None:
         """Document what a class does its own way as far as it is everybody's."""
         super().__init_subclass__()
         _docs.inherit(cls)
+
+    if not TYPE_CHECKING:  # for type checkers an attribute that is not declared stays a mistake
+
+        def __setattr__(self, name: str, value: Any) -> None:
+            """Set an attribute; of a parameter the value is checked, or refused if it is fixed.
+
+            Subclasses of others may keep under such a name what they want.
+            """
+            ours = type(self).__module__.startswith("amfast.") and name[0] != "_"
+            if ours and "_store" in self.__dict__ and name in self._parameters():
+                if name in self._settable:
+                    value = getattr(type(self)(**self._parameters() | {name: value}), name)
+                else:
+                    raise AttributeError(
+                        f"{name} is what this {type(self).__name__} was made with; make another one"
+                    )
+            super().__setattr__(name, value)
 
     # -- what a memory has to say -----------------------------------------------------------------
 
@@ -90,7 +111,7 @@ class Memory(Savable):
         defaults = inspect.signature(type(self)).parameters
         given = self._parameters().items()
         return ", ".join(
-            f"{name}={_shown(value)}"
+            f"{name}={shown(value)}"
             for name, value in given
             if not equal(value, defaults[name].default)
         )
@@ -477,10 +498,3 @@ class Memory(Savable):
         one = slice(i, i + 1)
         values = now.values[one] if now.heteroassociative else None
         self._admit(now.keys[one], values, now.weights[one] if now.weighted else None)
-
-
-def _shown(value: Any) -> str:
-    """Return a parameter as `repr` shows it: long arrays by three dots."""
-    if isinstance(value, np.ndarray):
-        return "..." if value.ndim else f"{float(value):g}"
-    return repr(value)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
@@ -17,6 +18,8 @@ from amfast.memories.measure import Measure
 _FADES, _TINY = (0.9, 0.999), 1e-8
 # First weights of the attention, small beside those that tell tags apart.
 _FIRST = 0.1
+# Below it squares lose their digits, and then themselves.
+_LEAST = float(np.sqrt(np.finfo(np.float64).tiny))
 
 
 class _Contexts(NamedTuple):
@@ -127,6 +130,12 @@ class MeasureRegressor(Savable):
         self._units: dict[str, Float] = {}
         self._single = True
 
+    def _parameters(self) -> dict[str, Any]:
+        """Return the constructor's arguments, which it checks again: they may have been set."""
+        given = {name: getattr(self, name) for name in inspect.signature(type(self)).parameters}
+        type(self)(**given)
+        return given
+
     def __repr__(self) -> str:
         """Say what it is and whether it has learned."""
         state = "fitted" if self._weights else "not fitted"
@@ -157,6 +166,7 @@ class MeasureRegressor(Savable):
         TypeError
             For entries that are no `Measure`.
         """
+        self._parameters()
         contexts = _read(measures, queries)
         targets = _check.array(y, "y")
         single = targets.ndim == 1
@@ -177,6 +187,7 @@ class MeasureRegressor(Savable):
 
     def _first(self, contexts: _Contexts, n_out: int, rng: np.random.Generator) -> dict[str, Float]:
         d, e, o = (x.shape[-1] for x in (contexts.points, contexts.queries, contexts.values))
+        _check.fits((o + n_out, self.n_hidden), np.dtype(np.float64), "the network")
         return {
             "A": rng.normal(0.0, _FIRST, (d, e)),
             "W": rng.normal(0.0, 1.0 / np.sqrt(o), (o, self.n_hidden)),
@@ -292,8 +303,12 @@ class MeasureRegressor(Savable):
     # -- files ------------------------------------------------------------------------------------
 
     def _saved(self) -> tuple[dict[str, Any], dict[str, Array]]:
-        names = ("n_hidden", "n_epochs", "batch_size", "learning_rate", "decay", "seed", "verbose")
-        plain, _ = encoded({name: getattr(self, name) for name in names})
+        if self._weights and self.n_hidden != len(self._weights["b"]):
+            raise ValueError(
+                "n_hidden changed since the network was trained; fit again before it can be saved, "
+                "or set it back"
+            )
+        plain, _ = encoded(self._parameters())
         arrays = {f"weights.{name}": x for name, x in self._weights.items()}
         arrays |= {f"units.{name}": x for name, x in self._units.items()}
         return {"parameters": plain, "single": self._single, "loss": self.loss_}, arrays
@@ -361,8 +376,9 @@ def _units(contexts: _Contexts, y: Float) -> dict[str, Float]:
         }
         sizes = {name: np.sqrt(x.mean()) for name, x in squares.items()}
     for name, size in sizes.items():
-        if not np.isfinite(size) or (size == 0 and kinds[name].any()):
-            far = "small" if size == 0 else "large"
+        small = size < _LEAST and kinds[name].any()
+        if small or not np.isfinite(size):
+            far = "small" if small else "large"
             raise ValueError(f"{name} are too {far} to be squared; scale them")
     found = {name: np.asarray(size if size > 0 else 1.0) for name, size in sizes.items()}
     return found | {"values_mean": mean, "y_mean": y_mean}

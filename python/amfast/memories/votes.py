@@ -16,7 +16,8 @@ _VOTES = 1 << 22
 def voted(memory: Any, cues: Any, labels: Any, threads: int | None) -> Any:
     """Return the label of each cue whose items' weights have the largest sum; see `Memory.vote`."""
     memory._need_items("vote")
-    names, group = _check.labels(labels, len(memory.ids))
+    given = _check.labels(labels, "labels", len(memory.ids), "stored item")
+    names, group = _check.distinct(given, "labels")
     rows = cues if isinstance(cues, BitMatrix) else np.asarray(_check.read(cues, "cues"))
     single = not isinstance(rows, BitMatrix) and rows.ndim == 1
     rows = rows[None] if single else rows

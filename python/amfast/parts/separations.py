@@ -120,9 +120,7 @@ class Polynomial(Raw):
 
 def _exponent(given: object) -> float:
     """Read an exponent, whole ones as an int."""
-    n = _check.number(given, "n", 0.0, _MAX_EXPONENT)
-    if n == 0:
-        raise ValueError(f"n must be a number > 0, got {given!r}")
+    n = _check.number(given, "n", 0.0, _MAX_EXPONENT, above=True)
     return int(n) if n.is_integer() else n
 
 

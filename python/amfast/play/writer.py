@@ -11,6 +11,7 @@ from pathlib import Path
 
 import numpy as np
 
+from amfast._check.replacing import replaced
 from amfast.play import curves
 from amfast.play.pictures import SIDE, Pictures, bundled, from_folder
 
@@ -61,16 +62,12 @@ def write(path: str | Path, images: str | Path | None = None) -> Path:
 
     A file that cannot be written whole stays as it was.
     """
-    target, text = Path(os.path.realpath(path)), page(images)
-    special = target.exists() and not target.is_file()  # such as /dev/stdout, which none replaces
-    fresh = target if special else target.with_name(f".{target.name}.{os.getpid()}.tmp")
-    try:
-        fresh.write_text(text, encoding="utf-8", newline="\n")
-        if not special:
-            os.replace(fresh, target)
-    finally:
-        if not special:
-            fresh.unlink(missing_ok=True)
+    text = page(images).encode()
+    if os.path.exists(path) and not os.path.isfile(path):  # such as /dev/stdout
+        Path(path).write_bytes(text)
+        return Path(path)
+    with replaced(path) as create:
+        create().write(text)
     return Path(path)
 
 

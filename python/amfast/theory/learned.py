@@ -229,10 +229,8 @@ def gd_noiseless_loss(frequency: float, step: float, lr: float = 1.0) -> float:
     -------
     float
     """
-    p, step = _check.number(frequency, "frequency", 0.0), _check.number(step, "step", 0.0)
-    if not 0 < p <= 1:
-        raise ValueError(f"frequency must be above 0 and at most 1, got {p:g}")
-    rate = _check.number(lr, "lr", 0.0) * p * step
+    p = _check.number(frequency, "frequency", 0.0, 1.0, above=True)
+    rate = _check.number(lr, "lr", 0.0) * p * _check.number(step, "step", 0.0)
     return 1.0 / rate if rate else math.inf
 
 
@@ -257,10 +255,7 @@ def gd_noisy_exponent(power: float) -> float:
     >>> theory.gd_noisy_exponent(2.0)
     -0.5
     """
-    power = _check.number(power, "power", 1.0)
-    if power == 1:
-        raise ValueError("power must be above 1, got 1")
-    return -(1 - 1 / power)
+    return -(1 - 1 / _check.number(power, "power", 1.0, above=True))
 
 
 def noise(label_noise: float) -> float:

@@ -116,7 +116,5 @@ def measure_excess_risk(n: float, alpha: float) -> float:
     >>> [round(theory.measure_excess_risk(1000, alpha), 3) for alpha in (0.5, 1, 2)]
     [0.149, 0.072, 0.027]
     """
-    n, alpha = _check.number(n, "n", 1.0), _check.number(alpha, "alpha", 0.0)
-    if alpha == 0:
-        raise ValueError("alpha must be > 0, got 0")
+    n, alpha = _check.number(n, "n", 1.0), _check.number(alpha, "alpha", 0.0, above=True)
     return math.exp(-(math.log(n) ** (alpha / (alpha + 1))))

@@ -24,10 +24,7 @@ __all__ = [
 
 
 def _positive(given: object, name: str) -> float:
-    value = _check.number(given, name, 0.0)
-    if value == 0:
-        raise ValueError(f"{name} must be > 0, got 0")
-    return value
+    return _check.number(given, name, 0.0, above=True)
 
 
 def modern_separation(n: int, norm: float, beta: float) -> float:

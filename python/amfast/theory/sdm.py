@@ -149,10 +149,7 @@ def sdm_radius(n_bits: int, p: float) -> int:
 
 
 def _probability_argument(p: float) -> float:
-    given = _check.number(p, "p", 0.0)
-    if not 0 < given <= 1:
-        raise ValueError(f"p must be above 0 and at most 1, got {given}")
-    return given
+    return _check.number(p, "p", 0.0, 1.0, above=True)
 
 
 # -- circles --------------------------------------------------------------------------------------

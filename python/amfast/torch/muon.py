@@ -100,6 +100,11 @@ class Muon(torch.optim.Optimizer):
         return loss
 
     def _move(self, w: Tensor, group: dict[str, Any]) -> None:
+        if w.grad.layout != torch.strided:
+            raise ValueError(
+                f"Muon takes no sparse gradients, got one of shape {tuple(w.grad.shape)}; give an "
+                "embedding with sparse=True to another optimizer, such as torch.optim.SparseAdam"
+            )
         average = self.state[w].setdefault("momentum_buffer", torch.zeros_like(w))
         average.lerp_(w.grad, 1 - group["momentum"])
         ahead = w.grad.lerp(average, group["momentum"]) if group["nesterov"] else average

@@ -15,7 +15,7 @@ from amfast import _check, _console, _docs
 from amfast._check.savable import Savable
 from amfast._threads import resolve_threads
 from amfast._typing import Array
-from amfast.memories.dense.inputs import read_inputs, read_labels
+from amfast.memories.dense.inputs import as_targets, read_classes, read_inputs, read_labels
 from amfast.memories.dense.training import SMALLEST_STEP, Network, Settings
 from amfast.memories.files import decoded, encoded
 
@@ -229,8 +229,8 @@ class DenseAssociativeClassifier(Savable):
         inputs, shape = read_inputs(X)
         labels = read_labels(y, len(inputs))
         settings = Settings.of(self)
-        network = self._start(settings, inputs, shape, np.unique(labels))
-        targets = self._targets(labels)
+        network = self._start(settings, inputs, shape, read_classes(labels, None))
+        targets = as_targets(labels, self.classes_, network.dtype)
         v = network.scaled(inputs)
         best, since = math.inf, 0
         with _console.progress(repr(self), settings.n_epochs if settings.verbose else 0) as step:
@@ -272,18 +272,17 @@ class DenseAssociativeClassifier(Savable):
             fresh.network_ = self.network_.copy(settings)
             fresh.loss_, fresh.error_ = self.loss_.copy(), self.error_.copy()
         else:
-            known = labels if classes is None else np.asarray(classes)
-            fresh._start(settings, inputs, shape, np.unique(known))
+            fresh._start(settings, inputs, shape, read_classes(labels, classes))
         fresh._same_width(inputs)
-        fresh._epoch(fresh.network_.scaled(inputs), fresh._targets(labels))
+        network = fresh.network_
+        targets = as_targets(labels, fresh.classes_, network.dtype)
+        fresh._epoch(network.scaled(inputs), targets)
         self.__dict__.update(fresh.__dict__)
         return self
 
     def _start(
         self, settings: Settings, inputs: Array, shape: tuple[int, ...], classes: Array
     ) -> Network:
-        if len(classes) < 2:
-            raise ValueError(f"y must hold at least 2 classes, got 1 class: {classes.tolist()}")
         network = Network(settings, inputs, len(classes))
         self.classes_ = classes
         self.n_features_in_ = inputs.shape[1]
@@ -485,16 +484,3 @@ class DenseAssociativeClassifier(Savable):
 
     def _same_width(self, inputs: Array) -> None:
         _check.same_width(inputs, "X", self.n_features_in_, "the classifier learned from")
-
-    def _targets(self, labels: Array) -> Array:
-        place = np.searchsorted(self.classes_, labels)
-        place = np.minimum(place, len(self.classes_) - 1)
-        unknown = np.flatnonzero(self.classes_[place] != labels)
-        if len(unknown):
-            raise ValueError(
-                f"y[{unknown[0]}] is {labels[unknown].tolist()[0]!r}, "
-                f"the classes are {self.classes_.tolist()}"
-            )
-        targets = np.full((len(labels), len(self.classes_)), -1, self.network_.dtype)
-        targets[np.arange(len(labels)), place] = 1
-        return targets

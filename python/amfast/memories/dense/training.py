@@ -109,7 +109,7 @@ class Settings:
             loss_power=power,
             temperature=heat,
             learning_rate=rate,
-            decay=_positive(given.decay, "decay", 1.0),
+            decay=_check.number(given.decay, "decay", 0.0, 1.0, above=True),
             momentum=momentum,
             n_epochs=_check.integer(given.n_epochs, "n_epochs", 1),
             batch_size=_check.integer(given.batch_size, "batch_size", 1),
@@ -150,6 +150,12 @@ class Network:
         self.dtype = settings.dtype
         self.unit = float(np.abs(self.scaled(inputs)).sum(axis=1, dtype=np.float64).mean())
         """The unit of temperatures: the mean of sum_i |v_i|."""
+        if self.unit == 0:
+            most = max(-low, high)
+            raise ValueError(
+                f"X must have entries that {self.dtype} tells from 0 with scale=None, got none "
+                f"above {most:g}; rescale it"
+            )
         self.rng = np.random.default_rng(settings.seed)
         shape = settings.n_memories, self.n_inputs + n_classes
         _check.fits(shape, np.dtype(np.float64), "the memories")
@@ -158,7 +164,8 @@ class Network:
         self.temperature = 1.0
 
     def copy(self, settings: Settings) -> Network:
-        """Return a network that learns on from here, with other settings."""
+        """Return a network that learns on from here, with other settings if these fit it."""
+        self._refuse_changed(settings, ("n_memories", "scale", "dtype"), "it can learn on")
         twin = copy.deepcopy(self)
         twin.settings = settings
         return twin
@@ -168,17 +175,8 @@ class Network:
 
         ValueError if the settings that go with them now are of another network.
         """
-        names = {"n_memories": "n_memories", "n": "n", "rectified": "interaction"}
-        changed = [
-            told
-            for name, told in names.items()
-            if getattr(settings, name) != getattr(self.settings, name)
-        ]
-        if changed:
-            raise ValueError(
-                f"{' and '.join(changed)} changed since the memories were trained; fit again "
-                "before saving, or set it back"
-            )
+        changes = ("n_memories", "n", "interaction", "scale", "dtype")
+        self._refuse_changed(settings, changes, "it can be saved")
         own = {
             "range": [float(x) for x in self.range],
             "unit": self.unit,
@@ -186,6 +184,23 @@ class Network:
             "chance": self.rng.bit_generator.state,
         }
         return {"memories": self.memories, "velocity": self.velocity}, own
+
+    def _refuse_changed(self, settings: Settings, names: tuple[str, ...], what: str) -> None:
+        """Refuse settings that differ in some parameters from what the memories were made with."""
+        mine, type_now = self.settings, self.dtype if settings.any_dtype else settings.dtype
+        same = {
+            "n_memories": settings.n_memories == len(self.memories),
+            "n": settings.n == mine.n,
+            "interaction": settings.rectified == mine.rectified,
+            "scale": settings.scaled == mine.scaled,
+            "dtype": type_now == self.dtype,
+        }
+        changed = " and ".join(name for name in names if not same[name])
+        if changed:
+            raise ValueError(
+                f"{changed} changed since the memories were trained; fit again before {what}, or "
+                "set it back"
+            )
 
     @classmethod
     def restored(
@@ -211,19 +226,21 @@ class Network:
         low, high = (_check.number(x, "range") for x in own["range"])
         if not low < high:
             raise ValueError(f"range must ascend, got {low:g}..{high:g}")
-        made.range, made.unit = (low, high), _positive(own["unit"], "unit")
-        made.temperature = _positive(own["temperature"], "temperature")
+        made.range, made.unit = (low, high), _check.number(own["unit"], "unit", 0.0, above=True)
+        made.temperature = _check.number(own["temperature"], "temperature", 0.0, above=True)
         made.rng = np.random.default_rng()
         made.rng.bit_generator.state = own["chance"]
         return made
 
     def scaled(self, inputs: Array) -> Array:
         """Return inputs as states in [-1, 1], in the type of the arithmetic."""
+        if not self.settings.scaled:
+            if inputs.size and max(inputs.max(), -inputs.min()) > 1:
+                raise ValueError(
+                    f"X must lie in [-1, 1] with scale=None, got {inputs.min():g}..{inputs.max():g}"
+                )
+            return inputs.astype(self.dtype)
         low, high = self.range
-        if not self.settings.scaled and inputs.size and max(inputs.max(), -inputs.min()) > 1:
-            raise ValueError(
-                f"X must lie in [-1, 1] with scale=None, got {inputs.min():g}..{inputs.max():g}"
-            )
         # In the inputs' own precision: they may differ by little beside what they share.
         wide = np.promote_types(inputs.dtype, self.dtype)
         return ((inputs.astype(wide) - low) * (2 / (high - low)) - 1).astype(self.dtype)
@@ -331,12 +348,5 @@ def _ramp(given: float | Sequence[float]) -> tuple[float, float]:
     ends = tuple(given) if isinstance(given, tuple | list) else (given, given)
     if len(ends) != 2:
         raise ValueError(f"temperature must be one number or (first, last), got {given!r}")
-    return _positive(ends[0], "temperature"), _positive(ends[1], "temperature")
-
-
-def _positive(given: object, name: str, most: float = math.inf) -> float:
-    value = _check.number(given, name)
-    if not 0 < value <= most:
-        limit = "" if most == math.inf else f" and at most {most:g}"
-        raise ValueError(f"{name} must be above 0{limit}, got {given!r}")
-    return value
+    first, last = (_check.number(end, "temperature", 0.0, above=True) for end in ends)
+    return first, last

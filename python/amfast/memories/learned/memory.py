@@ -130,6 +130,18 @@ class LinearAssociativeMemory(Attributes, Memory):
            [1., 0., 0.]])
     """
 
+    _settable = (
+        "optimizer",
+        "lr",
+        "n_steps",
+        "basis",
+        "label_noise",
+        "matrix_sign",
+        "newton_schulz_steps",
+        "warm_start",
+        "progress",
+    )
+
     def __init__(
         self,
         optimizer: str = "muon",

@@ -28,11 +28,4 @@ def labels(given: Any, k: int) -> tuple[Array, Int]:
     """Read a label for each of k pairs: the different ones, and which each pair has."""
     if given is None:
         return np.zeros(1, np.int64), np.zeros(k, np.int64)
-    given = _check.read(given, "groups")
-    if given.shape != (k,):
-        raise ValueError(f"groups must have shape ({k},), got {given.shape}")
-    try:
-        names, index = np.unique(given, return_inverse=True)
-    except TypeError:
-        raise TypeError("groups must be labels of one kind, e.g. all ints or all strings") from None
-    return names, index.astype(np.int64)
+    return _check.distinct(_check.labels(given, "groups", k, "pair"), "groups")

@@ -108,6 +108,7 @@ class SparseRecoveryMemory(Memory):
     (np.True_, np.int64(4), np.True_)
     """
 
+    _settable = ("rank_tol", "fallback", "tol")
     _keeps_no_items = (
         "a sparse-recovery memory keeps the second moment of its samples, not the samples; what it "
         "knows are `constraints` and `basis`"
@@ -162,12 +163,16 @@ class SparseRecoveryMemory(Memory):
 
     @property
     def rank_tol(self) -> float:
-        """Share of the largest singular value up to which others are noise."""
+        """Share of the largest singular value up to which others are noise.
+
+        Set anew, the constraints are learned anew, too.
+        """
         return float(self._store.rank_tol)
 
     @rank_tol.setter
     def rank_tol(self, value: float) -> None:
-        self._store.rank_tol = _check.number(value, "rank_tol", 1e-7)
+        if value != self._store.rank_tol:
+            self._store.learn_anew(value)
 
     # -- storing ----------------------------------------------------------------------------------
 

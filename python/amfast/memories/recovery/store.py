@@ -18,6 +18,8 @@ from amfast.memories.recovery.sparse import most_entries, sparsest
 
 # Below this ratio the singular values on both sides of the rank are not clearly apart.
 CLEAR_GAP = 10.0
+# Below it squares lose their digits, and then themselves.
+_LEAST = float(np.sqrt(np.finfo(np.float64).tiny))
 # What rounding may leave of a sparse vector outside the null space.
 _RESOLVED = 1e-6
 # Singular values of noise, as a share of the least of the samples, times this bound its angle.
@@ -44,8 +46,11 @@ class Learned:
         floor = np.sqrt(n * np.finfo(np.float64).eps)
         spectrum = np.sqrt(np.maximum(values[::-1], 0.0))
         top = float(spectrum[0])
-        if top == 0:
-            raise ValueError(f"the {count} samples are all zero; there is nothing to learn")
+        if top < _LEAST:
+            raise ValueError(
+                f"the {count} samples are all zero, or too small to be squared; there is nothing "
+                f"to learn"
+            )
         shown = np.maximum(spectrum, floor * top)
         if rank is not None and rank >= n:
             raise ValueError(f"rank={rank} leaves no null space in {n} columns")
@@ -138,6 +143,11 @@ class SampleStore:
             return int(self.given.shape[1])
         moments = self.now.moments
         return None if moments is None else moments.width
+
+    def learn_anew(self, rank_tol: float) -> None:
+        """Take another tolerance, by which what was learned need not hold any more."""
+        self.now = self.now._replace(learned=None)
+        self.rank_tol = rank_tol
 
     def append(self, batch: Batch) -> Int:
         """Add checked samples, unless what then is known leaves no null space."""
