@@ -99,13 +99,13 @@ def test_the_setting_changes_meanwhile(rng):
 
 def test_stores_and_deletes_are_all_counted():
     """None is lost, ids are given once, and keys keep their values."""
-    memory = am.UniversalHopfield("euclidean", "max")
+    n, memory = 800, am.UniversalHopfield("euclidean", "max")
     kept = np.arange(40.0).reshape(-1, 1)
     memory.store(kept, -kept)
 
     def change(first: int) -> np.ndarray:
         mine = []
-        for i in range(40):
+        for i in range(n):
             rows = np.full((3, 1), 1000.0 + first + i)
             ids = memory.store(rows, -rows)
             memory.delete(ids[:2])
@@ -113,19 +113,18 @@ def test_stores_and_deletes_are_all_counted():
         return np.concatenate(mine)
 
     def read() -> None:
-        for _ in range(150):
+        for _ in range(n // 8):
             np.testing.assert_array_equal(memory.recall(kept, threads=1), -kept)
             assert len(memory.ids) >= 40
             assert memory.nbytes > 0
 
-    writers = [lambda: change(0), lambda: change(100), lambda: change(200)]
+    writers = [lambda: change(0), lambda: change(n), lambda: change(2 * n)]
     given = np.concatenate(together(*writers, read, read)[:3])
-    assert len(set(given.tolist())) == len(given) == 360
-    assert len(memory) == 40 + 120
-    np.testing.assert_array_equal(memory.values, -memory.keys)
+    assert len(set(given.tolist())) == len(given) == 9 * n
     assert (np.diff(memory.ids) > 0).all()
-    left = np.arange(1000.0, 1300.0).reshape(3, 100)[:, :40]
-    np.testing.assert_array_equal(np.sort(memory.keys[40:, 0]), left.ravel())
+    np.testing.assert_array_equal(memory.values, -memory.keys)
+    left = np.concatenate([kept[:, 0], np.arange(1000.0, 1000 + 3 * n)])
+    np.testing.assert_array_equal(np.sort(memory.keys[:, 0]), left)
 
 
 def test_keys_grow_while_they_are_asked(rng):
