@@ -5,7 +5,9 @@ from __future__ import annotations
 import os
 import signal
 import sys
-from collections.abc import Iterator
+import threading
+from collections.abc import Callable, Iterator
+from typing import Any
 
 import numpy as np
 import pytest
@@ -49,6 +51,38 @@ THREADS = (1, 2, 3)
 def rng() -> np.random.Generator:
     """A generator with a fixed seed per test."""
     return np.random.default_rng(20240607)
+
+
+@pytest.fixture
+def restless() -> Iterator[None]:
+    """Let threads change places in the middle of everything."""
+    before = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)
+    yield
+    sys.setswitchinterval(before)
+
+
+def together(*jobs: Callable[[], Any]) -> list[Any]:
+    """What each job returns, all begun at once in threads of their own."""
+    gate, answers = threading.Barrier(len(jobs)), {}
+
+    def run(i: int, job: Callable[[], Any]) -> None:
+        try:
+            gate.wait(60)
+            answers[i] = job()
+        except BaseException as error:
+            answers[i] = error
+
+    threads = [threading.Thread(target=run, args=given) for given in enumerate(jobs)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(120)
+    assert not any(thread.is_alive() for thread in threads)
+    for answer in answers.values():
+        if isinstance(answer, BaseException):
+            raise answer
+    return [answers[i] for i in range(len(jobs))]
 
 
 def draw(rng: np.random.Generator, shape: tuple[int, int], dtype: str, metric: str = "dot"):

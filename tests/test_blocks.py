@@ -284,7 +284,7 @@ import resource, sys, numpy as np, amfast as am
 blocks = am.Blocks(sys.argv[1], int(sys.argv[2]))
 queries = np.ones((3, 1024), np.float32)
 now = int(open("/proc/self/statm").read().split()[0]) * resource.getpagesize()
-resource.setrlimit(resource.RLIMIT_AS, (1 << 30, 1 << 30))
+resource.setrlimit(resource.RLIMIT_AS, (now + (1 << 30), now + (1 << 30)))
 scores, indices = am.topk(queries, blocks, 2, "manhattan", threads=2)
 print(scores.tolist(), indices.tolist(), now >> 20)
 peak = [x for x in open("/proc/self/status") if x.startswith("VmHWM")][0].split()[1]

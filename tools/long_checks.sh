@@ -7,7 +7,7 @@
 #   atheris      damaged and forged files into am.load, for N minutes
 #   memory       the examples of every public name under ever tighter limits of memory
 #   minimum      the tests with the oldest versions that pyproject.toml allows
-#   pythons      the tests under every CPython >= 3.10 on this machine
+#   pythons      the tests under every CPython >= 3.10 on this machine, >= 3.14 without a lock
 # N is 60 unless said. PYTHON is an interpreter with amfast and its test extra (default: python3);
 # what else is needed comes from PyPI into a folder that is removed at the end. PROPTEST_CASES
 # and TESTS (files for the last two) make steps shorter.
@@ -107,14 +107,19 @@ best = {}
 for found in json.load(sys.stdin):
     parts = found["version_parts"]
     minor = parts["major"], parts["minor"]
-    # The extension is abi3, which interpreters without a lock do not load.
-    if found["implementation"] == "cpython" and minor >= (3, 10) and found["variant"] == "default":
-        best.setdefault(minor, found["path"])
-for minor in sorted(best):
-    print("{}.{}".format(*minor), best[minor])' > "$scratch/interpreters"
+    oldest = {"default": (3, 10), "freethreaded": (3, 14)}.get(found["variant"])
+    if found["implementation"] == "cpython" and oldest and minor >= oldest:
+        suffix = "t" if found["variant"] == "freethreaded" else ""
+        best.setdefault((*minor, suffix), found["path"])
+for version in sorted(best):
+    print("{}.{}{}".format(*version), best[version])' > "$scratch/interpreters"
     while read -r version interpreter; do
         echo "-- CPython $version, $interpreter"
         environment "python$version" "$interpreter" highest test
+        # The extension in this tree is abi3, which interpreters without a lock do not load.
+        case $version in *t)
+            "$scratch/uv/bin/uv" pip install -q --no-deps -p "$scratch/python$version" -e . ;;
+        esac
         "$scratch/python$version/bin/python" -m pytest "${tests[@]}" "${files[@]}" < /dev/null
     done < "$scratch/interpreters"
 }

@@ -82,6 +82,11 @@ def threads(n: int) -> Iterator[None]:
     ------
     None
 
+    Notes
+    -----
+    Python threads that begin inside the block have its setting too where they inherit the context,
+    which they do from CPython 3.14 on if it has no lock (``sys.flags.thread_inherit_context``).
+
     Examples
     --------
     >>> import amfast as am

@@ -119,7 +119,8 @@ pub(super) fn elements<'a, T: Element, D: Dimension>(
     unsafe { array.as_slice() }.map_err(|_| PyValueError::new_err(format!("{name} must be C-contiguous and aligned")))
 }
 
-/// Memory that calls of this process are writing to. Python's own lock is held whenever this one is, and never let go meanwhile.
+/// Memory that calls of this process are writing to. Who holds this lock is attached to the interpreter and does not detach
+/// meanwhile: a fork, which holds Python's own lock or waits until all others are detached, finds it open.
 static WRITTEN: Mutex<(u32, Vec<Range<usize>>)> = Mutex::new((0, Vec::new()));
 
 /// An array that a call writes to, and no other call meanwhile.

@@ -259,8 +259,9 @@ class Thinned(Stored):
         root: Stored = now
         gone: dict[int, int] = {}
         n_gone = 0
-        if isinstance(now, Thinned) and now._root is not None:
-            root, gone, n_gone = now._root, now._gone, now._n_gone
+        # Asked once: whoever looks at the items meanwhile lets the root go.
+        if isinstance(now, Thinned) and (shared := now._root) is not None:
+            root, gone, n_gone = shared, now._gone, now._n_gone
         known = root.ids
         place = np.searchsorted(known, ids)
         for i, at in zip(ids, place.tolist(), strict=True):
@@ -289,10 +290,10 @@ class Thinned(Stored):
                 own.kept(keep),
             )
             self.ids = columns.ids.view
-            self.keys = rows_of(columns.keys.view, self.n_bits[0])
-            self.values = self.keys
+            self.keys = found = rows_of(columns.keys.view, self.n_bits[0])
             if columns.values is not None:
-                self.values = rows_of(columns.values.view, self.n_bits[1])
+                found = rows_of(columns.values.view, self.n_bits[1])
+            self.values = found  # in one step: several may be at it, and others read
             self._root = None
         return object.__getattribute__(self, name)
 

@@ -14,14 +14,17 @@ class Turn:
     """
 
     def __init__(self) -> None:
-        self._pid, self._lock = os.getpid(), threading.RLock()
+        # One for each process of a line of forks. Threads that come first together agree by the
+        # dictionary on whose lock it is.
+        self._locks = {os.getpid(): threading.RLock()}
 
     def __enter__(self) -> None:
         """Wait for the others."""
-        if self._pid != os.getpid():
-            self._pid, self._lock = os.getpid(), threading.RLock()
-        self._lock.acquire()
+        lock = self._locks.get(os.getpid())
+        if lock is None:
+            lock = self._locks.setdefault(os.getpid(), threading.RLock())
+        lock.acquire()
 
     def __exit__(self, *error: object) -> None:
         """Let the next one."""
-        self._lock.release()
+        self._locks[os.getpid()].release()

@@ -101,8 +101,7 @@ class DenseAssociativeMemory(Units):
     recall is ``sign(sum_mu w_mu F'(o_mu) v_mu)`` with the overlaps of the keys alone.
 
     Cues may be `BitMatrix`, bool, {0, 1} or {-1, +1} arrays of any real dtype; the answer is of the
-    same kind. Many threads may read one memory at a time; `store`, `delete` and `merge` must not
-    run beside other calls.
+    same kind. Many threads may read one memory at a time, also while one stores or deletes.
 
     References
     ----------

@@ -102,8 +102,7 @@ class Hopfield(Units):
     Y^T pinv(X)^T, and recall is one step, sign(W s + b).
 
     Cues may be `BitMatrix`, bool, {0, 1} or {-1, +1} arrays of any real dtype; the answer is of the
-    same kind. Many threads may read one memory at a time; `store`, `delete` and `merge` must not
-    run beside other calls.
+    same kind. Many threads may read one memory at a time, also while one stores or deletes.
 
     Examples
     --------

@@ -91,7 +91,7 @@ class UniversalHopfield(_Looks):
     Keys and values stay in the type they came in (float16, bfloat16, float32, float64, uint8,
     int8); a wider type in a later `store` widens the store. The answer is float64 if cues, keys or
     values are, else float32. Beside the keys a packed copy is kept for the engine. Many threads may
-    read one memory at a time; `store`, `delete` and `merge` must not run beside other calls.
+    read one memory at a time, also while one stores or deletes.
 
     Under "hamming" keys and cues are bits: a `BitMatrix`, bools, or arrays of {0, 1} or {-1, +1},
     kept packed, as values may be. They are recalled as the numbers -1 and +1, mixtures as float32
