@@ -138,11 +138,11 @@ static CALLS: AtomicUsize = AtomicUsize::new(0);
 /// How long a thread stays awake for what comes next, about twice as long as it takes to wake it.
 const LINGER: Duration = Duration::from_micros(100);
 
-/// Keeps a thread awake until something has come, for a while, without keeping others from its core.
-fn linger(come: impl Fn() -> bool) {
+/// Keeps a thread awake until something has come, for a while that it passes by `pause` after `pause`.
+fn linger(come: impl Fn() -> bool, pause: impl Fn()) {
     let began = Instant::now();
     while !come() && began.elapsed() < LINGER {
-        std::thread::yield_now();
+        pause();
     }
 }
 
@@ -206,8 +206,8 @@ fn together(pool: &ThreadPool, others: usize, long: bool, work: &Work, poll: imp
         let gate = gate.clone();
         pool.spawn(move || {
             gate.pass(usize::from(!long) + rayon::current_thread_index().unwrap_or(0) % others);
-            // Not if the next one has come already.
-            linger(|| long || CALLS.load(Ordering::Relaxed) != call);
+            // Not if the next one has come already, and without keeping others from the core.
+            linger(|| long || CALLS.load(Ordering::Relaxed) != call, std::thread::yield_now);
         });
     }
     let mut own = Ok(());
@@ -218,8 +218,8 @@ fn together(pool: &ThreadPool, others: usize, long: bool, work: &Work, poll: imp
     }
     gate.inside.fetch_or(Gate::CLOSED, Ordering::Relaxed);
     let empty = || gate.inside.load(Ordering::Acquire) == Gate::CLOSED;
-    // The others are about as far: it takes longer to sleep and be woken.
-    linger(empty);
+    // The others are about as far: it takes longer to sleep and be woken, and longer still to get a core back that was given up.
+    linger(empty, std::hint::spin_loop);
     gate.wait(empty, poll);
     if let Some(panic) = own.err().or_else(|| locked(&gate.panic).take()) {
         resume_unwind(panic);
