@@ -50,8 +50,9 @@ for line in sys.stdin:
     export PROPTEST_CASES=${PROPTEST_CASES:-8}
     while read -r binary; do
         echo "-- ${binary##*/}"
+        # Left out is the test of single operations: memcheck's own fnma has another sign of zero.
         command valgrind --quiet --error-exitcode=9 --leak-check=no --fair-sched=yes "$binary" \
-            --quiet < /dev/null
+            --quiet --skip arithmetic < /dev/null
     done < "$scratch/binaries"
 }
 

@@ -258,7 +258,8 @@ class DenseAssociativeClassifier(Savable):
     ) -> DenseAssociativeClassifier:
         """Go on learning: one epoch over these inputs, at the next place of the schedules.
 
-        The first call fixes the scale of the inputs and the temperature's unit.
+        The first call fixes the scale of the inputs and the temperature's unit; ``n_memories``,
+        ``scale`` and ``dtype`` must stay what they were.
 
         Parameters
         ----------
