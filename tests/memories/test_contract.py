@@ -423,12 +423,12 @@ def test_parameters_are_checked_when_set_and_never_ignored(case):
 
 
 def test_a_subclass_may_keep_what_it_was_given():
-    class Mine(am.UniversalHopfield):
+    class Keeping(am.UniversalHopfield):
         def __init__(self, beta: float) -> None:
             super().__init__("dot", beta=beta)
             self.beta = beta
 
-    assert Mine(2.0).beta == 2.0
+    assert Keeping(2.0).beta == 2.0
 
 
 @pytest.mark.parametrize("case", EVERY)
