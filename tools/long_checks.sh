@@ -47,7 +47,7 @@ for line in sys.stdin:
     if made.get("executable") and made["profile"]["test"]:
         print(made["executable"])' > "$scratch/binaries"
     # A test body runs about fifty times slower here; shapes repeat after a few random cases.
-    export PROPTEST_CASES=${PROPTEST_CASES:-8}
+    export PROPTEST_CASES=${PROPTEST_CASES:-8} AMFAST_TEST_QUICK=${AMFAST_TEST_QUICK:-1}
     while read -r binary; do
         echo "-- ${binary##*/}"
         # Left out is the test of single operations: memcheck's own fnma has another sign of zero.
