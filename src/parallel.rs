@@ -180,13 +180,13 @@ impl Gate {
         self.inside.fetch_sub(1, Ordering::Release);
         self.caller.unpark();
     }
+}
 
-    /// Waits, and asks `poll` now and then.
-    fn wait(&self, done: impl Fn() -> bool, poll: impl Fn()) {
-        while !done() {
-            std::thread::park_timeout(PERIOD);
-            poll();
-        }
+/// Sleeps until it is done, woken by whoever leaves a gate, and asks `poll` now and then.
+fn wait(done: impl Fn() -> bool, poll: impl Fn()) {
+    while !done() {
+        std::thread::park_timeout(PERIOD);
+        poll();
     }
 }
 
@@ -212,7 +212,7 @@ fn together(pool: &ThreadPool, others: usize, long: bool, work: &Work, poll: imp
     }
     let mut own = Ok(());
     if long {
-        gate.wait(|| gate.left.load(Ordering::Relaxed) == others, &poll);
+        wait(|| gate.left.load(Ordering::Relaxed) == others, &poll);
     } else {
         own = catch_unwind(AssertUnwindSafe(|| work(0)));
     }
@@ -220,7 +220,7 @@ fn together(pool: &ThreadPool, others: usize, long: bool, work: &Work, poll: imp
     let empty = || gate.inside.load(Ordering::Acquire) == Gate::CLOSED;
     // The others are about as far: it takes longer to sleep and be woken, and longer still to get a core back that was given up.
     linger(empty, std::hint::spin_loop);
-    gate.wait(empty, poll);
+    wait(empty, poll);
     if let Some(panic) = own.err().or_else(|| locked(&gate.panic).take()) {
         resume_unwind(panic);
     }

@@ -90,13 +90,9 @@ pub struct Pull<E> {
 type Striped<E> = unsafe fn(&Stripe<E>);
 
 impl<E: Real> Pull<E> {
-    /// That of a metric, if its slope is known.
-    pub fn by(level: Level, metric: MetricName) -> Option<Self> {
+    /// That of a metric, if its slope is known, and that of [`Onto`].
+    pub fn by(level: Level, metric: MetricName) -> Option<[Self; 2]> {
         level.run(Find(metric, PhantomData))
-    }
-    /// That of [`Onto`].
-    pub fn onto(level: Level) -> Self {
-        level.run(FindOnto(PhantomData))
     }
     fn of<I: Isa, S: Slope>() -> Self {
         Pull {
@@ -115,25 +111,17 @@ fn both<I: Isa, V: Vector + 'static, S: Slope, const C: usize>() -> [Striped<V::
 
 struct Find<E>(MetricName, PhantomData<E>);
 impl<E: Real> Work for Find<E> {
-    type Out = Option<Pull<E>>;
+    type Out = Option<[Pull<E>; 2]>;
     #[inline(always)]
     unsafe fn run<I: Isa>(self) -> Self::Out {
-        match self.0 {
-            MetricName::Dot => Some(Pull::of::<I, Product>()),
-            MetricName::SqEuclidean => Some(Pull::of::<I, Difference<false>>()),
-            MetricName::Euclidean => Some(Pull::of::<I, Difference<true>>()),
-            MetricName::Manhattan => Some(Pull::of::<I, Sign>()),
-            _ => None,
-        }
-    }
-}
-
-struct FindOnto<E>(PhantomData<E>);
-impl<E: Real> Work for FindOnto<E> {
-    type Out = Pull<E>;
-    #[inline(always)]
-    unsafe fn run<I: Isa>(self) -> Pull<E> {
-        Pull::of::<I, Onto>()
+        let slope = match self.0 {
+            MetricName::Dot => Pull::of::<I, Product>(),
+            MetricName::SqEuclidean => Pull::of::<I, Difference<false>>(),
+            MetricName::Euclidean => Pull::of::<I, Difference<true>>(),
+            MetricName::Manhattan => Pull::of::<I, Sign>(),
+            _ => return None,
+        };
+        Some([slope, Pull::of::<I, Onto>()])
     }
 }
 

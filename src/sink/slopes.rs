@@ -112,7 +112,7 @@ impl<'a, E: Scored + Real> Prepared<'a, E> {
             gains: Search::new(product, head.grad, Keys::Rows(head.values), extra, BLOCK),
             log_weight: room::collected(log_weight.iter().map(|&b| E::from_f64(b)))?,
             sign: E::from_f64(if metric.larger_is_better() { 1.0 } else { -1.0 }),
-            pulls: [Pull::by(level, metric).ok_or_else(unknown)?, Pull::onto(level)],
+            pulls: Pull::by(level, metric).ok_or_else(unknown)?,
         })
     }
 

@@ -28,6 +28,7 @@ from amfast._check.masks import known, per_cue, where
 from amfast._check.numbers import (
     MAX_SEED,
     MAX_THREADS,
+    MIN_SQUARED,
     choice,
     flag,
     function,
@@ -57,6 +58,7 @@ __all__ = [
     "EXACT_INTEGERS",
     "MAX_SEED",
     "MAX_THREADS",
+    "MIN_SQUARED",
     "array",
     "choice",
     "compute_type",

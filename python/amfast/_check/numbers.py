@@ -15,6 +15,8 @@ from amfast._typing import Int
 
 MAX_THREADS = 1024
 MAX_SEED = 2**64 - 1
+# Squares of smaller numbers lose their digits, and then themselves.
+MIN_SQUARED = float(np.sqrt(np.finfo(np.float64).tiny))
 # Python's integers have no end, but what is computed from them does.
 _LARGEST = int(np.finfo(np.float64).max)
 

@@ -18,8 +18,6 @@ from amfast.memories.measure import Measure
 _FADES, _TINY = (0.9, 0.999), 1e-8
 # First weights of the attention, small beside those that tell tags apart.
 _FIRST = 0.1
-# Below it squares lose their digits, and then themselves.
-_LEAST = float(np.sqrt(np.finfo(np.float64).tiny))
 
 
 class _Contexts(NamedTuple):
@@ -376,7 +374,7 @@ def _units(contexts: _Contexts, y: Float) -> dict[str, Float]:
         }
         sizes = {name: np.sqrt(x.mean()) for name, x in squares.items()}
     for name, size in sizes.items():
-        small = size < _LEAST and kinds[name].any()
+        small = size < _check.MIN_SQUARED and kinds[name].any()
         if small or not np.isfinite(size):
             far = "small" if small else "large"
             raise ValueError(f"{name} are too {far} to be squared; scale them")

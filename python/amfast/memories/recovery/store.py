@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from amfast import _check
 from amfast._stores.items import Batch
 from amfast._stores.matrix import interruptible
 from amfast._stores.moments import Moments
@@ -18,8 +19,6 @@ from amfast.memories.recovery.sparse import most_entries, sparsest
 
 # Below this ratio the singular values on both sides of the rank are not clearly apart.
 CLEAR_GAP = 10.0
-# Below it squares lose their digits, and then themselves.
-_LEAST = float(np.sqrt(np.finfo(np.float64).tiny))
 # What rounding may leave of a sparse vector outside the null space.
 _RESOLVED = 1e-6
 # Singular values of noise, as a share of the least of the samples, times this bound its angle.
@@ -46,7 +45,7 @@ class Learned:
         floor = np.sqrt(n * np.finfo(np.float64).eps)
         spectrum = np.sqrt(np.maximum(values[::-1], 0.0))
         top = float(spectrum[0])
-        if top < _LEAST:
+        if top < _check.MIN_SQUARED:
             raise ValueError(
                 f"the {count} samples are all zero, or too small to be squared; there is nothing "
                 f"to learn"
